@@ -1,0 +1,5 @@
+# The checked-in demo: a small FastConformer-TDT for spoken numbers, times, dates and device commands.
+MODEL      := models/demo-tdt.nemo
+VALIDATION := models/validation/manifest.jsonl
+# It has only ever heard one command at a time, of less than 6 s.
+SEGMENT_SECONDS := 0.5 6

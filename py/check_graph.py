@@ -1,0 +1,99 @@
+"""Check an ONNX graph against the PyTorch module it was exported from, and record what was seen.
+
+Example:
+    .venv/bin/python py/check_graph.py --graph joint --onnx out/demo-tdt/onnx/joint.onnx \
+        --checkpoint out/demo-tdt/checkpoint --output out/demo-tdt/checks/joint.onnx.check.json
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from transducer.checkpoint import Checkpoint
+from transducer.cli import CheckError, existing, parser, run, write_json
+from transducer.graphs import GRAPHS, Arrays
+from transducer.modules import load_reference
+from transducer.onnx_files import external_files, interface, load_graph
+from transducer.parity import Runner, compare, fixed_sizes, open_session, session_runner
+from transducer.streaming import Streaming
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
+    args.add_argument("--onnx", type=Path, required=True)
+    args.add_argument("--checkpoint", type=Path, required=True)
+    args.add_argument("--device", default="cpu", help="where PyTorch runs: cpu or cuda")
+    args.add_argument("--max-abs", type=float, default=1e-4, help="largest absolute error that passes")
+    args.add_argument("--output", type=Path, required=True)
+    options = args.parse_args()
+    path: Path = existing(options.onnx, "export the graph first")
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        raise CheckError(f"{path} is not valid ONNX: {str(error).splitlines()[0]}") from None
+    checkpoint = Checkpoint(options.checkpoint)
+    session = open_session(path)
+    candidate = session_runner(session)
+    facts = session.get_modelmeta().custom_metadata_map
+    streaming = Streaming.from_facts(json.loads(facts["streaming"])) if "streaming" in facts else None
+    cases = compare(
+        options.graph,
+        reference(options.graph, checkpoint, options.device, streaming),
+        candidate,
+        json.loads(facts["dims"]),
+        fixed_sizes(options.graph, session),
+    )
+    worst = max(cases, key=lambda case: case.max_abs)
+    if not worst.max_abs <= options.max_abs:
+        raise CheckError(
+            f"{path} differs from PyTorch by {worst.max_abs:.3g} at {dict(worst.sizes)}; "
+            f"the bound is {options.max_abs:g}."
+        )
+    model = load_graph(path)
+    write_json(
+        options.output,
+        {
+            "file": path.name,
+            "checker": "valid",
+            "ir_version": model.ir_version,
+            "opset": model.opset_import[0].version,
+            "nodes": len(model.graph.node),
+            "sidecars": sorted(external_files(model)),
+            **interface(model),
+            "parity": {
+                "against": "PyTorch",
+                "bound_max_abs": options.max_abs,
+                "max_abs": worst.max_abs,
+                "max_relative": max(case.max_relative for case in cases),
+                "cases": [asdict(case) for case in cases],
+            },
+            "passed": True,
+        },
+    )
+    return 0
+
+
+def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming: Streaming | None = None) -> Runner:
+    """Return NeMo's module as a function of named arrays, unpatched but for the joint's raw logits."""
+    module: Any = load_reference(name, checkpoint, streaming).to(device)
+    outputs = GRAPHS[name].outputs
+
+    def run_module(arrays: Arrays) -> Arrays:
+        with torch.inference_mode():
+            found = module(*(torch.from_numpy(array).to(device) for array in arrays.values()))
+        tensors = found if isinstance(found, tuple) else (found,)
+        return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
+
+    if name == "joint":
+        module.joint.log_softmax = False
+    return run_module
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,115 @@
+"""Measure a checkpoint's WER and CER by NeMo's own decoding: restore_from, then transcribe, nothing patched.
+
+Example:
+    .venv/bin/python py/evaluate_checkpoint.py --checkpoint models/demo-tdt.nemo \
+        --manifest models/validation/manifest.jsonl --output out/demo-tdt/checks/checkpoint.check.json
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transducer.audio import read_audio
+from transducer.cli import InputError, log, parser, replacing, run
+from transducer.manifest import read_lines
+
+if TYPE_CHECKING:
+    from nemo.collections.asr.models import ASRModel
+
+
+def main() -> int:
+    """Transcribe the manifest's audio and write the figures with every hypothesis."""
+    args = parse_args()
+    model = restore(args.checkpoint)
+    entries = readable(args.manifest, model.cfg.sample_rate)
+    if args.att_context:
+        set_attention_context(model, args.att_context)
+
+    from nemo.collections.asr.metrics.wer import word_error_rate
+
+    began = time.monotonic()
+    files = [str(entry["audio_filepath"]) for entry in entries]
+    outputs = model.transcribe(files, batch_size=args.batch_size, num_workers=0, verbose=sys.stderr.isatty())
+    seconds = time.monotonic() - began
+    hypotheses = [output.text for output in outputs]
+    references = [entry["text"] for entry in entries]
+
+    report = {
+        "checkpoint": args.checkpoint.name,
+        "sha256": hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
+        "decoder": f"NeMo {type(model).__name__}.transcribe",
+        "att_context": args.att_context,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "utterances": len(entries),
+        "wer": round(word_error_rate(hypotheses, references), 6),
+        "cer": round(word_error_rate(hypotheses, references, use_cer=True), 6),
+        "seconds": round(seconds, 1),
+        "hypotheses": [
+            {"audio": entry["audio_filepath"].name, "reference": entry["text"], "hypothesis": hypothesis}
+            for entry, hypothesis in zip(entries, hypotheses, strict=True)
+        ],
+    }
+    with replacing(args.output) as tmp:
+        tmp.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * report["wer"], 100 * report["cer"], len(entries))
+    return 0
+
+
+def readable(manifest: Path, sample_rate: int) -> list[dict[str, Any]]:
+    """Return the utterances that can be transcribed and tell of the others, at which NeMo would end."""
+    entries, problems = read_lines(manifest)
+    for entry in list(entries):
+        try:
+            read_audio(entry["audio_filepath"], sample_rate)
+        except InputError as error:
+            problems.append(error)
+            entries.remove(entry)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    return entries
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--checkpoint", type=Path, required=True, help="a .nemo file")
+    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
+    args.add_argument("--batch-size", type=int, default=16)
+    args.add_argument(
+        "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
+    )
+    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
+    return args.parse_args()
+
+
+def restore(checkpoint: Path) -> "ASRModel":
+    """Return the checkpoint as stock NeMo restores it, on the CPU."""
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint}: there is no such file; give a .nemo checkpoint.")
+
+    from nemo.collections.asr.models import ASRModel
+    from nemo.utils import logging
+    from omegaconf import open_dict
+
+    logging.setLevel(logging.ERROR)
+    model = ASRModel.restore_from(str(checkpoint), map_location="cpu")
+    model.eval()
+    # What transcribe() asks for, which a checkpoint need not have.
+    with open_dict(model.cfg):
+        model.cfg.setdefault("validation_ds", {})
+    return model
+
+
+def set_attention_context(model: Any, context: list[int]) -> None:
+    """Choose one of the attention contexts that the model was trained with."""
+    known = [list(known) for known in getattr(model.encoder, "att_context_size_all", [])]
+    if context not in known:
+        raise InputError(f"--att-context {context} is not among the model's own, {known}; choose one of those.")
+    model.encoder.set_default_att_context_size(context)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

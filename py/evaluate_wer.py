@@ -1,0 +1,130 @@
+"""Measure WER and CER of a built model's graphs over a NeMo manifest, beside the checkpoint's own PyTorch decoding.
+
+Example:
+    .venv/bin/python py/evaluate_wer.py --model out/demo-tdt --encoder encoder.int8.onnx \
+        --manifest models/validation/manifest.jsonl --reference out/demo-tdt/checks/checkpoint.check.json \
+        --output out/demo-tdt/checks/wer.encoder.int8.check.json
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
+from transducer.manifest import Utterance, read_lines
+from transducer.recognizer import GRAPHS, Recognizer, chosen, graph_arguments
+from transducer.word_errors import Errors, character_errors, interval, rate, word_errors
+
+
+def main() -> int:
+    args = parser(__doc__)
+    graph_arguments(args)
+    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
+    args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
+    args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
+    args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
+    options = args.parse_args()
+    recognizer = chosen(options)
+    utterances, problems = read_lines(options.manifest)
+    heard, unheard = transcribe(recognizer, utterances)
+    problems += unheard
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if not heard:
+        raise InputError(f"{options.manifest} has no utterance that can be transcribed; correct its lines.")
+    rows = compared(heard, existing(options.reference, "run evaluate_checkpoint.py first"))
+    with replacing(options.output.with_suffix("").with_suffix(".jsonl")) as tmp:
+        tmp.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    figures = measured(rows)
+    wer, delta = figures["onnx"]["wer"], figures["wer_delta"]
+    told = (
+        f"WER {wer['points']:.2f} ({wer['interval'][0]:.2f} to {wer['interval'][1]:.2f}), PyTorch "
+        f"{figures['pytorch']['wer']['points']:.2f}, on {len(rows)} utterances"
+    )
+    print(f"  {told}")
+    if problems:
+        # A figure of part of the manifest is told, but is no check of it.
+        return 2
+    if not delta["points"] <= options.max_wer_delta:
+        low, high = delta["interval"]
+        raise CheckError(
+            f"{options.output.name}: {told}: {delta['points']:.2f} points worse ({low:.2f} to {high:.2f}) where "
+            f"MAX_WER_DELTA allows {options.max_wer_delta:g}; quantize fewer layers, calibrate on more speech, or "
+            "raise the bound in the config if the loss is worth it."
+        )
+    graphs = {name: getattr(options, name) for name in GRAPHS}
+    write_json(
+        options.output,
+        {"graphs": graphs, "utterances": len(rows), "bound_wer_delta": options.max_wer_delta, "passed": True} | figures,
+    )
+    return 0
+
+
+def transcribe(
+    recognizer: Recognizer, utterances: list[Utterance]
+) -> tuple[list[tuple[Utterance, str]], list[InputError]]:
+    """Return the utterances that can be heard, each with its transcript, and what is wrong with the others."""
+    heard, unheard = [], []
+    files = [utterance["audio_filepath"] for utterance in utterances]
+    total = round(sum(float(utterance.get("duration", 0)) for utterance in utterances))
+    with tqdm(total=total, unit="s", desc="evaluate", delay=5) as bar:
+        for utterance, found in zip(utterances, recognizer.transcribe_files(files, bar.update), strict=True):
+            if isinstance(found, InputError):
+                unheard.append(found)
+            else:
+                heard.append((utterance, found.text))
+    log.info(", ".join(f"{part} {spent:.2f} s" for part, spent in recognizer.seconds.items()))
+    return heard, unheard
+
+
+def compared(heard: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:
+    """Return a row for each utterance with both transcripts and the word errors of both."""
+    found = {
+        (row["audio"], row["reference"]): row["hypothesis"]
+        for row in json.loads(reference.read_text(encoding="utf-8"))["hypotheses"]
+    }
+    rows = []
+    for utterance, text in heard:
+        audio, said = utterance["audio_filepath"].name, utterance["text"]
+        if (audio, said) not in found:
+            raise InputError(f"{reference} has no {audio}: it is of another manifest; delete it and run again.")
+        rows.append({"audio": audio, "reference": said, "onnx": text, "pytorch": found[audio, said]})
+    for system in ("onnx", "pytorch"):
+        for row, (edits, _) in zip(rows, _errors(rows, system), strict=True):
+            row[f"{system}_word_errors"] = int(edits)
+    return rows
+
+
+def measured(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return WER and CER of both systems and the difference in WER, in points with 95 % intervals."""
+    onnx, pytorch = _errors(rows, "onnx"), _errors(rows, "pytorch")
+    delta = rate(onnx) - rate(pytorch)
+    return {
+        system: {
+            "wer": {"points": round(rate(errors), 3), "interval": _rounded(interval(errors))},
+            "cer": {"points": round(rate(letters), 3), "interval": _rounded(interval(letters))},
+        }
+        for system, errors, letters in (
+            ("onnx", onnx, _errors(rows, "onnx", letters=True)),
+            ("pytorch", pytorch, _errors(rows, "pytorch", letters=True)),
+        )
+    } | {
+        "wer_delta": {"points": round(delta, 3), "interval": _rounded(interval(onnx, pytorch))},
+        "same_transcripts": sum(row["onnx"] == row["pytorch"] for row in rows),
+    }
+
+
+def _errors(rows: list[dict[str, Any]], system: str, letters: bool = False) -> Errors:
+    count = character_errors if letters else word_errors
+    return count([row["reference"] for row in rows], [row[system] for row in rows])
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [round(value, 3) for value in values]
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,19 @@
+"""Export the joint of a checkpoint to ONNX as traced, to be simplified next.
+
+Example:
+    .venv/bin/python py/export_joint.py --checkpoint out/demo-tdt/checkpoint \
+        --output out/demo-tdt/onnx/joint.raw.onnx
+"""
+
+import sys
+
+from transducer.cli import run
+from transducer.export import export_worker
+
+
+def main() -> int:
+    return export_worker("joint", __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,198 @@
+"""Package a model's graphs as a folder that onnx-asr loads as it is, and parakeet-rs where it can take the model.
+
+Example:
+    .venv/bin/python py/package_onnx_asr.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
+        --meta out/demo-tdt/meta/model_meta.json --tokens out/demo-tdt/meta/tokens.txt \
+        --output out/demo-tdt/package/onnx-asr/SHA256SUMS
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from transducer.cli import run, write_json
+from transducer.onnx_files import load_graph, set_metadata
+from transducer.packaging import (
+    Model,
+    expose,
+    facts_text,
+    package_worker,
+    predictor_with_lengths,
+    require_durations,
+    require_dynamic,
+    require_frontend,
+    require_tokens,
+    write_graph,
+    write_tokens,
+)
+
+# What onnx_asr.preprocessors computes under the names nemo80 and nemo128, which is NeMo's own arithmetic.
+FRONTEND: dict[str, list[Any]] = {
+    "sample_rate": [16000],
+    "features": [80, 128],
+    "normalize": ["per_feature"],
+    "window_size": [0.025],
+    "window_stride": [0.01],
+    "window": ["hann"],
+    "n_fft": [512],
+    "preemph": [0.97],
+    "lowfreq": [0],
+    "highfreq": [8000],
+    "log": [True],
+    "log_zero_guard_type": ["add"],
+    "log_zero_guard_value": [2**-24],
+    "mag_power": [2.0],
+    "mel_norm": ["slaney"],
+    "exact_pad": [False],
+}
+# The sizes that parakeet-rs has in its code for TDT models.
+PARAKEET_RS = {"features": 128, "LSTM layers": 2, "predictor width": 640, "subsampling factor": 8}
+
+README = """# {name} for onnx-asr
+
+{kind} speech recognition, {features} features, {tokens} tokens. From inside this folder:
+
+```bash
+pip install 'onnx-asr[cpu]'
+onnx-asr {model_type} --model_path . speech.wav
+```
+
+```python
+import onnx_asr
+
+model = onnx_asr.load_model("{model_type}", path=".")
+print(model.recognize("speech.wav"))
+```
+
+{variants}
+
+## What differs from NeMo
+
+- Nothing in the features, to rounding, nor in the greedy search, at most {max_symbols} tokens a frame.
+- A space before a punctuation mark or an apostrophe is dropped from the text.
+
+## parakeet-rs
+
+{parakeet_rs}
+
+{facts}"""
+
+
+def main() -> int:
+    return package_worker(__doc__, fill)
+
+
+def fill(model: Model, folder: Path) -> None:
+    """Write the package's files, or refuse a model that onnx-asr would read wrongly."""
+    require_dynamic(model)
+    require_durations(model, "onnx-asr")
+    require_frontend(model, "onnx-asr", FRONTEND)
+    require_tokens(model, "onnx-asr")
+    for variant in model.variants:
+        suffix = f".{variant}" if variant else ""
+        encoder = model.graph("encoder", variant)
+        write_graph(renamed_encoder(encoder), encoder, folder / f"encoder-model{suffix}.onnx")
+        predictor, joint = model.graph("predictor", variant), model.graph("joint", variant)
+        write_graph(fused(predictor, joint), predictor, folder / f"decoder_joint-model{suffix}.onnx")
+    write_tokens(model, folder / "vocab.txt")
+    write_json(
+        folder / "config.json",
+        {
+            "model_type": model_type(model),
+            "features_size": model.facts["dims"]["F"],
+            "subsampling_factor": model.facts["subsampling_factor"],
+            "max_tokens_per_step": model.facts["max_symbols"],
+        },
+    )
+    (folder / "README.md").write_text(readme(model), encoding="utf-8")
+
+
+def model_type(model: Model) -> str:
+    return f"nemo-conformer-{model.facts['model_type']}"
+
+
+def renamed_encoder(path: Path) -> onnx.ModelProto:
+    """Return the encoder with the names of NeMo's own export."""
+    graph = load_graph(path)
+    inputs = {"audio_signal": "audio_signal", "length": "length"}
+    expose(graph, inputs, {"encoder_output": "outputs", "encoded_lengths": "encoded_lengths"})
+    return graph
+
+
+def fused(predictor: Path, joint: Path) -> onnx.ModelProto:
+    """Return predictor and joint as one graph with the names of NeMo's own export.
+
+    In: encoder_outputs [B,D,T], targets int32 [B,U], target_length int32 [B], input_states_1 and _2 [L,B,H];
+    out: outputs [B,T,U,V+K], prednet_lengths int32 [B], output_states_1 and _2.
+    """
+    first, second = predictor_with_lengths(predictor), onnx.load_model(joint)
+    facts = {entry.key: entry.value for entry in second.metadata_props}
+    del first.metadata_props[:], second.metadata_props[:]
+    first.ir_version = second.ir_version = max(first.ir_version, second.ir_version)
+    graph = onnx.compose.merge_models(
+        first,
+        second,
+        io_map=[("g", "predictor_output")],
+        prefix1="predictor.",
+        prefix2="joint.",
+        name="decoder_joint",
+        producer_name=second.producer_name,
+        producer_version=second.producer_version,
+    )
+    expose(
+        graph,
+        {
+            "joint.encoder_output": "encoder_outputs",
+            "predictor.targets": "targets",
+            "predictor.target_length": "target_length",
+            "predictor.h": "input_states_1",
+            "predictor.c": "input_states_2",
+        },
+        {
+            "joint.joint_output": "outputs",
+            "predictor.prednet_lengths": "prednet_lengths",
+            "predictor.h_out": "output_states_1",
+            "predictor.c_out": "output_states_2",
+        },
+    )
+    set_metadata(graph, facts)
+    return graph
+
+
+def readme(model: Model) -> str:
+    facts, dims = model.facts, model.facts["dims"]
+    others = [variant for variant in model.variants if variant]
+    if others:
+        choices = ", ".join(f'`quantization="{variant}"` (on the command line `-q {variant}`)' for variant in others)
+        variants = f"The folder holds fp32 graphs and these variants, chosen by the argument: {choices}."
+    else:
+        variants = "The graphs are fp32."
+    return README.format(
+        name=Path(model.source).stem,
+        kind="TDT" if facts["model_type"] == "tdt" else "RNN-T",
+        features=dims["F"],
+        tokens=dims["V"] - 1,
+        model_type=model_type(model),
+        variants=variants,
+        max_symbols=facts["max_symbols"],
+        parakeet_rs=parakeet_rs_text(model),
+        facts=facts_text(model),
+    )
+
+
+def parakeet_rs_text(model: Model) -> str:
+    """Say in one paragraph whether parakeet-rs takes the folder."""
+    facts, dims = model.facts, model.facts["dims"]
+    found = dict(zip(PARAKEET_RS, (dims["F"], dims["L"], dims["H"], facts["subsampling_factor"]), strict=True))
+    reasons = [f"{key} {size} (here {found[key]})" for key, size in PARAKEET_RS.items() if size != found[key]]
+    if facts["model_type"] != "tdt":
+        reasons.insert(0, "a TDT model (here RNN-T)")
+    if reasons:
+        return f"parakeet-rs does not take this model: it expects {', '.join(reasons)}."
+    return '`ParakeetTDT::from_pretrained("PATH/TO/THIS/FOLDER", None)` of parakeet-rs takes the same files.'
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,83 @@
+"""Simplify a traced graph with onnxsim, keeping the traced form if the results differ.
+
+Example:
+    .venv/bin/python py/simplify_onnx.py --graph joint --input out/demo-tdt/onnx/joint.raw.onnx \
+        --output out/demo-tdt/onnx/joint.onnx
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import onnx
+import onnxsim
+
+from transducer.cli import existing, log, parser, replacing, run
+from transducer.graphs import GRAPHS, Arrays
+from transducer.onnx_files import external_as_inputs, inputs_as_external, load_graph, save_graph
+from transducer.parity import compare, fixed_sizes, open_session, session_runner
+
+# Turns MatMul and Add of three axes into Reshape, Gemm, Reshape, which no runtime is faster with.
+UNWANTED = ["fuse_matmul_add_bias_into_gemm_batched"]
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
+    args.add_argument("--input", type=Path, required=True)
+    args.add_argument("--output", type=Path, required=True)
+    args.add_argument("--max-abs", type=float, default=1e-5, help="largest difference that onnxsim may make")
+    options = args.parse_args()
+    raw = load_graph(existing(options.input, "export the graph first"))
+    simple = simplified(raw)
+    with replacing(options.output) as tmp:
+        save_graph(simple, tmp)
+        worst = difference(options.graph, options.input, tmp)
+        if worst > options.max_abs:
+            log.warning("onnxsim changes %s by %.2g: the traced graph is kept.", options.output, worst)
+            save_graph(raw, tmp)
+    log.info(
+        "%s: %d nodes from %d, difference %.1e", options.output, len(simple.graph.node), len(raw.graph.node), worst
+    )
+    return 0
+
+
+def simplified(raw: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with constants folded and no-ops removed; weights in a sidecar stay where they are."""
+    model = onnx.ModelProto()
+    model.CopyFrom(raw)
+    external = external_as_inputs(model)
+    model, _ = onnxsim.simplify(model, skipped_optimizers=UNWANTED, certify=False)
+    inputs_as_external(model, external)
+    # Shapes inferred for one tool mislead the next, and onnxsim's own notes are not the model's facts.
+    del model.graph.value_info[:], model.metadata_props[:]
+    model.metadata_props.extend(raw.metadata_props)
+    return model
+
+
+def difference(name: str, raw: Path, simple: Path) -> float:
+    """Return the largest absolute difference between two forms of a graph."""
+    # One session after the other, because each holds all weights.
+    outputs, dims, fixed = recorded(name, raw)
+    replay = iter(outputs)
+    candidate = session_runner(open_session(simple, optimize=False))
+    return max(case.max_abs for case in compare(name, lambda _: next(replay), candidate, dims, fixed))
+
+
+def recorded(name: str, raw: Path) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
+    """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
+    session = open_session(raw, optimize=False)
+    dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
+    fixed = fixed_sizes(name, session)
+    runner, outputs = session_runner(session), list[Arrays]()
+
+    def record(inputs: Arrays) -> Arrays:
+        outputs.append(runner(inputs))
+        return outputs[-1]
+
+    compare(name, record, lambda _: outputs[-1], dims, fixed)
+    return outputs, dims, fixed
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,189 @@
+"""Greedy TDT and RNN-T decoding on the predictor and joint graphs alone, for many streams at once.
+
+Example:
+    decoder = Decoder(meta, Path("predictor.onnx"), Path("joint.onnx"))
+    hypotheses, state = decoder.decode(encoder_output, encoded_lengths)
+    more, state = decoder.decode(next_encoder_output, next_lengths, state)  # the same streams go on
+
+The search is NeMo's greedy_batch (arXiv 2406.06220 with the loops merged): every stream stands at a frame of its
+own, and one joint call serves all that have not ended.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from transducer.cli import InputError, existing
+from transducer.graphs import Floats
+from transducer.parity import open_session
+
+Integers = NDArray[np.int64]
+
+EVERY = slice(None)
+
+# What ONNX Runtime says of damaged files, lost sidecars, and operators that it lacks.
+LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+)
+
+
+@dataclass
+class DecoderState:
+    """Where B streams stand between two chunks of encoder frames.
+
+    g: what the predictor says after each stream's last label, float32 [B, H]
+    h, c: its LSTM states after that label, float32 [L, B, H]
+    skip: frames of the next chunk that the last TDT duration jumps over, int64 [B]
+    frames: frames of all chunks so far, int64 [B]
+    """
+
+    g: Floats
+    h: Floats
+    c: Floats
+    skip: Integers
+    frames: Integers
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The labels of one stream, each with its encoder frame, duration in frames, and probability among the labels.
+
+    Frames count from the stream's beginning, over all its chunks. Without a duration head, durations are 0.
+    """
+
+    frames: list[int]
+    tokens: list[int]
+    durations: list[int]
+    confidences: list[float]
+
+
+class Decoder:
+    """The predictor and joint of one model.
+
+    Args:
+        meta: the content of model_meta.json.
+        predictor, joint: ONNX files, of any variant with float32 inputs and outputs.
+
+    Raises: InputError if a graph does not fit `meta` or cannot be loaded.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], predictor: Path, joint: Path) -> None:
+        dims = meta["dims"]
+        self._layers, self._hidden, self._labels = dims["L"], dims["H"], dims["V"]
+        self._blank = int(meta["blank_id"])
+        self._durations = np.array(meta["durations"], dtype=np.int64)
+        self._tdt = len(self._durations) > 0
+        self._max_symbols = int(meta["max_symbols"])
+        # One thread: these graphs are too small to share, and waking others takes longer than the work.
+        self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
+        width = self._joint.get_outputs()[0].shape[-1]
+        if width != self._labels + len(self._durations):
+            raise InputError(
+                f"{joint} has {width} outputs where model_meta.json asks for {self._labels} labels and "
+                f"{len(self._durations)} durations; use the files of one build."
+            )
+
+    def initial_state(self, batch: int) -> DecoderState:
+        """Return the state of `batch` streams that have heard nothing."""
+        zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
+        g, h, c = self._predict(np.full(batch, self._blank, np.int64), zeros, zeros)
+        return DecoderState(g, h, c, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
+
+    def decode(
+        self, encoder_output: Floats, encoded_lengths: Integers, state: DecoderState | None = None
+    ) -> tuple[list[Hypothesis], DecoderState]:
+        """Decode the next encoder frames of every stream.
+
+        Args:
+            encoder_output: float32 [B, D, T], as the encoder graph gives it.
+            encoded_lengths: int64 [B], valid frames of each stream; 0 leaves a stream as it is.
+            state: what the call before returned for the same streams; None begins anew. It is not changed.
+
+        Returns: a hypothesis with the new labels of each stream, and the state after them.
+        """
+        batch = len(encoded_lengths)
+        state = state or self.initial_state(batch)
+        g, h, c, time = state.g.copy(), state.h.copy(), state.c.copy(), state.skip.copy()
+        streams, repeats = np.arange(batch), np.zeros(batch, np.int64)
+        frames = np.ascontiguousarray(encoder_output.transpose(0, 2, 1))
+        steps: list[tuple[NDArray[Any], ...]] = []
+        while (active := time < encoded_lengths).any():
+            rows = _index(active)
+            now = streams[rows], time[rows]
+            logits = self._join(frames[now], g[rows])
+            labels = logits[:, : self._labels].argmax(1)
+            durations = self._durations[logits[:, self._labels :].argmax(1)] if self._tdt else np.zeros_like(labels)
+            blank = labels == self._blank
+            advance = np.maximum(durations, blank)
+            if not blank.all():
+                spoken = _index(~blank)
+                stream, frame, label = now[0][spoken], now[1][spoken], labels[spoken]
+                confidence = _probability(logits[spoken, : self._labels], label)
+                steps.append((stream, frame + state.frames[stream], label, durations[spoken], confidence))
+                place = spoken if rows is EVERY else stream
+                g[place], h[:, place], c[:, place] = self._predict(label, h[:, place], c[:, place])
+            # Label after label may fall on one frame, but not without end.
+            repeats[rows] = np.where(advance == 0, repeats[rows] % self._max_symbols + 1, 0)
+            advance += repeats[rows] == self._max_symbols
+            time[rows] += advance
+        after = DecoderState(g, h, c, time - encoded_lengths, state.frames + encoded_lengths)
+        return self._hypotheses(steps, batch), after
+
+    def _predict(self, labels: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
+        """Labels [B] and LSTM states [L, B, H] to g [B, H] and the next states."""
+        g, h, c = self._predictor.run(None, {"y": labels[:, None], "h": h, "c": c})
+        return g[:, :, 0], h, c
+
+    def _join(self, frames: Floats, g: Floats) -> Floats:
+        """Encoder frames [B, D] and predictor outputs [B, H] to logits [B, V+K]."""
+        inputs = {"encoder_output": frames[:, :, None], "predictor_output": g[:, :, None]}
+        (logits,) = self._joint.run(None, inputs)
+        return logits[:, 0, 0]
+
+    def _hypotheses(self, steps: list[tuple[NDArray[Any], ...]], batch: int) -> list[Hypothesis]:
+        """Sort what was found step by step into one hypothesis for each stream."""
+        if not steps:
+            return [Hypothesis([], [], [], []) for _ in range(batch)]
+        streams, *columns = (np.concatenate(column) for column in zip(*steps, strict=True))
+        order = np.argsort(streams, kind="stable")
+        bounds = np.searchsorted(streams[order], np.arange(1, batch))
+        split = [np.split(column[order], bounds) for column in columns]
+        return [Hypothesis(*(part.tolist() for part in parts)) for parts in zip(*split, strict=True)]
+
+
+def _index(mask: NDArray[np.bool_]) -> slice | Integers:
+    """Return an index of the rows where `mask` holds; where all do it is EVERY, which copies nothing."""
+    return EVERY if mask.all() else mask.nonzero()[0]
+
+
+def _probability(logits: Floats, labels: Integers) -> Floats:
+    """Return the softmax of each row [B, V] at its label [B], which is the row's maximum."""
+    best = logits[np.arange(len(labels)), labels]
+    return 1 / np.exp(logits - best[:, None]).sum(axis=1)
+
+
+def open_graph(path: Path, threads: int = 0) -> InferenceSession:
+    """Open a built graph whose axes are dynamic (threads 0: all cores).
+
+    Raises: InputError if it was not built, is damaged, or takes one size only.
+    """
+    existing(path, f"build it with `make {path.name}`")
+    try:
+        session = open_session(path, threads=threads)
+    except LOAD_ERRORS as error:
+        raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
+    shape = session.get_inputs()[0].shape
+    if isinstance(shape[0], int):
+        raise InputError(f"{path} takes the shape {shape} only; build it without FIXED=1.")
+    return session

@@ -1,0 +1,97 @@
+"""The facts a runtime needs to use a model, from its checkpoint alone.
+
+Example:
+    facts = describe(Checkpoint(Path("out/demo-tdt/checkpoint")))
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from transducer import __version__
+from transducer.checkpoint import Checkpoint
+from transducer.cli import InputError
+
+# Settings of NeMo's mel frontend that its configs leave out, as NeMo 3.0 fills them in.
+FRONTEND_DEFAULTS = {
+    "window_size": 0.02,
+    "window_stride": 0.01,
+    "window": "hann",
+    "normalize": "per_feature",
+    "n_fft": None,
+    "preemph": 0.97,
+    "features": 64,
+    "lowfreq": 0,
+    "highfreq": None,
+    "log": True,
+    "log_zero_guard_type": "add",
+    "log_zero_guard_value": 2**-24,
+    "mag_power": 2.0,
+    "mel_norm": "slaney",
+    "exact_pad": False,
+    "pad_value": 0.0,
+}
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the model's facts: dims, blank, durations, frontend, tokenizer, source, versions.
+
+    Dims are named as in the graph contracts: F features, D encoder width, L LSTM layers, H predictor
+    width, V labels plus blank, K durations. `blank_id` is always V - 1.
+    """
+    config, labels, durations = checkpoint.config, checkpoint.labels, checkpoint.durations
+    encoder, prednet = config["encoder"], config["decoder"]["prednet"]
+    if len(labels) != int(config["joint"]["num_classes"]):
+        raise InputError(
+            f"{checkpoint.source}: the config lists {len(labels)} labels but joint.num_classes is "
+            f"{config['joint']['num_classes']}; save the model again with NeMo."
+        )
+    frontend = {**FRONTEND_DEFAULTS, **{k: v for k, v in config["preprocessor"].items() if k in FRONTEND_DEFAULTS}}
+    greedy = (config.get("decoding") or {}).get("greedy") or {}
+    return {
+        "model_class": checkpoint.manifest["model_class"],
+        "model_type": "tdt" if durations else "rnnt",
+        "dims": {
+            "F": int(encoder["feat_in"]),
+            "D": int(encoder["d_model"]),
+            "L": int(prednet["pred_rnn_layers"]),
+            "H": int(prednet["pred_hidden"]),
+            "V": len(labels) + 1,
+            "K": len(durations),
+        },
+        "blank_id": len(labels),
+        "durations": durations,
+        "max_symbols": int(greedy.get("max_symbols") or greedy.get("max_symbols_per_step") or 10),
+        "subsampling_factor": int(encoder["subsampling_factor"]),
+        "sample_rate": int(config["preprocessor"]["sample_rate"]),
+        "window_stride": float(frontend["window_stride"]),
+        "frontend": frontend,
+        "tokenizer": tokenizer_kind(checkpoint),
+        "source": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
+        "versions": {
+            "torch": version("torch").partition("+")[0],
+            "nemo": version("nemo_toolkit"),
+            "transducer-export": __version__,
+        },
+    }
+
+
+def tokenizer_kind(checkpoint: Checkpoint) -> str:
+    """Return char, bpe (SentencePiece), wpe (word pieces) or agg (several languages)."""
+    return str((checkpoint.config.get("tokenizer") or {}).get("type") or "char")
+
+
+def tokenizer_file(checkpoint: Checkpoint) -> Path | None:
+    """Return the SentencePiece model in the unpacked checkpoint, if it has exactly one."""
+    name = str((checkpoint.config.get("tokenizer") or {}).get("model_path") or "").removeprefix("nemo:")
+    path = checkpoint.folder / name
+    return path if name and path.is_file() else None
+
+
+def as_props(facts: dict[str, Any]) -> dict[str, str]:
+    """Return facts as ONNX metadata_props, which hold strings: plain values as they are, others as JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+        for key, value in facts.items()
+    }

@@ -1,0 +1,141 @@
+"""Run graphs in ONNX Runtime and compare them over inputs of many sizes.
+
+Example:
+    candidate = session_runner(open_session(Path("out/demo-tdt/onnx/joint.onnx")))
+    cases = compare("joint", reference, candidate, facts["dims"])
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from transducer.graphs import GRAPHS, Arrays, example
+
+Runner = Callable[[Arrays], Arrays]
+
+# Short and long inputs, single and batched; 9 frames are the fewest that give a second encoder frame.
+CASES: dict[str, list[dict[str, int]]] = {
+    "encoder": [{"B": b, "T": t} for b in (1, 3) for t in (9, 160, 1001)],
+    "encoder_streaming": [{"B": b} for b in (1, 3)],
+    "predictor": [{"B": b, "U": u} for b in (1, 3) for u in (1, 5)],
+    "joint": [{"B": b, "T": t, "U": u} for b in (1, 3) for t in (1, 7) for u in (1, 5)],
+    "frontend": [{"B": b, "samples": n} for b in (1, 3) for n in (160, 1600, 16000, 116800)],
+}
+# Outputs that go back into inputs at the next step, and how many steps a case takes to show that they can.
+FED_BACK = {
+    "predictor": {"h_out": "h", "c_out": "c"},
+    "encoder_streaming": {
+        "cache_last_channel_out": "cache_last_channel",
+        "cache_last_time_out": "cache_last_time",
+        "cache_last_channel_len_out": "cache_last_channel_len",
+    },
+}
+STEPS = {"predictor": 2, "encoder_streaming": 12}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: input sizes, output shapes, largest absolute error, and that over the largest value."""
+
+    sizes: Mapping[str, int]
+    shapes: Mapping[str, list[int]]
+    max_abs: float
+    max_relative: float
+
+
+def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open a graph in ONNX Runtime on the CPU (threads 0: all cores).
+
+    Without optimisation it opens faster and keeps weights mapped, which suits a few runs.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def session_runner(session: onnxruntime.InferenceSession) -> Runner:
+    """Return a function from named inputs to named outputs."""
+    names = [output.name for output in session.get_outputs()]
+    return lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
+
+
+def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, int]:
+    """Return the sizes of those axes that a graph's own inputs fix."""
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    return {
+        axis: size
+        for tensor, axes in GRAPHS[name].inputs.items()
+        for axis, size in zip(axes, shapes[tensor], strict=True)
+        if isinstance(size, int)
+    }
+
+
+def compare(
+    name: str, reference: Runner, candidate: Runner, sizes: Mapping[str, int], fixed: Mapping[str, int]
+) -> list[Case]:
+    """Compare two implementations of a graph over CASES, or at its one size if that is fixed.
+
+    `sizes` are the model's dims, `fixed` the axes that the graph fixes. Values beyond a row's length
+    are compared too: a consumer may read them.
+    """
+    cases: list[Case] = []
+    for varied in CASES[name]:
+        case = {axis: fixed.get(axis, size) for axis, size in varied.items()}
+        if case in [dict(done.sizes) for done in cases]:
+            continue
+        errors: list[tuple[float, float]] = []
+        expected: Arrays = {}
+        found: Arrays = {}
+        for inputs in _steps(name, {**sizes, **case}, seed=len(cases)):
+            expected = reference(inputs | _fed_back(name, expected))
+            found = candidate(inputs | _fed_back(name, found))
+            errors.append(_errors(expected, found))
+        shapes = {tensor: list(array.shape) for tensor, array in found.items()}
+        cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
+    return cases
+
+
+def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:
+    """Yield the inputs of each step of a case, states as at the beginning."""
+    steps = STEPS.get(name, 1)
+    for step in range(steps):
+        inputs = example(name, sizes, seed=seed * steps + step)
+        if name == "encoder_streaming":
+            inputs["length"] = staggered(sizes["B"], sizes["T"], step, steps)
+        yield inputs
+
+
+def _fed_back(name: str, outputs: Arrays) -> Arrays:
+    return {into: outputs[out] for out, into in FED_BACK.get(name, {}).items() if outputs}
+
+
+def staggered(batch: int, window: int, step: int, steps: int) -> NDArray[np.int64]:
+    """Return the lengths of streams that begin and end at different steps.
+
+    Row r rests until step r, ends within its window at r steps from the last, and rests again.
+    """
+    rows = np.arange(batch)
+    left = steps - 1 - step - rows
+    lengths = np.where(left > 0, window, np.where(left == 0, window * 2 // 3, 0))
+    return np.where(step < rows, 0, lengths)
+
+
+def _errors(expected: Arrays, found: Arrays) -> tuple[float, float]:
+    """Return the largest absolute and relative error over all outputs; infinite where shapes or lengths differ."""
+    worst = largest = 0.0
+    for tensor, array in expected.items():
+        if array.shape != found[tensor].shape or (array.dtype.kind == "i" and not np.array_equal(array, found[tensor])):
+            return float("inf"), float("inf")
+        error = float(np.abs(array - found[tensor]).max(initial=0.0))
+        # A NaN compares false with every bound, so it counts as infinitely wrong.
+        worst = max(worst, error if np.isfinite(error) else float("inf"))
+        largest = max(largest, float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0)
+    return worst, worst / max(largest, 1e-12)

@@ -1,0 +1,199 @@
+"""Waveforms to transcripts by the ONNX graphs of a built model, with ONNX Runtime and NumPy alone.
+
+Example:
+    recognizer = Recognizer(Path("out/demo-tdt"), encoder="encoder.int8.onnx")
+    [transcript] = recognizer.transcribe([read_audio(Path("a.wav"), recognizer.sample_rate)])
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from transducer.audio import Wave, read_audio
+from transducer.cli import InputError, existing
+from transducer.decoder import Decoder, Hypothesis, Integers, open_graph
+from transducer.graphs import Floats
+from transducer.long_audio import Piece, cut, join
+from transducer.transcript import Token, Transcript, Vocabulary
+
+GRAPHS = ("frontend", "encoder", "predictor", "joint")
+# Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.
+SEGMENT_SECONDS = (15.0, 30.0)
+# What one run of the encoder takes at most, padding included: enough to keep all cores busy.
+BATCH_SECONDS = 240.0
+BATCH_ROWS = 64
+# Audio held in memory at once, for pieces of similar length to be found in it.
+GROUP_SECONDS = 1800.0
+
+
+class Recognizer:
+    """A built model: its frontend, encoder, predictor and joint graphs, and what model_meta.json says of them.
+
+    Args:
+        folder: the model's build folder, with onnx/ and meta/.
+        frontend, encoder, predictor, joint: names of the variants to use, in onnx/.
+        segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
+
+    Attributes:
+        sample_rate: that waveforms must have, in Hz.
+        seconds: time spent so far in the frontend, encoder and decoder.
+
+    Raises: InputError if a file is missing, is of another build, or takes one fixed size only.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        frontend: str = "frontend.onnx",
+        encoder: str = "encoder.onnx",
+        predictor: str = "predictor.onnx",
+        joint: str = "joint.onnx",
+        segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
+    ) -> None:
+        meta = json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
+        self.sample_rate = int(meta["sample_rate"])
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._frame_seconds = meta["subsampling_factor"] * meta["window_stride"]
+        self._tdt = bool(meta["durations"])
+        self._segment_seconds = segment_seconds
+        self._vocabulary = Vocabulary.read(folder / "meta/vocab.txt", meta["tokenizer"])
+        graphs = folder / "onnx"
+        self._frontend, self._encoder = open_graph(graphs / frontend), open_graph(graphs / encoder)
+        self._decoder = Decoder(meta, graphs / predictor, graphs / joint)
+
+    def transcribe(
+        self, waves: Sequence[Wave], progress: Callable[[float], object] = lambda seconds: None
+    ) -> list[Transcript]:
+        """Transcribe recordings, float32 [samples] each; long ones in pieces, all of them in batches.
+
+        `progress` is told the seconds of audio that were done since it was told before.
+        """
+        pieces = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
+        places = [(row, column) for row, found in enumerate(pieces) for column in range(len(found))]
+        heard: dict[tuple[int, int], list[Token]] = {}
+        for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate):
+            cuttings = [pieces[row][column] for row, column in batch]
+            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, cuttings, strict=True)]
+            hypotheses = self.recognize(*self.features(parts))
+            heard |= {place: self.tokens(found) for place, found in zip(batch, hypotheses, strict=True)}
+            progress(sum(map(length, cuttings)) / self.sample_rate)
+        return [
+            self._vocabulary.transcript(
+                join([(piece, heard[row, column]) for column, piece in enumerate(found)], self.sample_rate)
+            )
+            for row, found in enumerate(pieces)
+        ]
+
+    def transcribe_files(
+        self, paths: Iterable[Path], progress: Callable[[float], object] = lambda seconds: None
+    ) -> Iterator[Transcript | InputError]:
+        """Read and transcribe audio files of any length and number, some minutes at a time.
+
+        Yields, for each file in order, its transcript, or what is wrong with it.
+        """
+        waiting: list[Wave | InputError] = []
+        for path in paths:
+            try:
+                waiting.append(read_audio(path, self.sample_rate))
+            except InputError as error:
+                waiting.append(error)
+            if (
+                sum(len(wave) for wave in waiting if not isinstance(wave, InputError))
+                > GROUP_SECONDS * self.sample_rate
+            ):
+                yield from self._transcribe_waiting(waiting, progress)
+                waiting = []
+        yield from self._transcribe_waiting(waiting, progress)
+
+    def _transcribe_waiting(
+        self, waiting: list[Wave | InputError], progress: Callable[[float], object]
+    ) -> Iterator[Transcript | InputError]:
+        waves = [wave for wave in waiting if not isinstance(wave, InputError)]
+        transcripts = iter(self.transcribe(waves, progress))
+        return (found if isinstance(found, InputError) else next(transcripts) for found in waiting)
+
+    def features(self, waves: Sequence[Wave]) -> tuple[Floats, Integers]:
+        """Run the frontend on waveforms [samples] of any lengths: features [B, F, T] and lengths [B]."""
+        lengths = np.array([len(wave) for wave in waves], dtype=np.int64)
+        padded = np.zeros((len(waves), lengths.max()), np.float32)
+        for row, wave in zip(padded, waves, strict=True):
+            row[: len(wave)] = wave
+        with self._timed("frontend"):
+            features, frames = self._frontend.run(None, {"waveform": padded, "length": lengths})
+        return features, frames
+
+    def recognize(self, features: Floats, lengths: Integers) -> list[Hypothesis]:
+        """Run the encoder and decoder on features, float32 [B, F, T] and int64 [B]."""
+        first, second = (value.name for value in self._encoder.get_inputs())
+        with self._timed("encoder"):
+            encoded, frames = self._encoder.run(None, {first: features, second: lengths})
+        with self._timed("decoder"):
+            hypotheses, _ = self._decoder.decode(encoded, frames)
+        return hypotheses
+
+    def tokens(self, hypothesis: Hypothesis) -> list[Token]:
+        """Give the labels of a hypothesis their times in seconds."""
+        columns = zip(hypothesis.tokens, hypothesis.frames, hypothesis.durations, hypothesis.confidences, strict=True)
+        unit = self._frame_seconds
+        return [
+            Token(label, frame * unit, (frame + (duration if self._tdt else 1)) * unit, confidence)
+            for label, frame, duration, confidence in columns
+        ]
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - began
+
+
+def batches(
+    places: list[tuple[int, int]], seconds: Callable[[tuple[int, int]], float]
+) -> Iterator[list[tuple[int, int]]]:
+    """Group pieces of similar length so that no batch exceeds BATCH_SECONDS, padding included, or BATCH_ROWS."""
+    batch: list[tuple[int, int]] = []
+    # Longest first: it is the one that says how far the others are padded.
+    for place in sorted(places, key=seconds, reverse=True):
+        if batch and (len(batch) == BATCH_ROWS or seconds(batch[0]) * (len(batch) + 1) > BATCH_SECONDS):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def length(piece: Piece) -> int:
+    """Return the number of samples that are heard in a piece."""
+    return piece.stop - piece.start
+
+
+def graph_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a built model and the variants of its graphs."""
+    parser.add_argument("--model", type=Path, required=True, help="the model's build folder, with onnx/ and meta/")
+    for name in GRAPHS:
+        parser.add_argument(f"--{name}", default=f"{name}.onnx", help=f"variant of the {name} to use, in onnx/")
+    parser.add_argument(
+        "--segment-seconds",
+        type=float,
+        nargs=2,
+        metavar=("SHORTEST", "LONGEST"),
+        default=SEGMENT_SECONDS,
+        help="a recording above the longest is cut in pauses, each piece at least as long as the shortest",
+    )
+
+
+def chosen(options: argparse.Namespace) -> Recognizer:
+    """Return the recognizer that graph_arguments name."""
+    shortest, longest = options.segment_seconds
+    if not (0 <= shortest <= longest and longest >= 2):
+        raise InputError(
+            f"The segment seconds {shortest:g} and {longest:g} are no range; give two, the later at least 2."
+        )
+    graphs = {name: getattr(options, name) for name in GRAPHS}
+    return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest))

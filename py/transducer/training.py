@@ -1,0 +1,130 @@
+"""What training needs besides the model: utterances in memory, their augmentation, and batches by length.
+
+Example:
+    corpus = Corpus(Path("models/validation/manifest.jsonl"), 16000, model.tokenizer.text_to_ids)
+    loader = DataLoader(corpus, batch_size=32, collate_fn=collate)
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset, Sampler
+
+from transducer.cli import InputError
+from transducer.manifest import read_manifest
+from transducer.speech_corpus import NoiseBank
+
+Sample = tuple[Tensor, Tensor]
+
+
+class Corpus(Dataset[Sample]):
+    """Utterances held in memory as 16 bit samples: (waveform float32 [samples], token ids int64 [U]).
+
+    Args:
+        manifest: a NeMo manifest.
+        sample_rate: that all audio must have.
+        encode: text to token ids.
+        augment: from (waveform, generator) to another waveform, or None for the waveform as it is.
+        seed: of the augmentation, with the index of the utterance and the number of times it was read.
+    """
+
+    def __init__(
+        self,
+        manifest: Path,
+        sample_rate: int,
+        encode: Callable[[str], list[int]],
+        augment: "Augmentation | None" = None,
+    ):
+        entries = read_manifest(manifest)
+        self._waves = [_read_audio(entry["audio_filepath"], sample_rate) for entry in entries]
+        self._tokens = [torch.tensor(encode(entry["text"])) for entry in entries]
+        self._augment = augment
+        self.lengths = [len(wave) for wave in self._waves]
+
+    def __len__(self) -> int:
+        return len(self._waves)
+
+    def __getitem__(self, index: "int | tuple[int, int]") -> Sample:
+        """Return an utterance; an index of (utterance, draw) names the draw of its augmentation."""
+        utterance, draw = index if isinstance(index, tuple) else (index, 0)
+        wave = self._waves[utterance].astype(np.float32) / 32768
+        if self._augment:
+            wave = self._augment(wave, np.random.default_rng([utterance, draw]))
+        return torch.from_numpy(wave), self._tokens[utterance]
+
+
+def _read_audio(path: Path, sample_rate: int) -> np.ndarray:
+    try:
+        wave, rate = soundfile.read(path, dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: not readable as audio ({error}); replace it.") from error
+    if rate != sample_rate or wave.ndim != 1:
+        raise InputError(f"{path}: has {rate} Hz and {wave.ndim} channels; make it {sample_rate} Hz mono.")
+    return np.asarray(wave)
+
+
+class Augmentation:
+    """Random silence around the utterance, gain, and noise, as the `augmentation` part of a config says."""
+
+    def __init__(self, config: Any, sample_rate: int, seed: int):
+        self._config = config
+        self._sample_rate = sample_rate
+        self._noise = NoiseBank(np.random.default_rng(seed))
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        config = self._config
+        if rng.random() < config.silent_share:
+            before, after = (rng.uniform(0, config.silence_seconds, 2) * self._sample_rate).astype(int)
+            wave = np.pad(wave, (before, after))
+        if rng.random() < config.noisy_share:
+            wave = self._noise.mix(wave, rng.uniform(*config.snr_db), rng)
+        return np.asarray(wave * 10 ** (rng.uniform(*config.gain_db) / 20), dtype=np.float32)
+
+
+def collate(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what NeMo's training steps take: waveforms [B, samples], lengths, token ids [B, U], lengths."""
+    waves, tokens = (list(column) for column in zip(*samples, strict=True))
+    return (
+        pad_sequence(waves, batch_first=True),
+        torch.tensor([len(wave) for wave in waves]),
+        pad_sequence(tokens, batch_first=True),
+        torch.tensor([len(ids) for ids in tokens]),
+    )
+
+
+class LengthBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of utterances of similar length in random order, from step `start` to `stop`.
+
+    What a step sees depends on the seed and the step alone, so that a resumed run continues as if it had never
+    stopped. Indices are (utterance, epoch).
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int, start: int, stop: int):
+        self._lengths = np.asarray(lengths)
+        self._batch_size = min(batch_size, len(lengths))
+        self._seed = seed
+        self._start, self._stop = start, stop
+
+    def __len__(self) -> int:
+        return self._stop
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        per_epoch = len(self._lengths) // self._batch_size
+        for step in range(self._start, self._stop):
+            epoch, position = divmod(step, per_epoch)
+            if position == 0 or step == self._start:
+                batches = self._epoch(epoch)
+            yield [(int(index), epoch) for index in batches[position]]
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, epoch])
+        # Ordering by a blurred length keeps padding low and still mixes the members of a batch.
+        order = np.argsort(self._lengths * rng.uniform(0.85, 1.15, len(self._lengths)))
+        drop = rng.permutation(len(order))[: len(order) % self._batch_size]
+        return rng.permutation(np.delete(order, drop).reshape(-1, self._batch_size))

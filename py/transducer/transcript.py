@@ -1,0 +1,94 @@
+"""Tokens with their times, and the text and words that they spell, without a tokenizer library.
+
+Example:
+    vocabulary = Vocabulary.read(Path("out/demo-tdt/meta/vocab.txt"), "bpe")
+    transcript = vocabulary.transcript(tokens)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transducer.cli import existing
+
+# SentencePiece's mark of a space, and how it spells a piece that it does not know.
+SPACE = "\u2581"
+UNKNOWN = {"<unk>": " \u2047 "}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token id, its times in seconds from the beginning of the audio, and its probability."""
+
+    id: int
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, its times in seconds from the beginning of the audio, and its least certain token's probability."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording."""
+
+    text: str
+    tokens: list[Token]
+    words: list[Word]
+
+
+class Vocabulary:
+    """The tokens of a model as they are spelt, a space before what begins a word.
+
+    Args:
+        labels: tokens in order of their ids.
+        kind: tokenizer kind of model_meta.json: char, bpe, wpe or agg.
+    """
+
+    def __init__(self, labels: Sequence[str], kind: str) -> None:
+        if kind == "char":
+            self._spelt = list(labels)
+        elif kind == "wpe":
+            self._spelt = [label[2:] if label.startswith("##") else f" {label}" for label in labels]
+        else:
+            self._spelt = [UNKNOWN.get(label, label).replace(SPACE, " ") for label in labels]
+
+    @classmethod
+    def read(cls, path: Path, kind: str) -> "Vocabulary":
+        """Read vocab.txt, one token a line; a token may be a space or another separator."""
+        text = existing(path, "run `make meta` first").read_text(encoding="utf-8")
+        return cls(text.split("\n")[:-1], kind)
+
+    def __len__(self) -> int:
+        return len(self._spelt)
+
+    def begins_word(self, token: Token) -> bool:
+        """Tell whether a token begins with a space, or is one."""
+        return self._spelt[token.id].startswith(" ")
+
+    def transcript(self, tokens: list[Token]) -> Transcript:
+        """Spell tokens out, as text and as words."""
+        text = "".join(self._spelt[token.id] for token in tokens).strip()
+        words: list[list[Token]] = []
+        between = True
+        for token in tokens:
+            spelt = self._spelt[token.id]
+            between |= spelt.startswith(" ")
+            if spelt.strip():
+                if between:
+                    words.append([])
+                words[-1].append(token)
+                between = spelt.endswith(" ")
+        return Transcript(text, tokens, [self._word(parts) for parts in words])
+
+    def _word(self, tokens: list[Token]) -> Word:
+        text = "".join(self._spelt[token.id] for token in tokens).strip()
+        return Word(text, tokens[0].start, tokens[-1].end, min(token.confidence for token in tokens))

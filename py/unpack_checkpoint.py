@@ -1,0 +1,162 @@
+"""Unpack a .nemo archive, or a .ckpt with its config beside it, into a folder that other workers map.
+
+Example:
+    .venv/bin/python py/unpack_checkpoint.py --model models/demo-tdt.nemo \
+        --output out/demo-tdt/checkpoint/manifest.json
+"""
+
+import shutil
+import sys
+import tarfile
+import zlib
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import yaml
+from tqdm import tqdm
+
+from transducer.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
+from transducer.cli import InputError, existing, parser, replacing, run, write_json
+
+# Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
+CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--model", type=Path, required=True, help="a .nemo or .ckpt file")
+    args.add_argument("--output", type=Path, required=True, help="manifest.json, written last, in the folder to fill")
+    options = args.parse_args()
+    model: Path = existing(options.model, "give MODEL the path of a .nemo or .ckpt file")
+    # The folder is replaced as a whole: file by file, a kill would leave a mix of two checkpoints.
+    with replacing(options.output.parent) as folder:
+        folder.mkdir()
+        (unpack_ckpt if model.suffix == ".ckpt" else unpack_nemo)(model, folder)
+        config = read_config(folder / CONFIG, model.name)
+        load_weights(folder / WEIGHTS, model.name)
+        with model.open("rb") as stream:
+            digest = file_digest(stream, "sha256").hexdigest()
+        write_json(folder / options.output.name, manifest_of(folder, model, config, digest))
+    return 0
+
+
+def unpack_nemo(archive: Path, folder: Path) -> None:
+    """Write the archive's plain files into `folder`, flat or nested as they are packed.
+
+    Raises: InputError for what is no archive, is cut short, or has members that could escape the folder.
+    """
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            members = [(safe_path(member, archive), member) for member in tar if not member.isdir()]
+            total = sum(member.size for _, member in members)
+            with tqdm(total=total, unit="B", unit_scale=True, desc=archive.name, delay=5, leave=False) as progress:
+                for path, member in members:
+                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    content = tar.extractfile(member)
+                    assert content is not None  # safe_path let only regular files through
+                    with (folder / path).open("wb") as target:
+                        copy(content, target, progress)
+    except (tarfile.ReadError, EOFError, zlib.error):
+        with archive.open("rb") as stream:
+            head = stream.read(512)
+        # What a tar or gzip header says, whatever becomes of the rest.
+        if b"ustar" in head or head.startswith(b"\x1f\x8b"):
+            problem = "is cut short or damaged; copy or download it again"
+        else:
+            problem = "is not a .nemo archive (a tar file); give MODEL a checkpoint saved with NeMo's save_to"
+        raise InputError(f"{archive} {problem}.") from None
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(f"{archive} has no {name}; give MODEL a checkpoint saved with NeMo's save_to.")
+
+
+def safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
+    """Return where a member belongs, or refuse one that is no plain file inside the folder."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{archive}: its member {member.name} points outside the archive; do not trust this file.")
+    if not member.isreg():
+        raise InputError(f"{archive}: its member {member.name} is a link or device; do not trust this file.")
+    return path
+
+
+def copy(source: IO[bytes], target: IO[bytes], progress: "tqdm[Any]") -> None:
+    while block := source.read(1 << 22):
+        target.write(block)
+        progress.update(len(block))
+
+
+def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
+    """Bring a Lightning .ckpt, its config and its tokenizer into the form of an unpacked .nemo.
+
+    The config of a training run lacks what NeMo fills in when it builds the model; that is filled in here.
+    """
+    import torch
+
+    beside = [checkpoint.with_name(name.format(stem=checkpoint.stem)) for name in CONFIGS_BESIDE]
+    config_path = next((path for path in beside if path.is_file()), None)
+    if config_path is None:
+        names = " or ".join(path.name for path in beside)
+        raise InputError(f"{checkpoint} has no config beside it; put its model config there as {names}.")
+    config = read_config(config_path, config_path.name)
+    weights = load_weights(checkpoint, checkpoint.name)
+    tokenizer = find_tokenizer(config, config_path.parent)
+    if tokenizer:
+        shutil.copyfile(tokenizer, folder / "tokenizer.model")
+        config["tokenizer"] |= {"model_path": "nemo:tokenizer.model"}
+    fill_sizes(config, tokenizer, config_path.name)
+    # Only the weights are kept: a training checkpoint carries optimizer states several times their size.
+    torch.save(weights, folder / WEIGHTS)
+    (folder / CONFIG).write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+
+def find_tokenizer(config: dict[str, Any], place: Path) -> Path | None:
+    """Return the SentencePiece model that a config names, searched beside the config too."""
+    tokenizer = config.get("tokenizer") or {}
+    named = [str(tokenizer[key]) for key in ("model_path", "dir") if tokenizer.get(key)]
+    for name in [name.removeprefix("nemo:") for name in named] + ["."]:
+        for path in (place / name, place / name / "tokenizer.model", place / Path(name).name):
+            if path.is_file():
+                return path
+    return None
+
+
+def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> None:
+    """Set the vocabulary and layer sizes in a config as NeMo does when it builds the model."""
+    joint, decoder = config["joint"], config["decoder"]
+    if not joint.get("vocabulary"):
+        if tokenizer:
+            from sentencepiece import SentencePieceProcessor
+
+            pieces = SentencePieceProcessor(model_file=str(tokenizer))
+            joint["vocabulary"] = [pieces.id_to_piece(i) for i in range(pieces.vocab_size())]
+        elif config.get("labels"):
+            joint["vocabulary"] = list(config["labels"])
+        else:
+            raise InputError(
+                f"{source} names neither labels nor a tokenizer that is there; put tokenizer.model beside it."
+            )
+    decoder["vocab_size"] = joint["num_classes"] = len(joint["vocabulary"])
+    joint["jointnet"]["encoder_hidden"] = config["encoder"]["d_model"]
+    joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
+
+
+def manifest_of(folder: Path, model: Path, config: dict[str, Any], digest: str) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "source": model.name,
+        "sha256": digest,
+        "model_class": str(config.get("target", "")).rpartition(".")[2] or guess_class(config),
+        "files": {str(path.relative_to(folder)): path.stat().st_size for path in files},
+    }
+
+
+def guess_class(config: dict[str, Any]) -> str:
+    """Name the model class of a training config, which does not say it."""
+    kind = "HybridRNNTCTC" if "aux_ctc" in config else "RNNT"
+    return f"EncDec{kind}{'BPE' if config.get('tokenizer') else ''}Model"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,16 @@
+# The checkpoint, unpacked once; its manifest is written last and stands for the folder.
+
+CHECKPOINT := $(OUT)/checkpoint/manifest.json
+
+$(eval $(call flags,checkpoint,MODEL=$(MODEL)))
+
+$(CHECKPOINT): $(MODEL) $(OUT)/.flags/checkpoint $(call worker,unpack_checkpoint)
+	$(call say,UNPACK)
+	$(call run,unpack_checkpoint) --model $(MODEL) --output $@
+
+# Reached only when the file is missing: the worker says so in its own words.
+$(MODEL):
+
+## Parts of a model
+.PHONY: checkpoint
+checkpoint: $(CHECKPOINT) ## unpack the checkpoint

@@ -1,0 +1,31 @@
+# The environment, tests and lint of this project.
+
+# With PYTHON set by the user, the environment is theirs.
+ifeq ($(PYTHON),.venv/bin/python)
+  ENV      := .venv/.installed
+  TEST_ENV := .venv/.installed-tests
+endif
+BASE_PYTHON ?= python3.11
+
+.venv/.installed: requirements.txt constraints.txt
+	$(call say,SETUP)
+	$(Q)scripts/make_venv.sh $(BASE_PYTHON) .venv
+	$(Q).venv/bin/pip install --quiet --requirement requirements.txt --constraint constraints.txt
+	@touch $@
+
+.venv/.installed-tests: tests/requirements.txt .venv/.installed
+	$(call say,SETUP)
+	$(Q).venv/bin/pip install --quiet --requirement tests/requirements.txt --constraint constraints.txt
+	@touch $@
+
+## Development
+.PHONY: test test-slow lint
+test: $(TEST_ENV)      ## run the tests, on real checkpoints and runtimes
+	$(Q)$(PYTHON) -m pytest tests -m 'not slow' $(TESTFLAGS)
+test-slow: $(TEST_ENV) ## also the heavy ones: the 0.6B architecture, long audio
+	$(Q)$(PYTHON) -m pytest tests -m slow $(TESTFLAGS)
+lint: $(TEST_ENV)      ## ruff, mypy and shellcheck
+	$(Q)$(PYTHON) -m ruff check .
+	$(Q)$(PYTHON) -m ruff format --check .
+	$(Q)$(PYTHON) -m mypy
+	$(Q)$(dir $(PYTHON))shellcheck scripts/*.sh .ci/run

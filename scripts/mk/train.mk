@@ -1,0 +1,30 @@
+# Checkpoints from nothing: speech by espeak-ng, then training. Not part of `all`, which starts from a checkpoint;
+# the result stays in out/ until someone copies it to models/.
+
+SPEECH           ?= out/speech
+TRAIN_UTTERANCES ?= 16000
+STEPS            ?=
+TRAINED          ?= $(OUT)/train/$(NAME).nemo
+
+# An hour of training is not repeated because a library was installed again.
+sources = $(filter-out $(ENV),$(call worker,$1))
+
+$(SPEECH)/train/manifest.jsonl: configs/demo-grammar.yaml $(call sources,synthesize_speech) | $(ENV)
+	$(call say,SYNTH)
+	$(call run,synthesize_speech) --split train --count $(TRAIN_UTTERANCES) --output $@
+
+# How the checked-in validation set was made; made below out/ too, to be compared or copied.
+$(SPEECH)/validation/manifest.jsonl: configs/demo-grammar.yaml $(call sources,synthesize_speech) | $(ENV)
+	$(call say,SYNTH)
+	$(call run,synthesize_speech) --split validation --count 480 --audio-format ogg --output $@
+
+# A killed run resumes from its last checkpoint in $(OUT)/train.
+$(TRAINED): configs/$(CONFIG).yaml $(SPEECH)/train/manifest.jsonl $(call sources,train_transducer) | $(ENV)
+	$(call say,TRAIN)
+	$(call run,train_transducer) --config $< --train-manifest $(SPEECH)/train/manifest.jsonl \
+	    --validation-manifest $(VALIDATION) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
+
+## Training
+.PHONY: train validation-speech
+train: $(TRAINED)                                      ## train CONFIG's checkpoint (STEPS= shortens it)
+validation-speech: $(SPEECH)/validation/manifest.jsonl ## synthesise the validation set anew

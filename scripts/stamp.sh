@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Write a flag stamp and say what changed: stamp.sh FILE 'FLAGS'.
+set -eu
+file=$1 flags=$2
+mkdir -p "$(dirname "$file")" || {
+    echo "error: $(dirname "$file") cannot be made; point OUT at a folder that you may write to." >&2
+    exit 2
+}
+if [ -f "$file" ]; then
+    printf '  %-9s %s: %s, was %s\n' FLAGS "$(basename "$file")" "$flags" "$(cat "$file")"
+fi
+printf '%s' "$flags" >"$file.tmp"
+mv "$file.tmp" "$file"

@@ -1,0 +1,193 @@
+"""Write a small random checkpoint of any model class that a user may bring, by NeMo's own classes.
+
+Example:
+    .venv/bin/python tests/checkpoints.py --kind bpe-tdt --output /tmp/bpe-tdt.nemo
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+CORPUS = "set a timer for ten minutes. what time is it in london? turn off the kitchen lights at seven"
+LETTERS = list(" abcdefghijklmnopqrstuvwxyz'")
+DURATIONS = [0, 1, 2, 3, 4]
+SMALL_VOCABULARY = 48
+
+ENCODER: dict[str, Any] = {
+    "_target_": "nemo.collections.asr.modules.ConformerEncoder",
+    "feat_in": 80,
+    "n_layers": 2,
+    "d_model": 32,
+    "n_heads": 4,
+    "subsampling": "dw_striding",
+    "subsampling_factor": 8,
+    "subsampling_conv_channels": 16,
+    "ff_expansion_factor": 4,
+    "self_attention_model": "rel_pos",
+    "att_context_size": [-1, -1],
+    "xscaling": True,
+    "untie_biases": True,
+    "conv_kernel_size": 9,
+    "conv_norm_type": "batch_norm",
+    "dropout": 0.1,
+    "dropout_pre_encoder": 0.1,
+    "dropout_emb": 0.0,
+    "dropout_att": 0.1,
+}
+CACHE_AWARE = {
+    "causal_downsampling": True,
+    "conv_context_size": "causal",
+    "conv_norm_type": "layer_norm",
+    "att_context_style": "chunked_limited",
+    "att_context_size": [[28, 3], [28, 1], [28, 0]],
+}
+# The published architecture of parakeet-tdt-0.6b-v3.
+PARAKEET = {
+    "feat_in": 128,
+    "n_layers": 24,
+    "d_model": 1024,
+    "n_heads": 8,
+    "subsampling_conv_channels": 256,
+    "use_bias": False,
+    "xscaling": False,
+}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "bpe-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS},
+    "bpe-rnnt": {"model": "EncDecRNNTBPEModel", "durations": []},
+    "hybrid-tdt": {"model": "EncDecHybridRNNTCTCBPEModel", "durations": DURATIONS},
+    "char-rnnt": {"model": "EncDecRNNTModel", "durations": []},
+    "cache-aware-rnnt": {"model": "EncDecRNNTBPEModel", "durations": [], "encoder": CACHE_AWARE},
+    "parakeet-tdt-0.6b-v3": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": DURATIONS,
+        "encoder": PARAKEET,
+        "vocabulary": 8192,
+        "hidden": 640,
+        "layers": 2,
+    },
+}
+
+
+def train_tokenizer(folder: Path, size: int) -> None:
+    """Write a SentencePiece BPE tokenizer of exactly `size` pieces in the folder form that NeMo reads."""
+    import sentencepiece
+
+    prefix = folder / "tokenizer"
+    (folder / "corpus.txt").write_text(f"{CORPUS}\n", encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"),
+        model_prefix=str(prefix),
+        model_type="bpe",
+        vocab_size=size,
+        # A sentence fills a small vocabulary; numbered symbols fill the rest of a large one.
+        user_defined_symbols=[f"<{i}>" for i in range(size - SMALL_VOCABULARY)],
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
+    )
+    pieces = [line.split("\t")[0] for line in prefix.with_suffix(".vocab").read_text("utf-8").splitlines()]
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces[1:]), encoding="utf-8")
+
+
+def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
+    """Return the NeMo model config of a kind; keyword arguments override encoder settings."""
+    spec = KINDS[kind]
+    encoder = {**ENCODER, **spec.get("encoder", {}), **encoder}
+    hidden, layers, durations = spec.get("hidden", 24), spec.get("layers", 1), spec["durations"]
+    loss = {"loss_name": "tdt", "tdt_kwargs": {"durations": durations, "sigma": 0.02, "omega": 0.1}}
+    config: dict[str, Any] = {
+        "sample_rate": 16000,
+        "labels": LETTERS,
+        "tokenizer": {"dir": str(tokenizer), "type": "bpe"},
+        "model_defaults": {"enc_hidden": encoder["d_model"], "pred_hidden": hidden, "joint_hidden": hidden},
+        "preprocessor": {
+            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+            "sample_rate": 16000,
+            "normalize": "NA" if "causal_downsampling" in encoder else "per_feature",
+            "window_size": 0.025,
+            "window_stride": 0.01,
+            "window": "hann",
+            "features": encoder["feat_in"],
+            "n_fft": 512,
+            "dither": 1e-5,
+            "pad_to": 0,
+        },
+        "encoder": encoder,
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.RNNTDecoder",
+            "normalization_mode": None,
+            "random_state_sampling": False,
+            "blank_as_pad": True,
+            "prednet": {"pred_hidden": hidden, "pred_rnn_layers": layers, "t_max": None, "dropout": 0.2},
+        },
+        "joint": {
+            "_target_": "nemo.collections.asr.modules.RNNTJoint",
+            "log_softmax": None,
+            "fuse_loss_wer": True,
+            "fused_batch_size": 4,
+            "num_extra_outputs": len(durations),
+            "jointnet": {"joint_hidden": hidden, "activation": "relu", "dropout": 0.2},
+        },
+        "decoding": {
+            "strategy": "greedy_batch",
+            "greedy": {"max_symbols": 10, "use_cuda_graph_decoder": False},
+            **({"model_type": "tdt", "durations": durations} if durations else {}),
+        },
+        "loss": loss if durations else {"loss_name": "default"},
+        "optim": {"name": "adamw", "lr": 1e-3},
+    }
+    if durations:
+        config["model_defaults"] |= {"tdt_durations": durations, "num_tdt_durations": len(durations)}
+    if spec["model"] == "EncDecRNNTModel":
+        del config["tokenizer"]
+    else:
+        del config["labels"]
+    if "CTC" in spec["model"]:
+        config["aux_ctc"] = {
+            "ctc_loss_weight": 0.3,
+            "decoder": {
+                "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+                "feat_in": None,
+                "num_classes": -1,
+                "vocabulary": [],
+            },
+            "decoding": {"strategy": "greedy"},
+        }
+    return config
+
+
+def save(kind: str, path: Path, **encoder: Any) -> Path:
+    """Build a randomly initialised model of a kind, the same at every call, and save it as a .nemo file."""
+    import torch
+    from nemo.collections.asr import models
+    from omegaconf import OmegaConf
+
+    torch.manual_seed(7)
+    spec = KINDS[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        train_tokenizer(Path(folder), spec.get("vocabulary", SMALL_VOCABULARY))
+        config = OmegaConf.create(config_of(kind, Path(folder), **encoder))
+        model = getattr(models, spec["model"])(cfg=config)
+        for module in model.modules():
+            # Fresh statistics are the identity and would hide a batch norm folded wrongly.
+            if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:
+                torch.nn.init.normal_(module.running_mean, std=0.1)
+                torch.nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2.0)
+        model.save_to(str(path))
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kind", choices=sorted(KINDS), required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    save(args.kind, args.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

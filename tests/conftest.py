@@ -1,0 +1,85 @@
+"""Real checkpoints and what the workers make of them, built once for the whole test run."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import checkpoints
+from transducer.cli import run
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "models"
+FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint")
+
+Worker = Callable[..., int]
+ByKind = Callable[[str], Path]
+
+
+def run_worker(name: str, *arguments: object) -> int:
+    """Run a worker's main in this process, which has imported NeMo already, and return its exit code."""
+    before = sys.argv
+    sys.argv = [f"py/{name}.py", *(str(argument) for argument in arguments)]
+    try:
+        return run(importlib.import_module(name).main)
+    finally:
+        sys.argv = before
+
+
+def make_project(folder: Path) -> Path:
+    """Copy what Make reads into `folder`, so that a test may touch, change and kill there."""
+    for name in ("Makefile", "requirements.txt", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("scripts", "py", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def make(*arguments: object, cwd: Path = ROOT, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run make with this interpreter as PYTHON and return what it printed."""
+    command = ["make", f"PYTHON={sys.executable}", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def nemo_file(tmp_path_factory: pytest.TempPathFactory) -> ByKind:
+    """Return a function from a kind of tests/checkpoints.py to its .nemo file."""
+    folder = tmp_path_factory.mktemp("nemo")
+
+    def of_kind(kind: str) -> Path:
+        path = folder / f"{kind}.nemo"
+        return path if path.exists() else checkpoints.save(kind, path)
+
+    return of_kind
+
+
+@pytest.fixture(scope="session")
+def built(nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> ByKind:
+    """Return a function from a kind, or the path of a checkpoint, to its model folder with graphs and metadata."""
+    folder = tmp_path_factory.mktemp("out")
+
+    def of_kind(kind: str) -> Path:
+        out = folder / Path(kind).stem
+        if not (out / "meta/model_meta.json").exists():
+            build(Path(kind) if kind.endswith((".nemo", ".ckpt")) else nemo_file(kind), out)
+        return out
+
+    return of_kind
+
+
+def build(model: Path, out: Path) -> None:
+    """Unpack a checkpoint, export and simplify its graphs, and write its metadata, as `make onnx meta` does."""
+    assert run_worker("unpack_checkpoint", "--model", model, "--output", out / "checkpoint/manifest.json") == 0
+    for graph in FP32_GRAPHS:
+        raw, final = out / f"onnx/{graph}.raw.onnx", out / f"onnx/{graph}.onnx"
+        assert run_worker(f"export_{graph}", "--checkpoint", out / "checkpoint", "--output", raw) == 0
+        assert run_worker("simplify_onnx", "--graph", graph, "--input", raw, "--output", final) == 0
+    graphs = [out / f"onnx/{graph}.onnx" for graph in FP32_GRAPHS]
+    meta = out / "meta/model_meta.json"
+    assert (
+        run_worker("write_model_meta", "--checkpoint", out / "checkpoint", "--graphs", *graphs, "--output", meta) == 0
+    )

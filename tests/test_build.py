@@ -1,0 +1,144 @@
+"""The build: what is rebuilt and why, and what survives a kill."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from conftest import ByKind, make, make_project
+
+GRAPHS = {"frontend", "encoder", "predictor", "joint"}
+RAW = {f"onnx/{graph}.raw.onnx" for graph in GRAPHS}
+FINAL = {f"onnx/{graph}.onnx" for graph in GRAPHS}
+CHECKS = {f"checks/{graph}.onnx.check.json" for graph in GRAPHS}
+META = {"meta/model_meta.json"}
+EVERYTHING = {"checkpoint/manifest.json"} | RAW | FINAL | CHECKS | META
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, nemo_file: ByKind) -> Path:
+    """Return a copy of the project with a small model built in out/model."""
+    folder = make_project(tmp_path_factory.mktemp("project"))
+    (folder / "model.nemo").write_bytes(nemo_file("bpe-tdt").read_bytes())
+    done = make("all", "MODEL=model.nemo", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert {artefact for _, artefact in lines_of(done.stdout)} == EVERYTHING
+    return folder
+
+
+def lines_of(output: str) -> list[tuple[str, str]]:
+    """Return (verb, artefact below the model folder) for each line that names one."""
+    return [(verb, path) for verb, path in re.findall(r"^  (\w+) +out/\w+/(\S+)$", output, re.MULTILINE)]
+
+
+def would_make(project: Path, *flags: str) -> set[str]:
+    """Return what make would make now, without making it."""
+    done = make("--dry-run", "all", "MODEL=model.nemo", *flags, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"printf '  %-9s %s\\n' [A-Z]+ out/\w+/(\S+)", done.stdout))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every product in a model folder."""
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
+def test_second_run_makes_nothing_and_is_quick(project: Path) -> None:
+    began = time.monotonic()
+    done = make("all", "MODEL=model.nemo", cwd=project)
+    assert time.monotonic() - began < 0.5
+    assert done.stdout.strip() == "make: Nothing to be done for 'all'."
+
+
+@pytest.mark.parametrize(
+    ("file", "rebuilt"),
+    [
+        ("py/export_joint.py", {"onnx/joint.raw.onnx", "onnx/joint.onnx", "checks/joint.onnx.check.json"} | META),
+        ("py/simplify_onnx.py", FINAL | CHECKS | META),
+        ("py/check_graph.py", CHECKS),
+        ("py/write_model_meta.py", META),
+        ("py/transducer/patches.py", RAW | FINAL | CHECKS | META),
+        ("py/transducer/metadata.py", RAW | FINAL | CHECKS | META),
+        ("py/transducer/cli.py", EVERYTHING),
+        ("py/unpack_checkpoint.py", EVERYTHING),
+        ("model.nemo", EVERYTHING),
+        ("py/transducer/losses.py", set()),
+    ],
+)
+def test_touching_one_file_rebuilds_what_reads_it(project: Path, file: str, rebuilt: set[str]) -> None:
+    before = (project / file).stat()
+    (project / file).touch()
+    try:
+        assert would_make(project) == rebuilt
+    finally:
+        os.utime(project / file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert would_make(project) == set()
+
+
+@pytest.mark.parametrize(
+    ("flag", "rebuilt"),
+    [("OPSET=18", RAW | FINAL | CHECKS | META), ("PARITY_MAX_ABS=1e-5", CHECKS), ("V=1", set())],
+)
+def test_changing_one_flag_rebuilds_what_uses_it(project: Path, flag: str, rebuilt: set[str]) -> None:
+    assert would_make(project, flag) == rebuilt
+
+
+def test_a_rebuild_says_why(project: Path) -> None:
+    changed = make("check", "MODEL=model.nemo", "PARITY_MAX_ABS=2e-4", cwd=project)
+    assert "FLAGS     check: PARITY_MAX_ABS=2e-4, was PARITY_MAX_ABS=1e-4" in changed.stdout
+    assert {path for _, path in lines_of(changed.stdout)} == CHECKS
+    (project / "py/check_graph.py").touch()
+    traced = make("--trace", "--dry-run", "check", "MODEL=model.nemo", "PARITY_MAX_ABS=2e-4", cwd=project)
+    assert re.search(r"update target 'out/model/checks/joint\S*' due to: \S*py/check_graph.py", traced.stdout)
+
+
+def test_one_artefact_by_its_name(project: Path) -> None:
+    (project / "out/model/onnx/joint.onnx").unlink()
+    done = make("joint.onnx", "MODEL=model.nemo", cwd=project)
+    assert lines_of(done.stdout) == [("SIMPLIFY", "onnx/joint.onnx")]
+
+
+def test_launcher_starts_every_worker(project: Path) -> None:
+    (project / "py/write_model_meta.py").touch()
+    log = project / "launched.txt"
+    launcher = project / "launch.sh"
+    launcher.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec "$@"\n')
+    launcher.chmod(0o755)
+    done = make("meta", "MODEL=model.nemo", f"LAUNCH={launcher}", cwd=project)
+    assert done.returncode == 0 and "py/write_model_meta.py" in log.read_text()
+
+
+def test_kills_at_random_moments_leave_a_build_that_finishes_right(project: Path) -> None:
+    """Ten kill -9 of make and its children with -j2; the build then equals the one made with -j1, byte for byte."""
+    # Other tests rebuilt some checks with other bounds.
+    assert make("all", "MODEL=model.nemo", cwd=project).returncode == 0
+    command = ["make", f"PYTHON={sys.executable}", "-j2", "all", "MODEL=model.nemo", "OUT=out/killed"]
+    moments = random.Random(1)
+    killed = 0
+    while killed < 10:
+        build = subprocess.Popen(
+            command, cwd=project, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            build.wait(timeout=moments.uniform(0.2, 12))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(build.pid, signal.SIGKILL)
+            build.wait()
+            killed += 1
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert killed >= 5
+    assert digests(project / "out/killed") == digests(project / "out/model")
+    assert not list((project / "out/killed").rglob(".*.tmp*"))

@@ -1,0 +1,89 @@
+"""The real Parakeet-TDT 0.6B v3 architecture, with random weights, and long audio: heavy, for make test-slow."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from conftest import ROOT, ByKind, run_worker
+from transducer.checkpoint import Checkpoint
+from transducer.graphs import example
+from transducer.modules import load_module
+from transducer.onnx_files import external_files, interface, load_graph
+from transducer.parity import open_session, session_runner
+
+pytestmark = pytest.mark.slow
+
+NEMO_EXPORT = """
+import sys
+from nemo.collections.asr.models import ASRModel
+ASRModel.restore_from(sys.argv[1], map_location="cpu").export(sys.argv[2])
+"""
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Run a command and return its wall time in seconds and the peak memory of its largest process in GB."""
+    began = time.monotonic()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return time.monotonic() - began, usage.ru_maxrss / 1e6
+
+
+@pytest.fixture(scope="module")
+def parakeet(nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """Return the exported model's folder, and time and memory beside NeMo's own export of the same file."""
+    model, out = nemo_file("parakeet-tdt-0.6b-v3"), tmp_path_factory.mktemp("parakeet")
+    ours = measured(["make", f"PYTHON={sys.executable}", "-j2", "onnx", f"MODEL={model}", f"OUT={out}"])
+    nemo_folder = tmp_path_factory.mktemp("nemo-export")
+    nemo = measured([sys.executable, "-c", NEMO_EXPORT, str(model), str(nemo_folder / "model.onnx")])
+    figures = {"seconds": ours[0], "GB": ours[1], "NeMo seconds": nemo[0], "NeMo GB": nemo[1]}
+    figures |= {"NeMo files": len(list(nemo_folder.iterdir()))}
+    print(json.dumps(figures))
+    return out, figures
+
+
+def test_time_and_memory_beside_nemo(parakeet: tuple[Path, dict[str, float]]) -> None:
+    _, figures = parakeet
+    assert figures["GB"] <= 0.6 * figures["NeMo GB"]
+    assert figures["seconds"] <= 1.1 * figures["NeMo seconds"]
+
+
+def test_exactly_one_sidecar(parakeet: tuple[Path, dict[str, float]]) -> None:
+    onnx_folder = parakeet[0] / "onnx"
+    assert [path.name for path in onnx_folder.iterdir() if path.suffix != ".onnx"] == ["encoder.onnx.data"]
+    assert external_files(load_graph(onnx_folder / "encoder.onnx")) == {"encoder.onnx.data"}
+    for path in onnx_folder.glob("*.onnx"):
+        onnx.checker.check_model(path)
+    listed = interface(load_graph(onnx_folder / "joint.onnx"))
+    assert listed["outputs"][0]["shape"] == ["B", "T", "U", 8198]
+
+
+@pytest.mark.parametrize("graph", ["encoder", "predictor", "joint"])
+def test_equals_pytorch(graph: str, parakeet: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    out, report = parakeet[0], tmp_path / "check.json"
+    arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
+    assert run_worker("check_graph", *arguments, "--output", report) == 0
+    parity = json.loads(report.read_text())["parity"]
+    print(graph, parity["max_abs"], parity["max_relative"])
+    assert parity["max_relative"] <= 1e-3
+
+
+def test_fifteen_minutes_on_the_demo_model(built: ByKind) -> None:
+    out = built(str(ROOT / "models/demo-tdt.nemo"))
+    sizes = json.loads((out / "meta/model_meta.json").read_text())["dims"] | {"B": 1, "T": 15 * 60 * 100}
+    inputs = example("encoder", sizes)
+    found = session_runner(open_session(out / "onnx/encoder.onnx"))(inputs)["encoder_output"]
+    with torch.inference_mode():
+        module = load_module("encoder", Checkpoint(out / "checkpoint"))
+        expected = module(*(torch.from_numpy(array) for array in inputs.values()))[0].numpy()
+    assert found.shape[2] == 11_250
+    assert np.abs(found - expected).max() <= 1e-4
