@@ -19,6 +19,8 @@ from transducer.parity import compare, fixed_sizes, open_session, session_runner
 
 # Turns MatMul and Add of three axes into Reshape, Gemm, Reshape, which no runtime is faster with.
 UNWANTED = ["fuse_matmul_add_bias_into_gemm_batched"]
+# A wrong structure shows at any size; check_graph.py compares long inputs, with PyTorch.
+SHORT = {"encoder": [{"B": 1, "T": 9}, {"B": 3, "T": 160}]}
 
 
 def main() -> int:
@@ -61,7 +63,7 @@ def difference(name: str, raw: Path, simple: Path) -> float:
     outputs, dims, fixed = recorded(name, raw)
     replay = iter(outputs)
     candidate = session_runner(open_session(simple, optimize=False))
-    return max(case.max_abs for case in compare(name, lambda _: next(replay), candidate, dims, fixed))
+    return max(case.max_abs for case in compare(name, lambda _: next(replay), candidate, dims, fixed, SHORT.get(name)))
 
 
 def recorded(name: str, raw: Path) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
@@ -75,7 +77,7 @@ def recorded(name: str, raw: Path) -> tuple[list[Arrays], dict[str, int], dict[s
         outputs.append(runner(inputs))
         return outputs[-1]
 
-    compare(name, record, lambda _: outputs[-1], dims, fixed)
+    compare(name, record, lambda _: outputs[-1], dims, fixed, SHORT.get(name))
     return outputs, dims, fixed
 
 

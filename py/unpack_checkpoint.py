@@ -9,6 +9,7 @@ import shutil
 import sys
 import tarfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -30,15 +31,19 @@ def main() -> int:
     options = args.parse_args()
     model: Path = existing(options.model, "give MODEL the path of a .nemo or .ckpt file")
     # The folder is replaced as a whole: file by file, a kill would leave a mix of two checkpoints.
-    with replacing(options.output.parent) as folder:
+    with replacing(options.output.parent) as folder, ThreadPoolExecutor() as pool:
+        digest = pool.submit(sha256_of, model)
         folder.mkdir()
         (unpack_ckpt if model.suffix == ".ckpt" else unpack_nemo)(model, folder)
         config = read_config(folder / CONFIG, model.name)
         load_weights(folder / WEIGHTS, model.name)
-        with model.open("rb") as stream:
-            digest = file_digest(stream, "sha256").hexdigest()
-        write_json(folder / options.output.name, manifest_of(folder, model, config, digest))
+        write_json(folder / options.output.name, manifest_of(folder, model, config, digest.result()))
     return 0
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def unpack_nemo(archive: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ Example:
     cases = compare("joint", reference, candidate, facts["dims"])
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +79,20 @@ def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, i
 
 
 def compare(
-    name: str, reference: Runner, candidate: Runner, sizes: Mapping[str, int], fixed: Mapping[str, int]
+    name: str,
+    reference: Runner,
+    candidate: Runner,
+    sizes: Mapping[str, int],
+    fixed: Mapping[str, int],
+    among: Sequence[Mapping[str, int]] | None = None,
 ) -> list[Case]:
-    """Compare two implementations of a graph over CASES, or at its one size if that is fixed.
+    """Compare two implementations of a graph over CASES (or `among`), or at its one size if that is fixed.
 
     `sizes` are the model's dims, `fixed` the axes that the graph fixes. Values beyond a row's length
     are compared too: a consumer may read them.
     """
     cases: list[Case] = []
-    for varied in CASES[name]:
+    for varied in among or CASES[name]:
         case = {axis: fixed.get(axis, size) for axis, size in varied.items()}
         if case in [dict(done.sizes) for done in cases]:
             continue
