@@ -30,7 +30,7 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.training import Augmentation, Corpus, LengthBatches, collate
+    from transducer.training import Augmentation, Corpus, LengthBatches, collate, standardise_input
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)
@@ -38,6 +38,7 @@ def main() -> int:
     tokenizer = train_tokenizer(args.train_manifest, config, args.work / "tokenizer")
     trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
     model = build_model(config, tokenizer, trainers[0])
+    fold = standardise_input(model.encoder.pre_encode.conv[0], **config.input) if "input" in config else None
     log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
 
     rate, encode = config.model.sample_rate, model.tokenizer.text_to_ids
@@ -59,6 +60,8 @@ def main() -> int:
         else:
             model.load_state_dict(torch.load(last, map_location="cpu", weights_only=False)["state_dict"])
         done += steps
+    if fold:
+        fold()
     save(model, args.output)
     log.info("%s: trained in %.0f minutes", args.output, (time.monotonic() - began) / 60)
     return 0
@@ -165,6 +168,7 @@ def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecR
     with open_dict(config):
         config.model.tokenizer = {"dir": str(tokenizer), "type": "bpe"}
     model = EncDecRNNTBPEModel(cfg=config.model, trainer=trainer)
+    model.maybe_init_from_pretrained_checkpoint(config)
     if trainer.strategy.root_device.type == "cpu":
         from transducer.losses import RNNTLoss, TDTLoss
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
@@ -96,6 +97,34 @@ def collate(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pad_sequence(tokens, batch_first=True),
         torch.tensor([len(ids) for ids in tokens]),
     )
+
+
+def standardise_input(conv: nn.Conv2d, mean: float, std: float) -> Callable[[], None]:
+    """Train a convolution as if its input were (x - mean) / std, and return what folds that into its weights.
+
+    Features that no statistics of the utterance normalise lie far from zero, where training hardly gets away from
+    ignoring them. The change is one of variables only: what is computed, padding with zeros included, is a plain
+    convolution of x all along.
+    """
+
+    class Scaled(nn.Module):
+        def forward(self, weight: Tensor) -> Tensor:
+            return weight / std
+
+    def shift() -> Tensor:
+        """What the mean adds to each channel, [channels]."""
+        return mean * conv.weight.sum(dim=(1, 2, 3))
+
+    def fold() -> None:
+        hook.remove()
+        with torch.no_grad():
+            assert conv.bias is not None
+            conv.bias -= shift()
+        remove_parametrizations(conv, "weight", leave_parametrized=True)
+
+    register_parametrization(conv, "weight", Scaled())
+    hook = conv.register_forward_hook(lambda module, inputs, found: found - shift()[:, None, None])
+    return fold
 
 
 class LengthBatches(Sampler[list[tuple[int, int]]]):
