@@ -21,10 +21,11 @@ PAUSE_SECONDS = 0.25
 # Of pauses that follow one another so closely the longest is cut in.
 CLOSE_SECONDS = 0.5
 # Quiet is what is near the noise of the second before: within a tenth of the way from its 10th to its 90th percentile
-# in dB, at least 1 dB; or 40 dB below the latter, whatever the noise.
+# in dB, where these are far enough apart to be noise and speech; or 40 dB below the latter; or no sound at all.
 NOISE_SECONDS = 1.0
 QUIET_SHARE = 0.1
-QUIET_MIN_DB = 1.0
+CONTRAST_DB = 6.0
+SILENCE_DB = -99.0
 QUIET_BELOW_SPEECH_DB = 40.0
 # What is heard of a pause after speech, which fades, and before speech, which sets in at once. Models take silence
 # that is longer than in their training for something said.
@@ -116,8 +117,8 @@ def quiet(level: NDArray[np.float32]) -> NDArray[np.bool_]:
     # Some minutes at a time: percentiles copy every window.
     parts = np.array_split(windows, len(windows) // 20_000 + 1)
     noise, speech = np.concatenate([np.percentile(part, [10, 90], axis=1) for part in parts], axis=1)
-    above = np.maximum(QUIET_SHARE * (speech - noise), QUIET_MIN_DB)
-    return np.asarray(level < np.maximum(noise + above, speech - QUIET_BELOW_SPEECH_DB))
+    near_noise = (level < noise + QUIET_SHARE * (speech - noise)) & (speech - noise >= CONTRAST_DB)
+    return np.asarray(near_noise | (level < speech - QUIET_BELOW_SPEECH_DB) | (level < SILENCE_DB))
 
 
 def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
