@@ -9,13 +9,14 @@ import argparse
 import hashlib
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.audio import read_audio
 from transducer.cli import InputError, log, parser, replacing, run
-from transducer.manifest import read_lines
+from transducer.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import ASRModel
@@ -32,8 +33,9 @@ def main() -> int:
     from nemo.collections.asr.metrics.wer import word_error_rate
 
     began = time.monotonic()
-    files = [str(entry["audio_filepath"]) for entry in entries]
-    outputs = model.transcribe(files, batch_size=args.batch_size, num_workers=0, verbose=sys.stderr.isatty())
+    with tempfile.TemporaryDirectory() as folder:
+        files = [write_manifest(entries, Path(folder) / "manifest.json")]
+        outputs = model.transcribe(files, batch_size=args.batch_size, num_workers=0, verbose=sys.stderr.isatty())
     seconds = time.monotonic() - began
     hypotheses = [output.text for output in outputs]
     references = [entry["text"] for entry in entries]
@@ -49,7 +51,12 @@ def main() -> int:
         "cer": round(word_error_rate(hypotheses, references, use_cer=True), 6),
         "seconds": round(seconds, 1),
         "hypotheses": [
-            {"audio": entry["audio_filepath"].name, "reference": entry["text"], "hypothesis": hypothesis}
+            {
+                "audio": entry["audio_filepath"].name,
+                "offset": stretch(entry).offset,
+                "reference": entry["text"],
+                "hypothesis": hypothesis,
+            }
             for entry, hypothesis in zip(entries, hypotheses, strict=True)
         ],
     }
@@ -59,18 +66,31 @@ def main() -> int:
     return 0
 
 
-def readable(manifest: Path, sample_rate: int) -> list[dict[str, Any]]:
+def readable(manifest: Path, sample_rate: int) -> list[Utterance]:
     """Return the utterances that can be transcribed and tell of the others, at which NeMo would end."""
     entries, problems = read_lines(manifest)
     for entry in list(entries):
         try:
-            read_audio(entry["audio_filepath"], sample_rate)
+            path, offset, duration = stretch(entry)
+            read_audio(path, sample_rate, offset, duration)
         except InputError as error:
             problems.append(error)
             entries.remove(entry)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
+    if not entries:
+        raise InputError(f"{manifest} has no utterance that can be transcribed; correct its lines.")
     return entries
+
+
+def write_manifest(entries: list[Utterance], path: Path) -> str:
+    """Write what NeMo is to transcribe, and return its path as transcribe() takes it."""
+    rows = []
+    for audio, offset, duration in map(stretch, entries):
+        # NeMo reads a file to its end if it is shorter than its duration, and wants one.
+        rows.append({"audio_filepath": str(audio.resolve()), "offset": offset, "duration": duration or 1e5, "text": ""})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
-from transducer.manifest import Utterance, read_lines
+from transducer.manifest import Utterance, read_lines, stretch
 from transducer.recognizer import GRAPHS, Recognizer, chosen, graph_arguments
 from transducer.word_errors import Errors, character_errors, interval, rate, word_errors
 
@@ -68,10 +68,10 @@ def transcribe(
 ) -> tuple[list[tuple[Utterance, str]], list[InputError]]:
     """Return the utterances that can be heard, each with its transcript, and what is wrong with the others."""
     heard, unheard = [], []
-    files = [utterance["audio_filepath"] for utterance in utterances]
-    total = round(sum(float(utterance.get("duration", 0)) for utterance in utterances))
+    stretches = list(map(stretch, utterances))
+    total = round(sum(part.duration or 0.0 for part in stretches))
     with tqdm(total=total, unit="s", desc="evaluate", delay=5) as bar:
-        for utterance, found in zip(utterances, recognizer.transcribe_files(files, bar.update), strict=True):
+        for utterance, found in zip(utterances, recognizer.transcribe_files(stretches, bar.update), strict=True):
             if isinstance(found, InputError):
                 unheard.append(found)
             else:
@@ -83,15 +83,16 @@ def transcribe(
 def compared(heard: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:
     """Return a row for each utterance with both transcripts and the word errors of both."""
     found = {
-        (row["audio"], row["reference"]): row["hypothesis"]
+        (row["audio"], row["offset"], row["reference"]): row["hypothesis"]
         for row in json.loads(reference.read_text(encoding="utf-8"))["hypotheses"]
     }
     rows = []
     for utterance, text in heard:
-        audio, said = utterance["audio_filepath"].name, utterance["text"]
-        if (audio, said) not in found:
+        audio, offset, said = utterance["audio_filepath"].name, stretch(utterance).offset, utterance["text"]
+        key = audio, offset, said
+        if key not in found:
             raise InputError(f"{reference} has no {audio}: it is of another manifest; delete it and run again.")
-        rows.append({"audio": audio, "reference": said, "onnx": text, "pytorch": found[audio, said]})
+        rows.append({"audio": audio, "offset": offset, "reference": said, "onnx": text, "pytorch": found[key]})
     for system in ("onnx", "pytorch"):
         for row, (edits, _) in zip(rows, _errors(rows, system), strict=True):
             row[f"{system}_word_errors"] = int(edits)

@@ -18,41 +18,27 @@ from transducer.packaging import (
     Model,
     expose,
     facts_text,
+    headline,
     package_worker,
     predictor_with_lengths,
-    require_durations,
-    require_dynamic,
-    require_frontend,
-    require_tokens,
+    require_supported,
     write_graph,
     write_tokens,
 )
 
-# What onnx_asr.preprocessors computes under the names nemo80 and nemo128, which is NeMo's own arithmetic.
+# What onnx_asr.preprocessors computes under the names nemo80 and nemo128: all of NeMo's own arithmetic.
 FRONTEND: dict[str, list[Any]] = {
-    "sample_rate": [16000],
     "features": [80, 128],
     "normalize": ["per_feature"],
-    "window_size": [0.025],
-    "window_stride": [0.01],
-    "window": ["hann"],
-    "n_fft": [512],
-    "preemph": [0.97],
-    "lowfreq": [0],
     "highfreq": [8000],
-    "log": [True],
     "log_zero_guard_type": ["add"],
     "log_zero_guard_value": [2**-24],
-    "mag_power": [2.0],
-    "mel_norm": ["slaney"],
     "exact_pad": [False],
 }
 # The sizes that parakeet-rs has in its code for TDT models.
 PARAKEET_RS = {"features": 128, "LSTM layers": 2, "predictor width": 640, "subsampling factor": 8}
 
-README = """# {name} for onnx-asr
-
-{kind} speech recognition, {features} features, {tokens} tokens. From inside this folder:
+README = """{headline}
 
 ```bash
 pip install 'onnx-asr[cpu]'
@@ -86,10 +72,7 @@ def main() -> int:
 
 def fill(model: Model, folder: Path) -> None:
     """Write the package's files, or refuse a model that onnx-asr would read wrongly."""
-    require_dynamic(model)
-    require_durations(model, "onnx-asr")
-    require_frontend(model, "onnx-asr", FRONTEND)
-    require_tokens(model, "onnx-asr")
+    require_supported(model, "onnx-asr", FRONTEND)
     for variant in model.variants:
         suffix = f".{variant}" if variant else ""
         encoder = model.graph("encoder", variant)
@@ -162,7 +145,7 @@ def fused(predictor: Path, joint: Path) -> onnx.ModelProto:
 
 
 def readme(model: Model) -> str:
-    facts, dims = model.facts, model.facts["dims"]
+    facts = model.facts
     others = [variant for variant in model.variants if variant]
     if others:
         choices = ", ".join(f'`quantization="{variant}"` (on the command line `-q {variant}`)' for variant in others)
@@ -170,10 +153,7 @@ def readme(model: Model) -> str:
     else:
         variants = "The graphs are fp32."
     return README.format(
-        name=Path(model.source).stem,
-        kind="TDT" if facts["model_type"] == "tdt" else "RNN-T",
-        features=dims["F"],
-        tokens=dims["V"] - 1,
+        headline=headline(model, "onnx-asr"),
         model_type=model_type(model),
         variants=variants,
         max_symbols=facts["max_symbols"],

@@ -15,12 +15,10 @@ from transducer.packaging import (
     Model,
     facts_text,
     frontend_of,
+    headline,
     package_worker,
     predictor_with_lengths,
-    require_durations,
-    require_dynamic,
-    require_frontend,
-    require_tokens,
+    require_supported,
     write_graph,
     write_tokens,
 )
@@ -29,9 +27,7 @@ from transducer.sherpa import FRONTEND, encoder_props
 FILES = {"encoder": "encoder", "predictor": "decoder", "joint": "joiner"}
 MAX_TOKENS = {"tdt": 5, "rnnt": 10}
 
-README = """# {name} for sherpa-onnx
-
-{kind} speech recognition, {features} features, {tokens} tokens. From inside this folder:
+README = """{headline}
 
 ```bash
 sherpa-onnx-offline --encoder=encoder.onnx --decoder=decoder.onnx --joiner=joiner.onnx --tokens=tokens.txt \\
@@ -81,10 +77,7 @@ def main() -> int:
 
 def fill(model: Model, folder: Path) -> None:
     """Write the package's files, or refuse a model that sherpa-onnx would read wrongly."""
-    require_dynamic(model)
-    require_durations(model, "sherpa-onnx")
-    require_frontend(model, "sherpa-onnx", FRONTEND)
-    require_tokens(model, "sherpa-onnx")
+    require_supported(model, "sherpa-onnx", FRONTEND)
     for (role, variant), source in sorted(model.graphs.items()):
         graph = predictor_with_lengths(source) if role == "predictor" else load_graph(source)
         if role == "encoder":
@@ -99,16 +92,13 @@ def file_name(role: str, variant: str) -> str:
 
 
 def readme(model: Model) -> str:
-    facts, dims = model.facts, model.facts["dims"]
+    facts = model.facts
     others = [file_name(role, variant) for role, variant in sorted(model.graphs) if variant]
     variants = "The graphs are fp32."
     if others:
         variants = f"Besides fp32 there are {', '.join(f'`{name}`' for name in others)}: give these names instead."
     return README.format(
-        name=Path(model.source).stem,
-        kind="TDT" if facts["model_type"] == "tdt" else "RNN-T",
-        features=dims["F"],
-        tokens=dims["V"] - 1,
+        headline=headline(model, "sherpa-onnx"),
         variants=variants,
         highfreq=frontend_of(facts)["highfreq"],
         max_tokens=MAX_TOKENS[facts["model_type"]],

@@ -12,6 +12,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from transducer.audio import Stretch
 from transducer.cli import InputError, log, parser, run
 from transducer.recognizer import chosen, graph_arguments
 from transducer.transcript import Transcript
@@ -29,7 +30,7 @@ def main() -> int:
     recognizer = chosen(options)
     failed = 0
     with tqdm(total=round(sum(map(seconds, paths))), unit="s", desc="transcribe", delay=5, file=sys.stderr) as bar:
-        for path, found in zip(paths, recognizer.transcribe_files(paths, bar.update), strict=True):
+        for path, found in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):
             if isinstance(found, InputError):
                 failed += 1
                 print(f"error: {found}", file=sys.stderr)

@@ -218,20 +218,44 @@ def test_long_audio_is_cut_in_pauses_and_joined_whole(seed: int, pauses: bool) -
         at = sum(map(len, wave)) / RATE
     recording = np.concatenate(wave).astype(np.float32)
     pieces = cut(recording, RATE, shortest=8, longest=20)
-    assert pieces[0].start == 0 and pieces[-1].stop == len(recording)
     assert all(piece.stop - piece.start <= 20 * RATE for piece in pieces)
+    times = np.zeros(len(recording), int)
+    for piece in pieces:
+        times[piece.start : piece.stop] += 1
+    assert times[recording != 0].min() == 1
     if pauses:
-        assert all(abs(recording[piece.begin - 1600 : piece.begin + 1600]).max() == 0 for piece in pieces[1:])
+        assert times.max() == 1
     heard = []
     for piece in pieces:
         low, high = piece.start / RATE, piece.stop / RATE
         # Emission jitters by a frame from piece to piece, and a word that a piece's end cuts is heard wrongly.
         jitter = random.uniform(-0.08, 0.08)
-        inside = [token for token in spoken if low <= token.start + jitter < high]
-        tokens = [Token(t.id, t.start + jitter - low, t.end + jitter - low, 1.0) for t in inside]
-        cut_off = [] if pauses or piece.stop == len(recording) else [Token(-1, high - low - 0.02, high - low, 0.1)]
+        if pauses:
+            inside = [(token, max(token.start + jitter, low)) for token in spoken if low - 0.01 <= token.start < high]
+        else:
+            inside = [(token, token.start + jitter) for token in spoken if low <= token.start + jitter < high]
+        tokens = [Token(token.id, start - low, start + 0.2 - low, 1.0) for token, start in inside]
+        cut_off = [] if pauses or piece is pieces[-1] else [Token(-1, high - low - 0.02, high - low, 0.1)]
         heard.append((piece, tokens + cut_off))
     assert [token.id for token in join(heard, RATE)] == [token.id for token in spoken]
+
+
+def test_cut_drops_silence_beyond_its_margins_and_no_speech() -> None:
+    """A pause is heard in part, an editor's silence not at all, and steady or faint sound is kept."""
+    random = np.random.default_rng(0)
+    hum = 1e-3 * random.standard_normal(30 * RATE)
+    spoken = np.zeros_like(hum)
+    for second, level in ((2, 0.1), (8, 0.1), (14, 0.01), (20, 0.1)):
+        spoken[second * RATE : (second + 3) * RATE] = level * random.standard_normal(3 * RATE)
+    spoken += hum
+    spoken[23 * RATE : 26 * RATE] = 0
+    pieces = cut(spoken.astype(np.float32), RATE, shortest=2, longest=6)
+    parts = [(piece.start / RATE, piece.stop / RATE) for piece in pieces]
+    for second in (2, 8, 14, 20):
+        assert any(start <= second and second + 3 <= stop for start, stop in parts), f"speech from {second} s is cut"
+    assert parts[0][1] == pytest.approx(5.4, abs=0.05)
+    assert parts[-2][1] == pytest.approx(23, abs=1e-3) and parts[-1][0] == pytest.approx(26, abs=1e-3)
+    assert cut(np.zeros(30 * RATE, np.float32), RATE, shortest=2, longest=6) == []
 
 
 def test_error_rates_equal_nemo() -> None:
@@ -290,6 +314,41 @@ def test_evaluation_stands_beside_the_checkpoint(
     assert "MAX_WER_DELTA allows -1000" in capsys.readouterr().err
 
 
+def test_parts_of_a_recording_are_heard_alone(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Offset and duration of a NeMo manifest, in NeMo's own decoding and in ours."""
+    entries, waves = read_manifest(VALIDATION)[:4], clips(4)
+    soundfile.write(tmp_path / "all.wav", np.concatenate(waves), RATE, subtype="FLOAT")
+    ends = np.cumsum([len(wave) for wave in waves]) / RATE
+    rows = [
+        {
+            "audio_filepath": "all.wav",
+            "offset": end - len(wave) / RATE,
+            "duration": len(wave) / RATE,
+            "text": one["text"],
+        }
+        for one, wave, end in zip(entries, waves, ends, strict=True)
+    ]
+    rows[-1]["duration"] = None
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bad.write_text("".join(json.dumps({**rows[0], "offset": offset}) + "\n" for offset in (0, -1, "x", 1e3)))
+    reference, check = tmp_path / "checkpoint.check.json", tmp_path / "wer.fp32.check.json"
+    nemo = ["--checkpoint", DEMO_TDT, "--output", reference]
+    ours = ["--model", demo, "--reference", reference, "--output", check]
+    assert run_worker("evaluate_checkpoint", *nemo, "--manifest", good) == 0
+    assert run_worker("evaluate_wer", *ours, "--manifest", good) == 0
+    lines = check.with_suffix("").with_suffix(".jsonl").read_text("utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    alone = [transcript.text for transcript in Recognizer(demo).transcribe(waves)]
+    assert [row["onnx"] for row in found] == [row["pytorch"] for row in found] == alone
+
+    capsys.readouterr()
+    assert run_worker("evaluate_wer", *ours, "--manifest", bad) == 2
+    printed = capsys.readouterr().err
+    for problem in ("line 2 has an offset", "line 3 is not", "holds 0 s of audio from its second 1000 on"):
+        assert printed.count(problem) == 1
+
+
 @pytest.fixture(scope="module")
 def demo(built: ByKind) -> Path:
     return built(str(DEMO_TDT))
@@ -325,20 +384,18 @@ def test_all_demo_transcripts_equal_nemo(demo: Path) -> None:
     assert same_with_frontend >= 0.995 * 480
 
 
-def test_ten_minutes_are_as_good_as_single_clips(demo: Path) -> None:
+@pytest.mark.parametrize("pause", [0.3, 0.5])
+def test_ten_minutes_are_as_good_as_single_clips(demo: Path, pause: float) -> None:
     entries = read_manifest(VALIDATION)
     waves = clips(len(entries))
-    count = int(np.searchsorted(np.cumsum([len(wave) + 0.6 * RATE for wave in waves]), 600 * RATE)) + 1
-    recognizer = Recognizer(demo, segment_seconds=(0.5, 6.0))
-    # Commands as people give them, one after the other; the single ones get the same silence, which costs this
-    # small model some points by itself.
-    silence = np.zeros(int(0.3 * RATE), np.float32)
-    padded = [np.concatenate([silence, wave, silence]) for wave in waves[:count]]
-    apart = recognizer.transcribe(padded)
-    [joined] = recognizer.transcribe([np.concatenate(padded)])
+    count = int(np.searchsorted(np.cumsum([len(wave) + pause * RATE for wave in waves]), 600 * RATE)) + 1
+    recognizer = Recognizer(demo, segment_seconds=(0.5, 8.0))
+    silence = np.zeros(int(pause * RATE), np.float32)
+    one_by_one = recognizer.transcribe(waves[:count])
+    [joined] = recognizer.transcribe([np.concatenate([part for wave in waves[:count] for part in (wave, silence)])])
     said = [entry["text"] for entry in entries[:count]]
-    one_by_one = rate(word_errors(said, [transcript.text for transcript in apart]))
-    assert rate(word_errors([" ".join(said)], [joined.text])) <= one_by_one + 1
+    single = rate(word_errors(said, [transcript.text for transcript in one_by_one]))
+    assert rate(word_errors([" ".join(said)], [joined.text])) <= single + 1
     starts = [word.start for word in joined.words]
     assert starts == sorted(starts)
 

@@ -9,22 +9,38 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from transducer.audio import Wave
+from transducer.audio import MIN_SECONDS, Wave
 from transducer.transcript import Token
 
 HOP_SECONDS = 0.01
-# A pause: longer than the closure of a stop consonant, and 23 dB below the recording's loud parts.
-PAUSE_SECONDS = 0.3
-PAUSE_LEVEL = 1 / 200
+# A pause is longer than the closure of a stop consonant, and than most hesitations within a sentence.
+PAUSE_SECONDS = 0.25
+# Of pauses that follow one another so closely the longest is cut in.
+CLOSE_SECONDS = 0.5
+# Quiet is what is near the noise of the second before: within a tenth of the way from its 10th to its 90th percentile
+# in dB, where these are far enough apart to be noise and speech; or 40 dB below the latter; or no sound at all.
+NOISE_SECONDS = 1.0
+QUIET_SHARE = 0.1
+CONTRAST_DB = 6.0
+SILENCE_DB = -99.0
+QUIET_BELOW_SPEECH_DB = 40.0
+# What is heard of a pause after speech, which fades, and before speech, which sets in at once. Models take silence
+# that is longer than in their training for something said.
+TRAIL_SECONDS = 0.4
+LEAD_SECONDS = 0.02
 # Heard on either side of a cut that is in no pause, so that a word at the cut is whole in one of the pieces.
 OVERLAP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a recording in samples: heard from `start` to `stop`, cut from its neighbours at `begin`."""
+    """A stretch of a recording in samples: heard from `start` to `stop`, cut from its neighbours at `begin`.
+
+    Neighbours overlap where they were cut in no pause, and leave out what is silent between them elsewhere.
+    """
 
     start: int
     begin: int
@@ -34,17 +50,20 @@ class Piece:
 def cut(wave: Wave, sample_rate: int, shortest: float, longest: float) -> list[Piece]:
     """Cut a recording [samples] that is longer than `longest` seconds into pieces of at most that.
 
-    A piece ends in the first pause after `shortest` seconds, of which half of PAUSE_SECONDS is heard at either end;
-    where there is none in time, at the quietest place of its later half. There neighbours overlap by
-    OVERLAP_SECONDS on either side, or less if pieces are short.
+    A piece ends in a pause after `shortest` seconds: the first, or a longer one soon after it. TRAIL_SECONDS of the
+    pause are heard after the speech and LEAD_SECONDS before it goes on. Where there is no pause in time, a piece is cut
+    at the quietest place of its later half; there neighbours overlap by OVERLAP_SECONDS on either side, or less if
+    pieces are short. Samples of exactly 0 were put there by an editor and are not heard at the ends of a piece.
     """
     hop = int(HOP_SECONDS * sample_rate)
-    least, most = int(shortest / HOP_SECONDS), int(longest / HOP_SECONDS)
+    least, most = hops(shortest), hops(longest)
     if len(wave) <= most * hop:
         return [Piece(0, 0, len(wave))]
-    energy = smoothed_energy(wave, hop)
-    pauses = runs(energy < PAUSE_LEVEL * np.percentile(energy, 90))
-    overlap = min(int(OVERLAP_SECONDS / HOP_SECONDS), most // 8)
+    energy = energies(wave, hop)
+    pauses = runs(quiet(decibels(energy, 3)))
+    pauses = pauses[pauses[:, 1] - pauses[:, 0] >= hops(PAUSE_SECONDS)]
+    level = decibels(energy, hops(PAUSE_SECONDS))
+    overlap = min(hops(OVERLAP_SECONDS), most // 8)
     # In hops: where a piece is cut from the one before, where that one's audio stops, and where its own starts.
     cuts = [(0, 0, 0)]
     while True:
@@ -52,29 +71,60 @@ def cut(wave: Wave, sample_rate: int, shortest: float, longest: float) -> list[P
         last = start + most - overlap
         fitting = pauses[(pauses[:, 0] > max(start + least, at)) & (pauses[:, 0] <= last)]
         if len(fitting):
-            begin, end = map(int, fitting[0])
-            cuts.append(((begin + end) // 2, begin, end))
+            close = fitting[fitting[:, 0] <= fitting[0, 1] + hops(CLOSE_SECONDS)]
+            begin, end = map(int, close[(close[:, 1] - close[:, 0]).argmax()])
+            resumed = end - hops(LEAD_SECONDS)
+            cuts.append((resumed, min(begin + hops(TRAIL_SECONDS), resumed), resumed))
         elif len(wave) > (start + most) * hop:
             first = max(last - most // 2, at + 1)
-            quietest = first + int(energy[first:last].argmin())
+            quietest = first + int(level[first:last].argmin())
             cuts.append((quietest, quietest + overlap, quietest - overlap))
         else:
             break
     stops = [stop * hop for _, stop, _ in cuts[1:]] + [len(wave)]
-    return [Piece(start * hop, at * hop, stop) for (at, _, start), stop in zip(cuts, stops, strict=True)]
+    pieces = [Piece(start * hop, at * hop, stop) for (at, _, start), stop in zip(cuts, stops, strict=True)]
+    sounding = [without_zeros(wave, piece) for piece in pieces]
+    return [piece for piece in sounding if piece.stop - piece.start >= MIN_SECONDS * sample_rate]
+
+
+def hops(seconds: float) -> int:
+    return int(seconds / HOP_SECONDS + 0.5)
+
+
+def without_zeros(wave: Wave, piece: Piece) -> Piece:
+    """Return a piece without the samples of exactly 0 at its ends."""
+    places = np.flatnonzero(wave[piece.start : piece.stop])
+    first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
+    return replace(piece, start=piece.start + first, stop=piece.start + last)
+
+
+def energies(wave: Wave, hop: int) -> NDArray[np.float32]:
+    """Return the mean energy of every whole hop, float32 [samples // hop]."""
+    blocks = wave[: len(wave) // hop * hop].reshape(-1, hop)
+    return np.einsum("ij,ij->i", blocks, blocks) / np.float32(hop)
+
+
+def decibels(energy: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return the mean of `width` hops around every hop in dB of full scale, -100 for silence, float32 [hops]."""
+    smooth = np.convolve(energy, np.full(width, 1 / width, np.float32), "same")
+    return np.asarray(10 * np.log10(smooth + 1e-10), np.float32)
+
+
+def quiet(level: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell of every hop whether nobody speaks in it, by the levels in dB [hops] of NOISE_SECONDS before it."""
+    before = hops(NOISE_SECONDS)
+    windows = sliding_window_view(np.pad(level, (before - 1, 0), mode="reflect"), before)
+    # Some minutes at a time: percentiles copy every window.
+    parts = np.array_split(windows, len(windows) // 20_000 + 1)
+    noise, speech = np.concatenate([np.percentile(part, [10, 90], axis=1) for part in parts], axis=1)
+    near_noise = (level < noise + QUIET_SHARE * (speech - noise)) & (speech - noise >= CONTRAST_DB)
+    return np.asarray(near_noise | (level < speech - QUIET_BELOW_SPEECH_DB) | (level < SILENCE_DB))
 
 
 def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return where each run of true values in a mask [N] begins and ends, int64 [runs, 2]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return edges.reshape(-1, 2)
-
-
-def smoothed_energy(wave: Wave, hop: int) -> NDArray[np.float32]:
-    """Return the mean energy of PAUSE_SECONDS around every whole hop, float32 [samples // hop]."""
-    blocks = wave[: len(wave) // hop * hop].reshape(-1, hop)
-    width = round(PAUSE_SECONDS / HOP_SECONDS)
-    return np.convolve(np.einsum("ij,ij->i", blocks, blocks), np.full(width, 1 / width / hop, np.float32), "same")
 
 
 def join(heard: Iterable[tuple[Piece, list[Token]]], sample_rate: int) -> list[Token]:
@@ -88,7 +138,7 @@ def join(heard: Iterable[tuple[Piece, list[Token]]], sample_rate: int) -> list[T
         since, at = piece.start / sample_rate, piece.begin / sample_rate
         later = [replace(token, start=token.start + since, end=token.end + since) for token in tokens]
         # The outer halves of the overlap are where either side lacks context.
-        change = widest_gap(joined + later, (since + at) / 2, (at + until) / 2)
+        change = widest_gap(joined + later, *sorted([(since + at) / 2, (at + until) / 2]))
         joined = [token for token in joined if token.start < change]
         joined += [token for token in later if token.start >= change]
         until = piece.stop / sample_rate

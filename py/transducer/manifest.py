@@ -1,13 +1,15 @@
-"""NeMo manifests: one JSON object a line, with audio_filepath and text.
+"""NeMo manifests: one JSON object a line, with audio_filepath, text, and seconds of offset and duration.
 
 Example:
     utterances, problems = read_lines(Path("models/validation/manifest.jsonl"))
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from transducer.audio import Stretch
 from transducer.cli import InputError
 
 Utterance = dict[str, Any]
@@ -30,10 +32,13 @@ def read_lines(path: Path) -> tuple[list[Utterance], list[InputError]]:
             entry = json.loads(line)
             audio = path.parent / entry["audio_filepath"]
             utterance = {**entry, "audio_filepath": audio, "text": str(entry["text"])}
-        except (json.JSONDecodeError, KeyError, TypeError):
-            problem = "is not a JSON object with audio_filepath and text; correct it"
+            times = [float(entry.get(key) or 0) for key in ("offset", "duration")]
+        except (ValueError, KeyError, TypeError):
+            problem = "is not a JSON object with audio_filepath, text, and seconds of offset and duration; correct it"
         else:
             problem = "" if audio.is_file() else f"names {audio}, which is missing; restore it"
+            if not all(math.isfinite(time) and time >= 0 for time in times):
+                problem = "has an offset or a duration that is no number of seconds; correct it"
         if problem:
             problems.append(InputError(f"{path}: line {number} {problem}."))
         else:
@@ -47,3 +52,10 @@ def read_manifest(path: Path) -> list[Utterance]:
     if problems:
         raise problems[0]
     return utterances
+
+
+def stretch(utterance: Utterance) -> Stretch:
+    """Return the part of its audio file that an utterance is; NeMo too takes an offset or duration of 0 for none."""
+    return Stretch(
+        utterance["audio_filepath"], float(utterance.get("offset") or 0), float(utterance.get("duration") or 0) or None
+    )

@@ -24,6 +24,19 @@ from transducer.onnx_files import external_files, save_graph
 
 ROLES = ("encoder", "predictor", "joint")
 SUMS = "SHA256SUMS"
+# The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.
+COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
+    "sample_rate": [16000],
+    "window_size": [0.025],
+    "window_stride": [0.01],
+    "window": ["hann"],
+    "n_fft": [512],
+    "preemph": [0.97],
+    "lowfreq": [0],
+    "log": [True],
+    "mag_power": [2.0],
+    "mel_norm": ["slaney"],
+}
 # How SentencePiece writes a space; both runtimes read it so, and neither reads a bare space in every place.
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
@@ -99,6 +112,26 @@ def new_package(sums: Path) -> Iterator[Path]:
         (folder / sums.name).write_text("".join(digests), encoding="utf-8")
 
 
+def require_supported(model: Model, runtime: str, frontend: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse a model that a runtime would read wrongly.
+
+    `frontend` lists the values that it follows for settings of NeMo's frontend, besides COMMON_FRONTEND.
+    """
+    require_dynamic(model)
+    require_durations(model, runtime)
+    require_frontend(model, runtime, {**COMMON_FRONTEND, **frontend})
+    require_tokens(model, runtime)
+
+
+def headline(model: Model, runtime: str) -> str:
+    """Return what a package's README opens with, in Markdown."""
+    kind, dims = "TDT" if model.facts["durations"] else "RNN-T", model.facts["dims"]
+    return (
+        f"# {Path(model.source).stem} for {runtime}\n\n"
+        f"{kind} speech recognition, {dims['F']} features, {dims['V'] - 1} tokens. From inside this folder:"
+    )
+
+
 def require_dynamic(model: Model) -> None:
     """Refuse graphs built for one input size: the runtimes here give them audio of any length."""
     for role in ROLES:
@@ -108,7 +141,11 @@ def require_dynamic(model: Model) -> None:
 
 
 def require_durations(model: Model, runtime: str) -> None:
-    """Refuse a TDT model whose durations are not 0, 1, 2 …: the runtimes here take a duration's index for its value."""
+    """Refuse a TDT model whose durations are not 0, 1, 2 …: the runtimes here take a duration's index for its value.
+
+    So do onnx-asr 0.12 (`_decode` of its TDT class), sherpa-onnx 2.0 (`DecodeOneTDT`) and parakeet-rs
+    (`greedy_decode`), with any number of durations.
+    """
     durations = model.facts["durations"]
     if durations != list(range(len(durations))):
         raise InputError(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transducer.audio import Wave, read_audio
+from transducer.audio import Stretch, Wave, read_audio
 from transducer.cli import InputError, existing
 from transducer.decoder import Decoder, Hypothesis, Integers, open_graph
 from transducer.graphs import Floats
@@ -91,16 +91,16 @@ class Recognizer:
         ]
 
     def transcribe_files(
-        self, paths: Iterable[Path], progress: Callable[[float], object] = lambda seconds: None
+        self, stretches: Iterable[Stretch], progress: Callable[[float], object] = lambda seconds: None
     ) -> Iterator[Transcript | InputError]:
-        """Read and transcribe audio files of any length and number, some minutes at a time.
+        """Read and transcribe audio files, or parts of them, of any length and number, some minutes at a time.
 
-        Yields, for each file in order, its transcript, or what is wrong with it.
+        Yields, for each in order, its transcript, or what is wrong with it.
         """
         waiting: list[Wave | InputError] = []
-        for path in paths:
+        for path, offset, duration in stretches:
             try:
-                waiting.append(read_audio(path, self.sample_rate))
+                waiting.append(read_audio(path, self.sample_rate, offset, duration))
             except InputError as error:
                 waiting.append(error)
             if (

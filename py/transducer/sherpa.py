@@ -1,28 +1,14 @@
 """What sherpa-onnx asks of NeMo transducers.
 
 Example:
-    require_frontend(model, "sherpa-onnx", FRONTEND)
+    require_supported(model, "sherpa-onnx", FRONTEND)
     set_metadata(graph, encoder_props(model))
 """
 
-from typing import Any
-
 from transducer.packaging import Model, frontend_of
 
-# Where sherpa-onnx's frontend for NeMo models has NeMo's settings; where it has its own, the README says so.
-FRONTEND: dict[str, list[Any]] = {
-    "sample_rate": [16000],
-    "normalize": ["per_feature", ""],
-    "window_size": [0.025],
-    "window_stride": [0.01],
-    "window": ["hann"],
-    "n_fft": [512],
-    "preemph": [0.97],
-    "lowfreq": [0],
-    "log": [True],
-    "mag_power": [2.0],
-    "mel_norm": ["slaney"],
-}
+# What sherpa-onnx's frontend for NeMo models follows besides; where it has settings of its own, the README says so.
+FRONTEND = {"normalize": ["per_feature", ""]}
 
 
 def encoder_props(model: Model) -> dict[str, str]:
