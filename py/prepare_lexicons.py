@@ -29,7 +29,7 @@ def main() -> int:
                 f"{name}: {size} words cannot be had; ask for more than {len(CONTRACTIONS)} and at most {len(ranked)}."
             )
         with replacing(options.output_dir / name) as tmp:
-            tmp.write_text("".join(f"{word}\n" for word in chosen(frequencies, size)), encoding="utf-8")
+            tmp.write_text("".join(f"{word}\n" for word in chosen(list(frequencies), size)), encoding="utf-8")
     lists = {name: statistics(read_words(options.output_dir / name), frequencies) for name in sizes}
     stats = {
         "source": {"package": "wordfreq", "version": version("wordfreq"), "language": "en", "wordlist": "best"},
@@ -42,26 +42,24 @@ def main() -> int:
     return 0
 
 
-def chosen(frequencies: dict[str, float], size: int) -> list[str]:
-    """Return `size` words: the most frequent, then the contractions that are not among them."""
-    ranked = list(frequencies)
-    missing = [word for word in CONTRACTIONS if word not in set(ranked[:size])]
-    # Their places are taken from the rarest words, of which none may be a contraction itself.
-    head = ranked[: size - len(missing)]
-    missing = [word for word in CONTRACTIONS if word not in set(head)]
-    return head[: size - len(missing)] + missing
+def chosen(ranked: list[str], size: int) -> list[str]:
+    """Return `size` words: the most frequent, then those contractions that are not among them."""
+    head = ranked[:size]
+    while len(head) + len(missing := [word for word in CONTRACTIONS if word not in set(head)]) > size:
+        head.pop()
+    return head + missing
 
 
 def statistics(words: list[str], frequencies: dict[str, float]) -> dict[str, Any]:
-    """Return the figures of a list; a contraction that wordfreq does not know counts as of frequency 0."""
-    shares = [frequencies.get(word, 0.0) for word in words]
+    """Return the figures of a list of words, which all have a frequency."""
+    shares = [frequencies[word] for word in words]
     return {
         "count": len(words),
         "frequency_mass": sum(shares),
         "max_frequency": max(shares),
         "min_frequency": min(shares),
-        "contractions_appended": sum(1 for a, b in zip(shares, shares[1:], strict=False) if b > a) and len(words),
     }
+
 
 
 if __name__ == "__main__":

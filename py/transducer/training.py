@@ -102,11 +102,21 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
     """Batches of utterances of similar length in random order, from step `start` to `stop`.
 
     What a step sees depends on the seed and the step alone, so that a resumed run continues as if it had never
-    stopped. Indices are (utterance, epoch).
+    stopped. Indices are (utterance, epoch). With `weights`, which sum to 1, an epoch draws as many utterances as
+    there are by these, some of them several times.
     """
 
-    def __init__(self, lengths: list[int], batch_size: int, seed: int, start: int, stop: int):
+    def __init__(
+        self,
+        lengths: list[int],
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        weights: "np.ndarray | None" = None,
+    ):
         self._lengths = np.asarray(lengths)
+        self._weights = weights
         self._batch_size = min(batch_size, len(lengths))
         self._seed = seed
         self._start, self._stop = start, stop
@@ -124,7 +134,10 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
 
     def _epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, epoch])
+        drawn = np.arange(len(self._lengths))
+        if self._weights is not None:
+            drawn = rng.choice(drawn, len(drawn), p=self._weights)
         # Ordering by a blurred length keeps padding low and still mixes the members of a batch.
-        order = np.argsort(self._lengths * rng.uniform(0.85, 1.15, len(self._lengths)))
+        order = drawn[np.argsort(self._lengths[drawn] * rng.uniform(0.85, 1.15, len(drawn)))]
         drop = rng.permutation(len(order))[: len(order) % self._batch_size]
         return rng.permutation(np.delete(order, drop).reshape(-1, self._batch_size))

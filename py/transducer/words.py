@@ -18,7 +18,7 @@ CONTRACTIONS = (
     "that's", "that'll", "there's", "here's", "what's", "who's", "where's", "how's", "when's", "why's", "let's",
     "isn't", "aren't", "wasn't", "weren't", "don't", "doesn't", "didn't", "haven't", "hasn't", "hadn't", "won't",
     "wouldn't", "can't", "couldn't", "shouldn't", "mustn't", "needn't", "mightn't", "ain't", "could've", "should've",
-    "would've", "might've", "must've", "o'clock", "y'all", "ma'am",
+    "would've", "might've", "must've", "o'clock",
 )  # fmt: skip
 
 _WORD = re.compile(r"(?=.*[aeiouy])[a-z']*[a-z][a-z']*")
