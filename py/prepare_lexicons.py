@@ -61,6 +61,5 @@ def statistics(words: list[str], frequencies: dict[str, float]) -> dict[str, Any
     }
 
 
-
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -6,14 +6,11 @@ Example:
 """
 
 import argparse
-import gzip
-import io
 import os
 import sys
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +18,7 @@ from tqdm import tqdm
 from transducer.cli import InputError, log, parser, replacing, run
 from transducer.keyboard import Layout, read_layout
 from transducer.trace_synthesis import User
-from transducer.traces import trace_line
+from transducer.traces import open_text, trace_line
 from transducer.words import is_held_out, ranked_words
 
 # Splits have no user in common: each draws its users by its own number.
@@ -35,11 +32,11 @@ CHUNK = 500
 
 def main() -> int:
     args = parse_args()
-    layout = read_layout(args.layout)
+    layout, _ = read_layout(args.layout)
     jobs = draw_words(args.split, args.count, args.temperature, args.seed, layout)
     chunks = [list(range(at, min(at + CHUNK, args.count))) for at in range(0, args.count, CHUNK)]
     work = partial(synthesize, jobs, layout, [args.seed, SPLITS[args.split]])
-    with replacing(args.output) as tmp, get_context("fork").Pool(os.cpu_count()) as pool, open_output(tmp) as stream:
+    with replacing(args.output) as tmp, get_context("fork").Pool(os.cpu_count()) as pool, open_text(tmp, "w") as stream:
         for lines in tqdm(pool.imap(work, chunks), total=len(chunks), desc=args.split, delay=5, unit="chunk"):
             stream.writelines(lines)
     log.info("%s: %d traces of %d words", args.output, len(jobs), len({word for word, _ in jobs}))
@@ -95,13 +92,6 @@ def synthesize(jobs: list[tuple[str, bool]], layout: Layout, seed: list[int], ch
         marks = {"novel": True} if novel else {}
         lines.append(trace_line(word, points, user=number, **marks) + "\n")
     return lines
-
-
-def open_output(path: Path) -> IO[str]:
-    """Open a text file for writing, gzipped without a time stamp if its name ends in .gz."""
-    if path.suffix != ".gz":
-        return path.open("w", encoding="utf-8")
-    return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8")
 
 
 if __name__ == "__main__":

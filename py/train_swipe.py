@@ -2,7 +2,8 @@
 
 Example:
     .venv/bin/python py/train_swipe.py --config configs/demo-swipe.yaml \
-        --train-manifest out/swipe/train/manifest.jsonl --validation-manifest models/swipe-validation/manifest.jsonl.gz \
+        --train-manifest out/swipe/train/manifest.jsonl \
+        --validation-manifest models/swipe-validation/manifest.jsonl.gz \
         --work out/demo-swipe/train --output out/demo-swipe/train/demo-swipe.nemo
 """
 
@@ -31,7 +32,7 @@ def main() -> int:
     """Train from the last checkpoint of the work folder, if any, and write .nemo, .ckpt and the .ckpt's config."""
     args = parse_args()
     config = load_config(args.config, args.steps)
-    layout, labels = read_layout(ROOT / config.layout), read_vocabulary(ROOT / config.vocabulary)
+    (layout, keyboard), labels = read_layout(ROOT / config.layout), read_vocabulary(ROOT / config.vocabulary)
     teacher = Checkpoint(args.teacher) if args.teacher else None
     if teacher and ("".join(teacher.labels), teacher.config["encoder"]["feat_in"]) != (labels, feature_count(layout)):
         raise InputError(f"{teacher.source}: has other labels or features than {args.config}; give another teacher.")
@@ -52,7 +53,7 @@ def main() -> int:
     held_out = SwipeCorpus(read_traces(args.validation_manifest, labels), layout, labels)
     weights = corpus.weights(config.inverse_frequency) if config.inverse_frequency else None
     trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
-    model = build_model(config, labels, layout, trainers[0])
+    model = build_model(config, labels, layout, keyboard, trainers[0])
     if teacher or trainers[0].strategy.root_device.type == "cpu":
         use_cpu_loss(model)
     if teacher:
@@ -82,15 +83,17 @@ def parse_args() -> argparse.Namespace:
     return args.parse_args()
 
 
-def build_model(config: Any, labels: str, layout: Layout, trainer: "pl.Trainer") -> "EncDecRNNTModel":
-    """Return NeMo's character model for the layout's features, which its config describes."""
+def build_model(
+    config: Any, labels: str, layout: Layout, keyboard: dict[str, Any], trainer: "pl.Trainer"
+) -> "EncDecRNNTModel":
+    """Return NeMo's character model for a layout's features; its config says what they are made from."""
     from nemo.collections.asr.models import EncDecRNNTModel
     from omegaconf import open_dict
 
     with open_dict(config):
         config.model.labels = list(labels)
         config.model.encoder.feat_in = feature_count(layout)
-        config.model.swipe = {"layout": layout.name, "frame_seconds": FRAME_SECONDS}
+        config.model.swipe = {"frame_seconds": FRAME_SECONDS, "layout": keyboard}
     return EncDecRNNTModel(cfg=config.model, trainer=trainer)
 
 

@@ -109,9 +109,7 @@ class BeamSearch:
         assert left is not None
         return left
 
-    def _grown(
-        self, active: _Beams, log_probs: NDArray[np.float64], h: Floats, c: Floats, left: _Beams
-    ) -> _Beams:
+    def _grown(self, active: _Beams, log_probs: NDArray[np.float64], h: Floats, c: Floats, left: _Beams) -> _Beams:
         """Return the best prefixes one letter longer, only those that may still come before the worst of `left`."""
         nodes = self._lexicon.children[active.node]
         scores = np.where(nodes == NONE, -np.inf, active.score[:, None] + log_probs[:, : self._blank])

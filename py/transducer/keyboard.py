@@ -1,13 +1,14 @@
 """Keyboard layouts as data: which letter key lies where.
 
 Example:
-    layout = read_layout(Path("configs/layouts/qwerty.json"))
+    layout, _ = read_layout(Path("configs/layouts/qwerty.json"))
     path = layout.centres_of("hello")
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,24 @@ class Layout:
         return self.centres[[self.keys.index(letter) for letter in word if letter in self.keys]]
 
 
-def read_layout(path: Path) -> Layout:
-    """Read a layout: rows of keys one key width apart, each row shifted by its offset in key widths.
-
-    `aspect` is the height of the letter area over its width, `columns` its width in keys.
-    Raises: InputError if the file is no such layout.
-    """
+def read_layout(path: Path) -> tuple[Layout, dict[str, Any]]:
+    """Return the layout in a JSON file, and the content of that file. Raises: InputError if it is no layout."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a readable keyboard layout ({error}); see configs/layouts/qwerty.json."
+        ) from None
+    return layout_of(content, str(path)), content
+
+
+def layout_of(content: Any, source: str) -> Layout:
+    """Return a layout from its JSON: rows of keys one key width apart, each row shifted by its offset in key widths.
+
+    `aspect` is the height of the letter area over its width, `columns` its width in keys.
+    Raises: InputError naming `source` if the content is no layout.
+    """
+    try:
         columns, rows = float(content["columns"]), list(content["rows"])
         size = np.array([columns, columns * float(content["aspect"])])
         keys = "".join(str(row["keys"]) for row in rows)
@@ -53,10 +64,10 @@ def read_layout(path: Path) -> Layout:
             for index, row in enumerate(rows)
             for number in range(len(row["keys"]))
         ]
-        layout = Layout(str(content["name"]), keys, np.array(centres), size)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise InputError(f"{path}: not a keyboard layout ({error!r}); see configs/layouts/qwerty.json.") from None
+        layout = Layout(str(content["name"]), keys, np.array(centres).reshape(-1, 2), size)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{source}: not a keyboard layout ({error!r}); see configs/layouts/qwerty.json.") from None
     inside = (layout.centres > 0).all() and (layout.centres < size).all()
     if not keys or len(set(keys)) != len(keys) or not inside:
-        raise InputError(f"{path}: has no keys, a key twice, or keys outside its letter area; correct it.")
+        raise InputError(f"{source}: has no keys, a key twice, or keys outside its letter area; correct the layout.")
     return layout

@@ -1,7 +1,7 @@
 """The features of a swipe: what the encoder sees of a trace, in training and in every runtime.
 
 Example:
-    layout = read_layout(Path("configs/layouts/qwerty.json"))
+    layout, _ = read_layout(Path("configs/layouts/qwerty.json"))
     frames = swipe_features(points, layout)   # float32 [T, 12 + keys]
 
 A trace is resampled to one frame every 25 ms by linear interpolation in time, so that a screen's sampling rate does
@@ -16,7 +16,7 @@ computed in float64 and rounded to float32 at last. Dimensions:
 | 4 | ln(1 + speed) | speed in key widths/s |
 | 5, 6 | acceleration along x, y | 100 key widths/s2 |
 | 7, 8 | direction: velocity / sqrt(speed2 + 1), near 0 at rest and of length 1 in motion | 1 |
-| 9 | turning rate: (vx ay - vy ax) / (speed2 + 1), positive clockwise | 10 rad/s |
+| 9 | turning rate: (vx ay - vy ax) / (speed2 + 25), positive clockwise, damped where the finger is slow | 10 rad/s |
 | 10 | time since the first frame | s |
 | 11 | time to the last frame | s |
 | 12 + k | proximity of the layout's key k: exp(-d2 / (2 * 0.8^2)), d its centre's distance in key widths | 1 |
@@ -26,8 +26,8 @@ import math
 
 import numpy as np
 
-from transducer.keyboard import Doubles, Layout
 from transducer.graphs import Floats
+from transducer.keyboard import Doubles, Layout
 
 FRAME_SECONDS = 0.025
 # A frame that the end of a trace misses by rounding alone is not another frame.
@@ -59,7 +59,7 @@ def swipe_features(points: Doubles, layout: Layout) -> Floats:
         np.log1p(np.sqrt(squared))[:, None],
         acceleration / 100,
         velocity / np.sqrt(squared + 1)[:, None],
-        (turning / (squared + 1))[:, None] / 10,
+        (turning / (squared + 25))[:, None] / 10,
         elapsed[:, None],
         elapsed[::-1, None],
         np.exp(-distances / (2 * PROXIMITY_WIDTH**2)),

@@ -5,6 +5,7 @@ Example:
 """
 
 import gzip
+import io
 import json
 import math
 from collections import defaultdict
@@ -21,7 +22,7 @@ from transducer.keyboard import Doubles
 MAX_SECONDS = 20.0
 
 
-class BadTrace(Exception):
+class TraceError(Exception):
     """Why a line is no trace, as the end of a sentence about it."""
 
 
@@ -46,7 +47,7 @@ def read_traces(path: Path, labels: str) -> list[Trace]:
     for number, line in enumerate(read_lines(path), 1):
         try:
             traces.append(parse_trace(line, labels))
-        except BadTrace as problem:
+        except TraceError as problem:
             problems[str(problem)].append(number)
     report(path, problems)
     if not traces:
@@ -63,8 +64,11 @@ def read_lines(path: Path) -> Iterator[str]:
         raise InputError(f"{path}: not a readable manifest ({error}); give a JSONL file, gzipped or not.") from None
 
 
-def open_text(path: Path) -> IO[str]:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+def open_text(path: Path, mode: str = "r") -> IO[str]:
+    """Open a text file for reading or writing, gzipped if its name ends in .gz, without a time stamp inside."""
+    if path.suffix != ".gz":
+        return path.open(mode, encoding="utf-8")
+    return io.TextIOWrapper(gzip.GzipFile(path, f"{mode}b", mtime=0), encoding="utf-8")
 
 
 def report(path: Path, problems: dict[str, list[int]]) -> None:
@@ -75,33 +79,33 @@ def report(path: Path, problems: dict[str, list[int]]) -> None:
 
 
 def parse_trace(line: str, labels: str) -> Trace:
-    """Return a manifest line's trace. Raises: BadTrace."""
+    """Return a manifest line's trace. Raises: TraceError."""
     try:
         entry: Any = json.loads(line)
         word = entry["word"]
         found = entry["points"]
         points = np.array([(point["x"], point["y"], point["t"]) for point in found], dtype=np.float64)
     except (ValueError, KeyError, TypeError):
-        raise BadTrace("not a JSON object with a word and points of x, y and t") from None
+        raise TraceError("not a JSON object with a word and points of x, y and t") from None
     if not isinstance(word, str) or not word:
-        raise BadTrace("the word is empty")
+        raise TraceError("the word is empty")
     if not set(word) <= set(labels):
-        raise BadTrace("the word has characters outside the vocabulary")
+        raise TraceError("the word has characters outside the vocabulary")
     return Trace(word, checked(points), bool(entry.get("novel")))
 
 
 def checked(points: Doubles) -> Doubles:
-    """Return points [N, 3] that make a trace. Raises: BadTrace."""
+    """Return points [N, 3] that make a trace. Raises: TraceError."""
     if points.size == 0:
-        raise BadTrace("there are no points")
+        raise TraceError("there are no points")
     if not np.isfinite(points).all():
-        raise BadTrace("a coordinate or time is not a finite number")
+        raise TraceError("a coordinate or time is not a finite number")
     if points[:, :2].min() < 0 or points[:, :2].max() > 1:
-        raise BadTrace("a point lies outside the letter area, whose x and y go from 0 to 1")
+        raise TraceError("a point lies outside the letter area, whose x and y go from 0 to 1")
     if (np.diff(points[:, 2]) < 0).any():
-        raise BadTrace("time runs backwards")
+        raise TraceError("time runs backwards")
     if points[-1, 2] - points[0, 2] > MAX_SECONDS * 1000:
-        raise BadTrace(f"the trace lasts longer than {MAX_SECONDS:.0f} s (t is in milliseconds)")
+        raise TraceError(f"the trace lasts longer than {MAX_SECONDS:.0f} s (t is in milliseconds)")
     return points
 
 

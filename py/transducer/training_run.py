@@ -19,13 +19,19 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
 
 
 def load_config(path: Path, steps: int | None) -> Any:
-    """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own."""
+    """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own.
+
+    A config may name another beside it as its `base` and say only what differs.
+    """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     try:
-        config = OmegaConf.create(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+        config = OmegaConf.load(path)
+        if base := config.pop("base", None):
+            config = OmegaConf.merge(OmegaConf.load(path.with_name(base)), config)
+        config = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise InputError(f"{path}: not a readable training config ({error}); see configs/demo-tdt.yaml.") from error
     if steps is not None:
