@@ -131,6 +131,7 @@ def test_nemo_modules_and_an_exported_step_find_the_same_words(tmp_path):
     joint = RNNTJoint(net, num_classes=BLANK, vocabulary=list(LABELS), log_softmax=False, fuse_loss_wer=False).eval()
     for parameter in [*decoder.parameters(), *joint.parameters()]:
         torch.nn.init.normal_(parameter, std=0.7).requires_grad_(False)
+    decoder.prediction["embed"].weight[BLANK] = 0.0  # as NeMo keeps it: the blank stands for the beginning
 
     class Step(torch.nn.Module):
         def forward(self, encoder_frame, y, h, c):
