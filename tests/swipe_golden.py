@@ -27,7 +27,7 @@ ODD = {
 }
 
 
-def traces() -> dict[str, list[tuple[float, float, float]]]:
+def traces() -> dict[str, list[tuple[float, float, int]]]:
     """Return named traces as lists of x, y and t."""
     from transducer.keyboard import read_layout
     from transducer.trace_synthesis import User

@@ -1,5 +1,8 @@
 """Beam search over a lexicon against exhaustive search, with random models of every kind of alignment."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ LABELS = "abc"
 WORDS = ["a", "ab", "abc", "b", "ba", "cab", "cc", "bac"]
 BLANK = len(LABELS)
 LAYERS, WIDTH, SIZE = 2, 5, 4
-EXHAUSTIVE = {"beam": 1000, "max_symbols": 10}
+EXHAUSTIVE: dict[str, Any] = {"beam": 1000, "max_symbols": 10}
 
 
 class RandomModel:
@@ -26,7 +29,7 @@ class RandomModel:
         self.frames = rng.normal(size=(5, SIZE)).astype(np.float32)
         self.batches: list[int] = []
 
-    def step(self, frame, label, h, c):
+    def step(self, frame: Any, label: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
         self.batches.append(len(label))
         after = np.tanh(h[0] @ self._recurrent + self._embedding[label])
         h_out = np.stack([after, np.tanh(after + h[1])])
@@ -47,12 +50,12 @@ class RandomModel:
         return -float(RNNTLoss(BLANK)(lattice, targets, *lengths))
 
 
-def search(words: list[str] = WORDS, **options: object) -> BeamSearch:
-    return BeamSearch(Lexicon(words, LABELS), BLANK, (LAYERS, WIDTH), **options)  # type: ignore[arg-type]
+def search(words: list[str] = WORDS, **options: Any) -> BeamSearch:
+    return BeamSearch(Lexicon(words, LABELS), BLANK, (LAYERS, WIDTH), **options)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_wide_beam_finds_every_word_with_its_exact_probability(seed):
+def test_a_wide_beam_finds_every_word_with_its_exact_probability(seed: int) -> None:
     model = RandomModel(seed)
     found = search(**EXHAUSTIVE).decode(model.frames, model.step, len(WORDS))
     expected = {word: model.log_prob(word) for word in WORDS}
@@ -62,7 +65,7 @@ def test_a_wide_beam_finds_every_word_with_its_exact_probability(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_prior_and_length_change_the_order_as_they_say(seed):
+def test_prior_and_length_change_the_order_as_they_say(seed: int) -> None:
     model = RandomModel(seed)
     found = search(prior_weight=0.7, length_power=0.5, **EXHAUSTIVE).decode(model.frames, model.step, len(WORDS))
     prior = dict(zip(WORDS, log_prior(np.arange(len(WORDS))), strict=True))
@@ -72,7 +75,7 @@ def test_prior_and_length_change_the_order_as_they_say(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_narrow_beam_never_claims_more_than_there_is_and_batches_its_steps(seed):
+def test_a_narrow_beam_never_claims_more_than_there_is_and_batches_its_steps(seed: int) -> None:
     model = RandomModel(seed)
     found = search(beam=4).decode(model.frames, model.step, 4)
     assert found
@@ -84,12 +87,12 @@ def test_a_narrow_beam_never_claims_more_than_there_is_and_batches_its_steps(see
     assert len(model.batches) < 5 * 5
 
 
-def test_blank_is_the_last_label():
+def test_blank_is_the_last_label() -> None:
     model = RandomModel(3)
     with pytest.raises(ValueError, match="blank is 0"):
         BeamSearch(Lexicon(WORDS, LABELS), 0, (LAYERS, WIDTH))
 
-    def swapped(frame, label, h, c):
+    def swapped(frame: Any, label: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
         logits, *states = model.step(frame, label, h, c)
         return np.roll(logits, 1, axis=1), *states
 
@@ -98,7 +101,7 @@ def test_blank_is_the_last_label():
     assert {c.word: round(c.log_prob, 3) for c in right} != {c.word: round(c.log_prob, 3) for c in wrong}
 
 
-def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(caplog):
+def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(caplog: Any) -> None:
     lexicon = Lexicon(["b", "ab", "b", "a-b", "abc"], LABELS)
     assert lexicon.words == ["b", "ab", "abc"]
     assert "left out 1 words" in caplog.text
@@ -111,7 +114,7 @@ def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(caplo
     assert (lexicon.word >= 0).sum() == 3
 
 
-def test_an_empty_list_is_told_in_one_sentence(tmp_path):
+def test_an_empty_list_is_told_in_one_sentence(tmp_path: Path) -> None:
     from transducer.cli import InputError
 
     (tmp_path / "words.txt").write_text("\n\n", encoding="utf-8")
@@ -119,7 +122,7 @@ def test_an_empty_list_is_told_in_one_sentence(tmp_path):
         read_words(tmp_path / "words.txt")
 
 
-def test_nemo_modules_and_an_exported_step_find_the_same_words(tmp_path):
+def test_nemo_modules_and_an_exported_step_find_the_same_words(tmp_path: Path) -> None:
     """The lattice of NeMo's own decoder and joint gives the probabilities, as in training."""
     from nemo.collections.asr.modules import RNNTDecoder, RNNTJoint
 
@@ -134,7 +137,7 @@ def test_nemo_modules_and_an_exported_step_find_the_same_words(tmp_path):
     decoder.prediction["embed"].weight[BLANK] = 0.0  # as NeMo keeps it: the blank stands for the beginning
 
     class Step(torch.nn.Module):
-        def forward(self, encoder_frame, y, h, c):
+        def forward(self, encoder_frame: Any, y: Any, h: Any, c: Any) -> Any:
             g, (h_out, c_out) = decoder.predict(y[:, None], state=(h, c), add_sos=False)
             return joint.joint(encoder_frame[:, None], g)[:, 0, 0], h_out, c_out
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def plain_features(points: list[list[float]]) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
-def test_features_are_the_golden_ones_and_those_of_the_plain_formulas(entry):
+def test_features_are_the_golden_ones_and_those_of_the_plain_formulas(entry: dict[str, Any]) -> None:
     features = swipe_features(np.array(entry["points"], dtype=np.float64), LAYOUT)
     assert features.dtype == np.float32
     assert features.shape == (len(entry["features"]), feature_count(LAYOUT)) == (len(features), 38)
@@ -70,14 +71,14 @@ def test_features_are_the_golden_ones_and_those_of_the_plain_formulas(entry):
     np.testing.assert_allclose(features, plain_features(entry["points"]), rtol=0, atol=2e-6)
 
 
-def test_every_odd_trace_has_finite_features():
+def test_every_odd_trace_has_finite_features() -> None:
     for name, points in ODD.items():
         features = swipe_features(np.array(points, dtype=np.float64), LAYOUT)
         assert np.isfinite(features).all(), name
     assert len(swipe_features(np.array(ODD["one point"], dtype=np.float64), LAYOUT)) == 1
 
 
-def test_no_feature_is_padding():
+def test_no_feature_is_padding() -> None:
     frames = np.concatenate([np.array(entry["features"]) for entry in ENTRIES])
     assert (frames.std(axis=0) > 1e-3).all()
 
@@ -96,7 +97,7 @@ def smooth_path(seed: int, rate: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_features_hardly_depend_on_the_sampling_rate(seed):
+def test_features_hardly_depend_on_the_sampling_rate(seed: int) -> None:
     """The other trace has 960 samples a second."""
     exact = swipe_features(smooth_path(seed, 960), LAYOUT)
     for rate in SCREEN_RATES:
@@ -106,7 +107,7 @@ def test_features_hardly_depend_on_the_sampling_rate(seed):
             assert apart[:, slice(*columns)].max() < bound, (rate, columns)
 
 
-def test_another_layout_moves_the_keys():
+def test_another_layout_moves_the_keys() -> None:
     azerty = {
         **CONTENT,
         "name": "azerty",
@@ -122,6 +123,6 @@ def test_another_layout_moves_the_keys():
     "change",
     [{"rows": []}, {"rows": [{"keys": "aa", "offset": 0}]}, {"rows": [{"keys": "ab", "offset": 9}]}, {"columns": "x"}],
 )
-def test_a_wrong_layout_is_told_in_one_sentence(change):
+def test_a_wrong_layout_is_told_in_one_sentence(change: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"^wrong.json: .*\.$"):
         layout_of({**CONTENT, **change}, "wrong.json")

@@ -92,7 +92,7 @@ class User:
         centres = layout.centres_of(word)
         repeated = np.append(False, (np.diff(centres, axis=0) == 0).all(axis=1))
         aims = centres[~repeated]
-        dwells = np.bincount(np.cumsum(~repeated) - 1, repeated) * self.dwell
+        dwells = np.asarray(np.bincount(np.cumsum(~repeated) - 1, repeated) * self.dwell, dtype=np.float64)
         scatter = np.full((len(aims), 1), self.scatter)
         scatter[0] /= 2
         steps = np.diff(aims, axis=0, prepend=aims[:1])
