@@ -79,7 +79,7 @@ class User:
         """Return one swipe of a word, [N, 3]: x and y in [0, 1], time in whole milliseconds from 0 on."""
         aims, dwells = self._aims(word, layout, rng)
         begins, durations = self._strokes(aims, dwells, rng)
-        times = self._sample_times(begins[-1] + durations[-1], rng)
+        times = self._sample_times(begins[-1] + durations[-1] + dwells[-1], rng)
         # Minimum jerk: each stroke's share of its way, at every time.
         share = np.clip((times[:, None] - begins) / durations, 0.0, 1.0)
         path = aims[0] + (share**3 * (10 - 15 * share + 6 * share**2)) @ np.diff(aims, axis=0)
