@@ -168,7 +168,7 @@ def test_inverse_frequency_gives_every_word_its_share() -> None:
 @pytest.mark.slow
 def test_training_by_make_survives_a_kill(tmp_path: Path) -> None:
     """`make train STEPS=20` is killed after its first checkpoint, and goes on from there to a loadable model."""
-    project = make_project(tmp_path / "project")
+    project = make_project(tmp_path)
     shutil.copytree(ROOT / "models/swipe-validation", project / "models/swipe-validation")
     config = project / "configs/demo-swipe.yaml"
     config.write_text(config.read_text("utf-8").replace("checkpoint_every: 200", "checkpoint_every: 5"), "utf-8")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
     from nemo.collections.asr.models import EncDecRNNTModel
     from torch.utils.data import DataLoader
 
+# Steps between two reports of the loss.
+LOG_EVERY = 100
+
 
 def load_config(path: Path, steps: int | None) -> Any:
     """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own.
@@ -28,7 +31,7 @@ def load_config(path: Path, steps: int | None) -> Any:
     from yaml import YAMLError
 
     try:
-        config = OmegaConf.load(path)
+        config: Any = OmegaConf.load(path)
         if base := config.pop("base", None):
             config = OmegaConf.merge(OmegaConf.load(path.with_name(base)), config)
         config = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
@@ -62,7 +65,7 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
 
     class Progress(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.global_step % trainer.log_every_n_steps == 0:
+            if trainer.global_step % LOG_EVERY == 0:
                 log.info("step %d: loss %.3f", trainer.global_step, float(trainer.callback_metrics["train_loss"]))
 
         def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -80,7 +83,7 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
         callbacks=[last, best, Progress(), TQDMProgressBar(refresh_rate=20)],
         gradient_clip_val=1.0,
         val_check_interval=min(config.validate_every, steps),
-        log_every_n_steps=100,
+        log_every_n_steps=LOG_EVERY,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         enable_model_summary=False,
