@@ -114,7 +114,7 @@ class Distillation(nn.Module):
         super().__init__()
         self.loss, self._weight = loss, weight
         # In a list, so that the teacher's weights are not saved as the model's.
-        self._teacher = [teacher.build(part).to(model.device) for part in ("encoder", "decoder", "joint")]
+        self._teacher = [teacher.build(part) for part in ("encoder", "decoder", "joint")]
         self._seen: tuple[Tensor, Tensor] | None = None
         model.encoder.register_forward_pre_hook(self._see, with_kwargs=True)
 
@@ -128,7 +128,7 @@ class Distillation(nn.Module):
         if not self.training:
             return loss
         with torch.no_grad():
-            encoder, decoder, joint = self._teacher
+            encoder, decoder, joint = (part.to(log_probs.device) for part in self._teacher)
             assert self._seen is not None
             encoded, _ = encoder(audio_signal=self._seen[0], length=self._seen[1])
             predicted, _, _ = decoder(targets=targets, target_length=target_lengths)

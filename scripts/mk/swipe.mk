@@ -1,7 +1,7 @@
 # The swipe model: lexicons, synthetic traces, training, and its accuracy beside that of template matching.
 
 LAYOUT       ?= configs/layouts/qwerty.json
-SWIPE        ?= out/swipe
+TRACES       ?= out/swipe
 # A shortened run needs fewer traces.
 TRAIN_TRACES ?= $(if $(STEPS),20000,240000)
 TEST         ?= models/swipe-test/manifest.jsonl.gz
@@ -21,14 +21,14 @@ $(LEXICONS) &: $(call worker,prepare_lexicons)
 	$(call run,prepare_lexicons) --small-size 12000 --full-size 70000 --output-dir $(OUT)/lexicons
 
 # Words are drawn by the root of their frequency, so that rare ones come too.
-TRAIN_MANIFEST ?= $(SWIPE)/train-$(TRAIN_TRACES)/manifest.jsonl
-$(SWIPE)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
+TRAIN_MANIFEST ?= $(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl
+$(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
 	$(call say,SYNTH)
 	$(call run,synthesize_traces) --split train --count $(TRAIN_TRACES) --temperature 2 --layout $(LAYOUT) --output $@
 
 # How the checked-in validation and test sets were made; made below out/ too, to be compared or copied.
-HELD_OUT := $(SWIPE)/validation/manifest.jsonl.gz $(SWIPE)/test/manifest.jsonl.gz
-$(HELD_OUT): $(SWIPE)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
+HELD_OUT := $(TRACES)/validation/manifest.jsonl.gz $(TRACES)/test/manifest.jsonl.gz
+$(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
 	$(call say,SYNTH)
 	$(call run,synthesize_traces) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
