@@ -55,6 +55,7 @@ include scripts/mk/streaming.mk
 include scripts/mk/decode.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
+include scripts/mk/swipe.mk
 
 ## Main targets
 .PHONY: all setup help clean

@@ -8,11 +8,11 @@ Example:
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.cli import log, parser, replacing, run
+from transducer.training_run import build_trainer, claim, fit, load_config, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
@@ -46,24 +46,14 @@ def main() -> int:
     corpus = Corpus(args.train_manifest, rate, encode, augmentation)
     validation = DataLoader(Corpus(args.validation_manifest, rate, encode), batch_size=64, collate_fn=collate)
 
-    began, done = time.monotonic(), 0
-    for trainer, steps in zip(trainers, config.cycles, strict=True):
-        # Each cycle warms up and cools down anew, from the weights that the one before left.
-        last = Path(trainer.default_root_dir) / "last.ckpt"
-        start = last_step(last)
-        model.set_trainer(trainer)
-        if start < steps:
-            log.info("training steps %d to %d", done + start, done + steps)
-            batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, done + start, done + steps)
-            training = DataLoader(corpus, batch_sampler=batches, collate_fn=collate)
-            trainer.fit(model, training, validation, ckpt_path=last if start else None)
-        else:
-            model.load_state_dict(torch.load(last, map_location="cpu", weights_only=False)["state_dict"])
-        done += steps
+    def loader(start: int, stop: int) -> DataLoader[Any]:
+        batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, start, stop)
+        return DataLoader(corpus, batch_sampler=batches, collate_fn=collate)
+
+    fit(model, trainers, config.cycles, loader, validation)
     if fold:
         fold()
     save(model, args.output)
-    log.info("%s: trained in %.0f minutes", args.output, (time.monotonic() - began) / 60)
     return 0
 
 
@@ -77,35 +67,6 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
     args.add_argument("--output", type=Path, required=True, help="the .nemo file")
     return args.parse_args()
-
-
-def load_config(path: Path, steps: int | None) -> Any:
-    """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        config = OmegaConf.create(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path}: not a readable training config ({error}); see configs/demo-tdt.yaml.") from error
-    if steps is not None:
-        if steps < 1:
-            raise InputError(f"--steps is {steps}; give 1 or more.")
-        config.cycles = [steps]
-    return config
-
-
-def claim(work: Path, config: Any) -> None:
-    """Note the config in the work folder, so that no run resumes from the checkpoint of another config."""
-    from omegaconf import OmegaConf
-
-    text = OmegaConf.to_yaml(config)
-    note = work / "config.yaml"
-    if note.exists() and note.read_text(encoding="utf-8") != text:
-        raise InputError(f"{work}: holds a run of another config; remove that folder or give another --work.")
-    with replacing(note) as tmp:
-        tmp.write_text(text, encoding="utf-8")
 
 
 def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
@@ -132,34 +93,6 @@ def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
     return folder
 
 
-def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
-    """Return a Lightning trainer that keeps the last checkpoint and the one of the lowest WER."""
-    import lightning.pytorch as pl
-    from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    class LogWER(pl.Callback):
-        def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-            wer = float(trainer.callback_metrics["val_wer"])
-            log.info("step %d: validation WER %.2f %%", trainer.global_step, 100 * wer)
-
-    last = ModelCheckpoint(work, "last", every_n_train_steps=config.checkpoint_every, enable_version_counter=False)
-    best = ModelCheckpoint(work, "best", monitor="val_wer", enable_version_counter=False)
-    return pl.Trainer(
-        max_steps=steps,
-        default_root_dir=work,
-        devices=1,
-        logger=TensorBoardLogger(work, name="", version=""),
-        callbacks=[last, best, LogWER(), TQDMProgressBar(refresh_rate=20)],
-        gradient_clip_val=1.0,
-        val_check_interval=min(config.validate_every, steps),
-        log_every_n_steps=100,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-    )
-
-
 def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecRNNTBPEModel":
     """Return NeMo's model; on a CPU its loss, which needs CUDA or is slow there, is replaced while training."""
     from nemo.collections.asr.models import EncDecRNNTBPEModel
@@ -170,21 +103,8 @@ def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecR
     model = EncDecRNNTBPEModel(cfg=config.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(config)
     if trainer.strategy.root_device.type == "cpu":
-        from transducer.losses import RNNTLoss, TDTLoss
-
-        blank = len(model.joint.vocabulary)
-        tdt = config.model.loss.get("tdt_kwargs")
-        model.loss = TDTLoss(blank, tdt.durations, tdt.sigma) if tdt else RNNTLoss(blank)
-        model.joint.set_fuse_loss_wer(False)  # these losses take the whole joint tensor
-        model.joint.log_softmax = False  # and normalise it themselves
+        use_cpu_loss(model)
     return model
-
-
-def last_step(checkpoint: Path) -> int:
-    """Return the number of steps that the checkpoint has seen, 0 if there is none."""
-    import torch
-
-    return torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
 
 
 def save(model: "EncDecRNNTBPEModel", output: Path) -> None:

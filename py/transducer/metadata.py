@@ -47,7 +47,6 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
             f"{checkpoint.source}: the config lists {len(labels)} labels but joint.num_classes is "
             f"{config['joint']['num_classes']}; save the model again with NeMo."
         )
-    frontend = {**FRONTEND_DEFAULTS, **{k: v for k, v in config["preprocessor"].items() if k in FRONTEND_DEFAULTS}}
     greedy = (config.get("decoding") or {}).get("greedy") or {}
     return {
         "model_class": checkpoint.manifest["model_class"],
@@ -64,9 +63,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "durations": durations,
         "max_symbols": int(greedy.get("max_symbols") or greedy.get("max_symbols_per_step") or 10),
         "subsampling_factor": int(encoder["subsampling_factor"]),
-        "sample_rate": int(config["preprocessor"]["sample_rate"]),
-        "window_stride": float(frontend["window_stride"]),
-        "frontend": frontend,
+        **describe_input(config),
         "tokenizer": tokenizer_kind(checkpoint),
         "source": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
         "versions": {
@@ -74,6 +71,18 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
             "nemo": version("nemo_toolkit"),
             "transducer-export": __version__,
         },
+    }
+
+
+def describe_input(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what features are made from: the mel frontend's settings, or a swipe model's layout and frame rate."""
+    if swipe := config.get("swipe"):
+        return {"swipe": swipe}
+    frontend = {**FRONTEND_DEFAULTS, **{k: v for k, v in config["preprocessor"].items() if k in FRONTEND_DEFAULTS}}
+    return {
+        "sample_rate": int(config["preprocessor"]["sample_rate"]),
+        "window_stride": float(frontend["window_stride"]),
+        "frontend": frontend,
     }
 
 

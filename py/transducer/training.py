@@ -31,7 +31,7 @@ class Corpus(Dataset[Sample]):
         manifest: a NeMo manifest.
         sample_rate: that all audio must have.
         encode: text to token ids.
-        augment: from (waveform, generator) to another waveform, or None for the waveform as it is.
+        augment: what an utterance is heard with, or None for the utterance as it is.
         seed: of the augmentation, with the index of the utterance and the number of times it was read.
     """
 
@@ -54,10 +54,14 @@ class Corpus(Dataset[Sample]):
     def __getitem__(self, index: "int | tuple[int, int]") -> Sample:
         """Return an utterance; an index of (utterance, draw) names the draw of its augmentation."""
         utterance, draw = index if isinstance(index, tuple) else (index, 0)
+        members = [utterance]
         wave = self._waves[utterance].astype(np.float32) / 32768
         if self._augment:
-            wave = self._augment(wave, np.random.default_rng([utterance, draw]))
-        return torch.from_numpy(wave), self._tokens[utterance]
+            rng = np.random.default_rng([utterance, draw])
+            members += self._augment.companions(draw, len(self), rng)
+            waves = [self._waves[member].astype(np.float32) / 32768 for member in members]
+            wave = self._augment(waves, rng)
+        return torch.from_numpy(wave), torch.cat([self._tokens[member] for member in members])
 
 
 def _read_audio(path: Path, sample_rate: int) -> np.ndarray:
@@ -71,18 +75,29 @@ def _read_audio(path: Path, sample_rate: int) -> np.ndarray:
 
 
 class Augmentation:
-    """Random silence around the utterance, gain, and noise, as the `augmentation` part of a config says."""
+    """Random silence, gain, noise and companions, as the `augmentation` part of a config says."""
 
     def __init__(self, config: Any, sample_rate: int, seed: int):
         self._config = config
         self._sample_rate = sample_rate
         self._noise = NoiseBank(np.random.default_rng(seed))
 
-    def __call__(self, wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def companions(self, draw: int, count: int, rng: np.random.Generator) -> list[int]:
+        """Return which of `count` utterances follow one at this draw, so that recordings hold several too."""
+        joined = self._config.get("joined")
+        if joined is None or draw < joined.from_draw or rng.random() >= joined.share:
+            return []
+        return [int(member) for member in rng.integers(count, size=rng.integers(1, joined.most))]
+
+    def __call__(self, waves: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """Return one recording, float32 [samples], of utterances that follow one another."""
         config = self._config
-        if rng.random() < config.silent_share:
-            before, after = (rng.uniform(0, config.silence_seconds, 2) * self._sample_rate).astype(int)
-            wave = np.pad(wave, (before, after))
+        seconds = config.silence_seconds if len(waves) == 1 else config.joined.silence_seconds
+        if len(waves) > 1 or rng.random() < config.silent_share:
+            gaps = (rng.uniform(0, seconds, len(waves) + 1) * self._sample_rate).astype(int)
+            waves = [np.pad(wave, (0, gap)) for wave, gap in zip(waves, gaps[1:], strict=True)]
+            waves[0] = np.pad(waves[0], (gaps[0], 0))
+        wave = np.concatenate(waves)
         if rng.random() < config.noisy_share:
             wave = self._noise.mix(wave, rng.uniform(*config.snr_db), rng)
         return np.asarray(wave * 10 ** (rng.uniform(*config.gain_db) / 20), dtype=np.float32)
@@ -131,11 +146,21 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
     """Batches of utterances of similar length in random order, from step `start` to `stop`.
 
     What a step sees depends on the seed and the step alone, so that a resumed run continues as if it had never
-    stopped. Indices are (utterance, epoch).
+    stopped. Indices are (utterance, epoch). With `weights`, which sum to 1, an epoch draws as many utterances as
+    there are by these, some of them several times.
     """
 
-    def __init__(self, lengths: list[int], batch_size: int, seed: int, start: int, stop: int):
+    def __init__(
+        self,
+        lengths: list[int],
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        weights: "np.ndarray | None" = None,
+    ):
         self._lengths = np.asarray(lengths)
+        self._weights = weights
         self._batch_size = min(batch_size, len(lengths))
         self._seed = seed
         self._start, self._stop = start, stop
@@ -153,7 +178,10 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
 
     def _epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, epoch])
+        drawn = np.arange(len(self._lengths))
+        if self._weights is not None:
+            drawn = rng.choice(drawn, len(drawn), p=self._weights)
         # Ordering by a blurred length keeps padding low and still mixes the members of a batch.
-        order = np.argsort(self._lengths * rng.uniform(0.85, 1.15, len(self._lengths)))
+        order = drawn[np.argsort(self._lengths[drawn] * rng.uniform(0.85, 1.15, len(drawn)))]
         drop = rng.permutation(len(order))[: len(order) % self._batch_size]
         return rng.permutation(np.delete(order, drop).reshape(-1, self._batch_size))

@@ -18,11 +18,13 @@ $(SPEECH)/validation/manifest.jsonl: configs/demo-grammar.yaml $(call sources,sy
 	$(call say,SYNTH)
 	$(call run,synthesize_speech) --split validation --count 480 --audio-format ogg --output $@
 
+ifneq ($(TASK),swipe)
 # A killed run resumes from its last checkpoint in $(OUT)/train.
 $(TRAINED): configs/$(CONFIG).yaml $(SPEECH)/train/manifest.jsonl $(call sources,train_transducer) | $(ENV)
 	$(call say,TRAIN)
 	$(call run,train_transducer) --config $< --train-manifest $(SPEECH)/train/manifest.jsonl \
 	    --validation-manifest $(VALIDATION) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
+endif
 
 ## Training
 .PHONY: train validation-speech

@@ -1,0 +1,40 @@
+"""Measure the geometric baseline, template matching, on a manifest of traces.
+
+Example:
+    .venv/bin/python py/evaluate_templates.py --manifest models/swipe-test/manifest.jsonl.gz \
+        --layout configs/layouts/qwerty.json --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
+        --output out/demo-swipe/checks/templates.check.json
+"""
+
+import string
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from transducer.accuracy import DEPTHS, accuracy, summary
+from transducer.cli import log, parser, run, write_json
+from transducer.keyboard import read_layout
+from transducer.lexicon import read_words
+from transducer.templates import Templates
+from transducer.traces import read_traces
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--manifest", type=Path, required=True, help="traces, .jsonl or .jsonl.gz")
+    args.add_argument("--layout", type=Path, required=True, help="keyboard layout, JSON")
+    args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
+    options = args.parse_args()
+    traces = read_traces(options.manifest, f"{string.ascii_lowercase}'")
+    templates = Templates(read_words(options.lexicon), read_layout(options.layout)[0])
+    found = [templates.decode(trace.points, max(DEPTHS)) for trace in tqdm(traces, delay=5, unit="trace", leave=False)]
+    figures = accuracy(traces, found)
+    write_json(options.output, {"manifest": options.manifest.name, "lexicon": options.lexicon.name, **figures})
+    log.info("templates: top-1 / 3 / 5 of %s", summary(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,138 @@
+"""A training run on disk, whatever is trained: its config, its checkpoints, its resumption, its files.
+
+Example:
+    config = load_config(Path("configs/demo-swipe.yaml"), steps=None)
+    last = fit(model, trainers, config.cycles, loader, validation)
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transducer.cli import InputError, log, replacing
+
+if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
+    import lightning.pytorch as pl
+    from nemo.collections.asr.models import EncDecRNNTModel
+    from torch.utils.data import DataLoader
+
+# Steps between two reports of the loss.
+LOG_EVERY = 100
+
+
+def load_config(path: Path, steps: int | None) -> Any:
+    """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own.
+
+    A config may name another beside it as its `base` and say only what differs.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        config: Any = OmegaConf.load(path)
+        if base := config.pop("base", None):
+            config = OmegaConf.merge(OmegaConf.load(path.with_name(base)), config)
+        config = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: not a readable training config ({error}); see configs/demo-tdt.yaml.") from error
+    if steps is not None:
+        if steps < 1:
+            raise InputError(f"--steps is {steps}; give 1 or more.")
+        config.cycles = [steps]
+    return config
+
+
+def claim(work: Path, config: Any) -> None:
+    """Note the config in the work folder, so that no run resumes from the checkpoint of another config."""
+    from omegaconf import OmegaConf
+
+    text = OmegaConf.to_yaml(config)
+    note = work / "config.yaml"
+    if note.exists() and note.read_text(encoding="utf-8") != text:
+        raise InputError(f"{work}: holds a run of another config; remove that folder or give another --work.")
+    with replacing(note) as tmp:
+        tmp.write_text(text, encoding="utf-8")
+
+
+def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
+    """Return a Lightning trainer that keeps the last checkpoint and the one of the lowest WER."""
+    import lightning.pytorch as pl
+    import torch
+    from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    class Progress(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step % LOG_EVERY == 0:
+                log.info("step %d: loss %.3f", trainer.global_step, float(trainer.callback_metrics["train_loss"]))
+
+        def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            wer = float(trainer.callback_metrics["val_wer"])
+            log.info("step %d: validation WER %.2f %%", trainer.global_step, 100 * wer)
+
+    last = ModelCheckpoint(work, "last", every_n_train_steps=config.checkpoint_every, enable_version_counter=False)
+    best = ModelCheckpoint(work, "best", monitor="val_wer", enable_version_counter=False)
+    return pl.Trainer(
+        max_steps=steps,
+        default_root_dir=work,
+        devices=1,
+        precision="bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true",
+        logger=TensorBoardLogger(work, name="", version=""),
+        callbacks=[last, best, Progress(), TQDMProgressBar(refresh_rate=20)],
+        gradient_clip_val=1.0,
+        val_check_interval=min(config.validate_every, steps),
+        log_every_n_steps=LOG_EVERY,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
+
+
+def use_cpu_loss(model: "EncDecRNNTModel") -> None:
+    """Replace NeMo's loss, which needs CUDA or is slow on a CPU, while the model trains."""
+    from transducer.losses import RNNTLoss, TDTLoss
+
+    blank = len(model.joint.vocabulary)
+    tdt = model.cfg.loss.get("tdt_kwargs")
+    model.loss = TDTLoss(blank, tdt.durations, tdt.sigma) if tdt else RNNTLoss(blank)
+    model.joint.set_fuse_loss_wer(False)  # these losses take the whole joint tensor
+    model.joint.log_softmax = False  # and normalise it themselves
+
+
+def fit(
+    model: "EncDecRNNTModel",
+    trainers: "list[pl.Trainer]",
+    cycles: list[int],
+    loader: "Callable[[int, int], DataLoader[Any]]",
+    validation: "DataLoader[Any]",
+) -> Path:
+    """Train from the last checkpoint of the work folder, if any, to the last step; return the last checkpoint.
+
+    Each cycle warms up and cools down anew, from the weights that the one before left. `loader` gives the batches
+    from one step to another.
+    """
+    import torch
+
+    began, done = time.monotonic(), 0
+    for trainer, steps in zip(trainers, cycles, strict=True):
+        last = Path(trainer.default_root_dir) / "last.ckpt"
+        start = last_step(last)
+        model.set_trainer(trainer)
+        if start < steps:
+            log.info("training steps %d to %d", done + start, done + steps)
+            trainer.fit(model, loader(done + start, done + steps), validation, ckpt_path=last if start else None)
+            trainer.save_checkpoint(last)
+        else:
+            model.load_state_dict(torch.load(last, map_location="cpu", weights_only=False)["state_dict"])
+        done += steps
+    log.info("trained in %.0f minutes", (time.monotonic() - began) / 60)
+    return last
+
+
+def last_step(checkpoint: Path) -> int:
+    """Return the number of steps that the checkpoint has seen, 0 if there is none."""
+    import torch
+
+    return torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0

@@ -1,0 +1,74 @@
+"""Lexicons as written: their words, order, sizes, and the statistics beside them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import run_worker
+from transducer.lexicon import log_prior, read_words
+from transducer.words import CONTRACTIONS, ranked_words
+
+SIZES = {"lexicon_small.txt": 12_000, "lexicon_full.txt": 70_000}
+FREQUENCIES = dict(ranked_words())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lexicons")
+    sizes = ("--small-size", 12_000, "--full-size", 70_000)
+    assert run_worker("prepare_lexicons", *sizes, "--output-dir", folder) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_words_pass_the_filters_and_come_by_rank(name: str, folder: Path) -> None:
+    words = (folder / name).read_text(encoding="utf-8").splitlines()
+    assert len(words) == len(set(words)) == SIZES[name]
+    for word in words:
+        assert re.fullmatch(r"[a-z']{1,24}", word)
+        assert re.search("[aeiouy]", word)
+        assert not re.search(r"(.)\1\1\1", word)
+        assert FREQUENCIES[word] >= 1e-8
+    # Ranked words first, then the contractions that are too rare to be among them.
+    ranked = list(FREQUENCIES)
+    shared = next((i for i, (a, b) in enumerate(zip(words, ranked, strict=False)) if a != b), len(words))
+    assert set(words[shared:]) <= set(CONTRACTIONS)
+    assert set(CONTRACTIONS) <= set(words)
+    assert [-FREQUENCIES[word] for word in words[:shared]] == sorted(-FREQUENCIES[word] for word in words[:shared])
+
+
+def test_small_is_a_prefix_of_full_but_for_the_contractions_that_small_lacks(folder: Path) -> None:
+    small, full = (read_words(folder / name) for name in SIZES)
+    ranked = [word for word in small if word not in CONTRACTIONS]
+    assert [word for word in full if word not in CONTRACTIONS][: len(ranked)] == ranked
+
+
+def test_statistics_are_those_of_the_lists(folder: Path) -> None:
+    stats: dict[str, Any] = json.loads((folder / "lexicon_stats.json").read_text(encoding="utf-8"))
+    assert stats["source"] == {"package": "wordfreq", "version": "3.1.1", "language": "en", "wordlist": "best"}
+    for name, size in SIZES.items():
+        figures = stats["lists"][name]
+        shares = [FREQUENCIES[word] for word in read_words(folder / name)]
+        assert figures["count"] == size
+        assert figures["frequency_mass"] == pytest.approx(sum(shares))
+        assert figures["max_frequency"] == max(shares)
+        assert figures["min_frequency"] == min(shares) >= stats["thresholds"]["min_frequency"]
+    small, full = (stats["lists"][name]["frequency_mass"] for name in SIZES)
+    assert 0.85 < small < full < 1.0
+
+
+def test_sizes_that_cannot_be_had_are_told_in_one_sentence(tmp_path: Path, capsys: Any) -> None:
+    assert run_worker("prepare_lexicons", "--small-size", 1, "--output-dir", tmp_path) == 2
+    assert re.fullmatch(r"error: lexicon_small.txt: 1 words cannot be had; .*\.\n", capsys.readouterr().err)
+
+
+def test_the_prior_of_a_rank_follows_the_frequencies() -> None:
+    import numpy as np
+
+    logs = np.log(list(FREQUENCIES.values())[:70_000])
+    apart = logs - log_prior(np.arange(70_000))
+    apart -= np.median(apart)
+    assert np.abs(apart[100:]).max() < 0.5

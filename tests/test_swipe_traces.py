@@ -1,0 +1,157 @@
+"""Manifests of traces: bad lines, synthesis, imports of public formats, and the checked-in sets."""
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import ROOT, run_worker
+from transducer.cli import InputError
+from transducer.traces import parse_trace, read_traces
+from transducer.vocabulary import read_vocabulary
+from transducer.words import is_held_out, ranked_words
+
+LABELS = f"{string.ascii_lowercase}'"
+QWERTY = ROOT / "configs/layouts/qwerty.json"
+ENGLISH = ROOT / "configs/vocabularies/english.txt"
+POINTS = [{"x": 0.1, "y": 0.2, "t": 0}, {"x": 0.3, "y": 0.2, "t": 50}]
+GOOD = {"word": "ab", "points": POINTS}
+
+BAD = {
+    "not a JSON object": "{",
+    "points of x, y and t": json.dumps({"word": "ab"}),
+    "there are no points": json.dumps({"word": "ab", "points": []}),
+    "not a finite number": json.dumps({"word": "ab", "points": [{"x": float("nan"), "y": 0.2, "t": 0}]}),
+    "outside the letter area": json.dumps({"word": "ab", "points": [*POINTS, {"x": 1.2, "y": 0.2, "t": 60}]}),
+    "time runs backwards": json.dumps({"word": "ab", "points": [*POINTS, {"x": 0.2, "y": 0.2, "t": 40}]}),
+    "longer than 20 s": json.dumps({"word": "ab", "points": [*POINTS, {"x": 0.2, "y": 0.2, "t": 40_000_000}]}),
+    "characters outside the vocabulary": json.dumps({"word": "naïve", "points": POINTS}),
+    "the word is empty": json.dumps({"word": "", "points": POINTS}),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_a_bad_line_is_counted_told_of_and_left_out(problem: str, tmp_path: Path, caplog: Any) -> None:
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("\n".join([json.dumps(GOOD), BAD[problem], json.dumps(GOOD), BAD[problem]]), encoding="utf-8")
+    traces = read_traces(manifest, LABELS)
+    assert [trace.word for trace in traces] == ["ab", "ab"]
+    (message,) = caplog.messages
+    assert message.startswith(f"{manifest}: left out 2 lines (2, 4): ")
+    assert problem in message
+
+
+def test_a_manifest_without_a_good_line_is_an_error(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(BAD["there are no points"], encoding="utf-8")
+    with pytest.raises(InputError, match="no usable trace"):
+        read_traces(manifest, LABELS)
+    with pytest.raises(InputError, match="not a readable manifest"):
+        read_traces(tmp_path / "none.jsonl.gz", LABELS)
+
+
+def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, caplog: Any) -> None:
+    assert read_vocabulary(ENGLISH) == LABELS
+    assert not caplog.messages
+    path = tmp_path / "v.txt"
+    path.write_text("a\nb\n", encoding="utf-8")
+    assert read_vocabulary(path) == "ab"
+    assert caplog.messages == [f"{path}: lists no <blank>; the blank is label 2, after all others."]
+    caplog.clear()
+    path.write_text("<blank>\na\nb\n<unk>\n", encoding="utf-8")
+    assert read_vocabulary(path) == "ab"
+    assert len(caplog.messages) == 2
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="has no characters"):
+        read_vocabulary(path)
+
+
+def synthesize(split: str, output: Path, count: int = 600) -> list[dict[str, Any]]:
+    arguments = ("--split", split, "--count", count, "--layout", QWERTY, "--output", output)
+    assert run_worker("synthesize_traces", *arguments) == 0
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def test_splits_share_no_trace_and_training_none_of_the_held_out_words(tmp_path: Path) -> None:
+    train, test = (synthesize(split, tmp_path / f"{split}.jsonl") for split in ("train", "test"))
+    ranks = {word: rank for rank, (word, _) in enumerate(ranked_words())}
+    assert not any(is_held_out(entry["word"], ranks[entry["word"]]) for entry in train)
+    assert sum(bool(entry.get("novel")) for entry in test) == 150
+    for entry in test:
+        assert bool(entry.get("novel")) == is_held_out(entry["word"], ranks[entry["word"]])
+    assert not {json.dumps(entry["points"]) for entry in train} & {json.dumps(entry["points"]) for entry in test}
+    lasting = [entry["points"][-1]["t"] for entry in test]
+    assert 400 < np.mean(lasting) < 1600
+    assert (tmp_path / "test.jsonl").read_bytes() == _again(tmp_path)
+    for entry in test:
+        parse_trace(json.dumps(entry), LABELS)
+
+
+def _again(folder: Path) -> bytes:
+    synthesize("test", folder / "again.jsonl")
+    return (folder / "again.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, caplog: Any) -> None:
+    path = ROOT / f"models/swipe-{split}/manifest.jsonl.gz"
+    traces = read_traces(path, LABELS)
+    assert not caplog.messages
+    assert len(traces) >= 2000
+    assert sum(trace.novel for trace in traces) >= 500
+    assert path.stat().st_size < 2_500_000
+
+
+def test_futo_swipes_are_imported(tmp_path: Path, caplog: Any) -> None:
+    """The line format of the public data set: letter area coordinates, epoch milliseconds, two-finger runs apart."""
+    data = [{"x": -0.02, "y": 0.5, "t": 1_700_000_000_100}, {"x": 0.4, "y": 0.6, "t": 1_700_000_000_180}]
+    lines = [
+        {"word": "Hello", "sentence": "Hello there", "canvas_width": 400, "canvas_height": 200, "data": data},
+        {"word": "two", "data": {"L": [data], "R": [data]}},
+        {"word": "far", "data": [{"x": 3, "y": 0.5, "t": 1}]},
+    ]
+    source = tmp_path / "train.jsonl"
+    source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    output = tmp_path / "m.jsonl.gz"
+    importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
+    assert run_worker("import_traces", *importing) == 0
+    (trace,) = read_traces(output, LABELS)
+    assert trace.word == "hello"
+    assert trace.points.tolist() == [[0.0, 0.5, 0.0], [0.4, 0.6, 80.0]]
+    assert len(caplog.messages) == 3  # two problems, then the count
+
+
+def test_how_we_swipe_logs_are_imported(tmp_path: Path, caplog: Any) -> None:
+    header = "sentence timestamp keyb_width keyb_height event x_pos y_pos x_radius y_radius angle word is_err"
+
+    def row(time: int, event: str, x: float, y: float, word: str, error: int = 0) -> str:
+        return f"the_day {time} 360 200 {event} {x} {y} 1 1 0 {word} {error}"
+
+    rows = [
+        header,
+        *(row(100, "touchstart", 90, 75, "the"), row(116, "touchmove", 180, 75, "the")),
+        *(row(132, "touchend", 180, 150, "the"), "ill formed"),
+        *(row(200, "touchstart", 90, 75, "day", 1), row(210, "touchend", 95, 75, "day", 1)),
+    ]
+    source = tmp_path / "user.log"
+    source.write_text("\n".join(rows), encoding="utf-8")
+    output = tmp_path / "m.jsonl"
+    importing = ("--format", "how-we-swipe", "--input", source, "--vocabulary", ENGLISH, "--output", output)
+    assert run_worker("import_traces", *importing) == 0
+    (trace,) = read_traces(output, LABELS)
+    assert trace.word == "the"
+    assert trace.points.tolist() == [[0.25, 0.5, 0.0], [0.5, 0.5, 16.0], [0.5, 1.0, 32.0]]
+    assert sum("left out 1 line" in message for message in caplog.messages) == 2
+
+
+def test_an_import_of_nothing_is_an_error_and_leaves_nothing(tmp_path: Path, capsys: Any) -> None:
+    source = tmp_path / "x.jsonl"
+    source.write_text("{}\n", encoding="utf-8")
+    output = tmp_path / "m.jsonl"
+    importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
+    assert run_worker("import_traces", *importing) == 2
+    assert "no swipe was found" in capsys.readouterr().err
+    assert not output.exists()

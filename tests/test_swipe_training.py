@@ -1,0 +1,186 @@
+"""Swipe training: what it saves loads strictly everywhere, a teacher teaches, and a killed run goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from conftest import ROOT, make, make_project, run_worker
+from transducer.checkpoint import Checkpoint
+from transducer.keyboard import layout_of, read_layout
+from transducer.metadata import describe
+from transducer.swipe_features import swipe_features
+from transducer.traces import Trace, read_traces
+
+LABELS = "abcdefghijklmnopqrstuvwxyz'"
+QWERTY = ROOT / "configs/layouts/qwerty.json"
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a manifest, and a very small model that was trained on it for a moment."""
+    folder = tmp_path_factory.mktemp("swipe")
+    config: Any = OmegaConf.load(ROOT / "configs/demo-swipe.yaml")
+    config.batch_size = 8
+    config.cycles = [STEPS]
+    config.model.encoder.n_layers = 1
+    config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 32
+    OmegaConf.save(config, folder / "small.yaml")
+    synthesis = ("--split", "test", "--count", 40, "--layout", QWERTY, "--output", folder / "m.jsonl")
+    assert run_worker("synthesize_traces", *synthesis) == 0
+    train(folder, "small", "tiny")
+    return folder
+
+
+def train(folder: Path, config: str, name: str, *more: object) -> None:
+    manifests = ("--train-manifest", folder / "m.jsonl", "--validation-manifest", folder / "m.jsonl")
+    places = ("--work", folder / f"{name}-work", "--output", folder / f"{name}.nemo")
+    assert run_worker("train_swipe", "--config", folder / f"{config}.yaml", *manifests, *places, *more) == 0
+
+
+def unpacked(model: Path) -> Checkpoint:
+    folder = model.with_name(f"{model.name}-unpacked")
+    if not folder.exists():
+        assert run_worker("unpack_checkpoint", "--model", model, "--output", folder / "manifest.json") == 0
+    return Checkpoint(folder)
+
+
+def test_nemo_and_ckpt_load_strictly_and_are_the_same_model(trained: Path) -> None:
+    packed, lightning = unpacked(trained / "tiny.nemo"), unpacked(trained / "tiny.ckpt")
+    for section in ("encoder", "decoder", "joint"):
+        ours, theirs = packed.build(section).state_dict(), lightning.build(section).state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, tensor in ours.items():
+            assert torch.equal(tensor, theirs[name]), name
+    facts = describe(packed)
+    assert "".join(packed.labels) == LABELS
+    assert facts["blank_id"] == len(LABELS) == facts["dims"]["V"] - 1
+    assert facts["dims"]["F"] == 38
+    assert facts["subsampling_factor"] == 2
+    assert facts["swipe"]["layout"] == json.loads(QWERTY.read_text(encoding="utf-8"))
+
+
+def test_stock_nemo_restores_the_model_and_encodes_features_alike(trained: Path) -> None:
+    from nemo.collections.asr.models import EncDecRNNTModel
+
+    from transducer.modules import load_module
+
+    checkpoint = unpacked(trained / "tiny.nemo")
+    layout = layout_of(checkpoint.config["swipe"]["layout"], "tiny.nemo")
+    traces = read_traces(trained / "m.jsonl", LABELS)[:3]
+    features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]
+    lengths = torch.tensor([len(frames) for frames in features])
+    batch = torch.nn.utils.rnn.pad_sequence(features, batch_first=True).transpose(1, 2)
+    model = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu", strict=True).eval()
+    with torch.inference_mode():
+        expected, expected_lengths = model(processed_signal=batch, processed_signal_length=lengths)
+        found, found_lengths = load_module("encoder", checkpoint)(batch, lengths)
+    assert torch.equal(found_lengths, expected_lengths)
+    torch.testing.assert_close(found, expected)
+
+
+def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
+    checkpoint = unpacked(trained / "tiny.nemo")
+    traces = read_traces(trained / "m.jsonl", LABELS)
+    words = list(dict.fromkeys(trace.word for trace in traces[1:]))
+    (trained / "words.txt").write_text("\n".join(words), encoding="utf-8")
+    inputs = ("--checkpoint", checkpoint.folder, "--manifest", trained / "m.jsonl", "--lexicon", trained / "words.txt")
+    output = trained / "swipe.check.json"
+    assert run_worker("evaluate_swipe", *inputs, "--beam", 4, "--output", output) == 0
+    report = json.loads(output.read_text(encoding="utf-8"))
+    assert [report[name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
+    for name in ("all", "seen", "novel"):
+        assert 0 <= report[name]["top1"] <= report[name]["top3"] <= report[name]["top5"] <= 100
+    assert len(report["errors"]) == round(40 * (1 - report["all"]["top1"] / 100))
+    output.unlink()
+    assert run_worker("evaluate_swipe", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
+    assert not output.exists()
+
+
+def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: Path) -> None:
+    from nemo.collections.asr.models import EncDecRNNTModel
+
+    from transducer.losses import RNNTLoss
+    from transducer.swipe_training import Distillation, SwipeCorpus, collate
+    from transducer.training_run import use_cpu_loss
+
+    checkpoint = unpacked(trained / "tiny.nemo")
+    student = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu").eval()
+    use_cpu_loss(student)
+    loss = Distillation(RNNTLoss(len(LABELS)), checkpoint, 1.0, student)
+    corpus = SwipeCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS)
+    features, lengths, labels, label_lengths = collate([corpus[index] for index in range(4)])
+
+    def value(teaching: bool) -> float:
+        loss.train(teaching)
+        with torch.no_grad():
+            encoded, frames = student(processed_signal=features, processed_signal_length=lengths)
+            predicted, _, _ = student.decoder(targets=labels, target_length=label_lengths)
+            joint = student.joint(encoder_outputs=encoded, decoder_outputs=predicted)
+            return float(loss(joint, labels, frames, label_lengths))
+
+    assert value(True) == pytest.approx(value(False), abs=1e-4)
+    with torch.no_grad():
+        for parameter in student.joint.parameters():
+            parameter.mul_(1.5)
+    assert value(True) > value(False) + 0.1
+    assert not any("teacher" in name for name in student.state_dict())
+
+
+def test_the_experimental_config_trains_with_a_teacher_and_refuses_a_foreign_one(trained: Path, capsys: Any) -> None:
+    config: Any = OmegaConf.load(ROOT / "configs/demo-swipe-experimental.yaml")
+    config.base = "small.yaml"
+    OmegaConf.save(config, trained / "experimental.yaml")
+    teacher = unpacked(trained / "tiny.nemo").folder
+    train(trained, "experimental", "experimental", "--teacher", teacher)
+    assert unpacked(trained / "experimental.nemo").weights.keys() == unpacked(trained / "tiny.nemo").weights.keys()
+    foreign = trained / "foreign"
+    shutil.copytree(teacher, foreign)
+    config = OmegaConf.load(foreign / "model_config.yaml")
+    config.joint.vocabulary = ["a", "b"]
+    OmegaConf.save(config, foreign / "model_config.yaml")
+    manifests = ("--train-manifest", trained / "m.jsonl", "--validation-manifest", trained / "m.jsonl")
+    places = ("--work", trained / "f", "--output", trained / "f.nemo", "--teacher", foreign)
+    assert run_worker("train_swipe", "--config", trained / "small.yaml", *manifests, *places) == 2
+    assert "has other labels or features" in capsys.readouterr().err
+
+
+def test_inverse_frequency_gives_every_word_its_share() -> None:
+    from transducer.swipe_training import SwipeCorpus
+
+    point = np.array([[0.5, 0.5, 0.0]])
+    corpus = SwipeCorpus([Trace(word, point) for word in ("ab", "ab", "ab", "cd")], read_layout(QWERTY)[0], LABELS)
+    assert corpus.weights(1.0).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    assert corpus.weights(0.0).tolist() == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.slow
+def test_training_by_make_survives_a_kill(tmp_path: Path) -> None:
+    """`make train STEPS=20` is killed after its first checkpoint, and goes on from there to a loadable model."""
+    project = make_project(tmp_path)
+    shutil.copytree(ROOT / "models/swipe-validation", project / "models/swipe-validation")
+    config = project / "configs/demo-swipe.yaml"
+    config.write_text(config.read_text("utf-8").replace("checkpoint_every: 200", "checkpoint_every: 5"), "utf-8")
+    command = ["make", f"PYTHON={sys.executable}", "CONFIG=demo-swipe", "STEPS=20", "train"]
+    last = project / "out/demo-swipe/train/cycle0/last.ckpt"
+    with subprocess.Popen(command, cwd=project, start_new_session=True, stderr=subprocess.DEVNULL) as running:
+        while not last.exists() and running.poll() is None:
+            time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert torch.load(last, weights_only=False)["global_step"] < 20
+    done = make("CONFIG=demo-swipe", "STEPS=20", "V=1", "train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "training steps 5 to 20" in done.stderr or "training steps 10 to 20" in done.stderr
+    unpacked(project / "out/demo-swipe/train/demo-swipe.nemo").build("encoder")
+    unpacked(project / "out/demo-swipe/train/demo-swipe.ckpt").build("encoder")
