@@ -26,8 +26,11 @@ def main() -> int:
     args = parse_args()
     model = restore(args.checkpoint)
     entries = readable(args.manifest, model.cfg.sample_rate)
-    if args.att_context:
-        set_attention_context(model, args.att_context)
+    context = (
+        json.loads(args.like.read_text("utf-8"))["streaming"]["att_context_size"] if args.like else args.att_context
+    )
+    if context:
+        set_attention_context(model, context)
 
     from nemo.collections.asr.metrics.wer import word_error_rate
 
@@ -42,7 +45,7 @@ def main() -> int:
         "checkpoint": args.checkpoint.name,
         "sha256": hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
         "decoder": f"NeMo {type(model).__name__}.transcribe",
-        "att_context": args.att_context,
+        "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "utterances": len(entries),
         "wer": round(word_error_rate(hypotheses, references), 6),
@@ -81,6 +84,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument(
         "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
     )
+    args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
 

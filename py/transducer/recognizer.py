@@ -41,6 +41,7 @@ class Recognizer:
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
     Attributes:
+        meta: the content of model_meta.json.
         sample_rate: that waveforms must have, in Hz.
         seconds: time spent so far in the frontend, encoder and decoder.
 
@@ -57,6 +58,7 @@ class Recognizer:
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
     ) -> None:
         meta = json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
+        self.meta = meta
         self.sample_rate = int(meta["sample_rate"])
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._frame_seconds = meta["subsampling_factor"] * meta["window_stride"]
