@@ -23,11 +23,16 @@ from transducer.packaging import (
     write_graph,
     write_tokens,
 )
-from transducer.sherpa import FRONTEND, online_encoder
+from transducer.sherpa import FRONTEND, GUARD, online_encoder
 
 FILES = {"encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}
 # It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
-ONLINE_FRONTEND = FRONTEND | {"normalize": [""], "highfreq": [8000]}
+ONLINE_FRONTEND = FRONTEND | {
+    "normalize": [""],
+    "highfreq": [8000],
+    "log_zero_guard_type": ["add"],
+    "log_zero_guard_value": [GUARD],
+}
 # Silence after a recording, in seconds above one chunk: labels come after the sound, and only full chunks are decoded.
 TAIL = 0.5
 
@@ -67,7 +72,8 @@ print(recognizer.get_result(stream))
 - sherpa-onnx decodes full chunks of {shift:g} ms only, so {tail:g} s of silence after a recording brings out its end.
 - Its feature frames lie half a step (5 ms) later than NeMo's; 80 zeros before the samples put them where they were in
   training. Without them a few words may differ.
-- A power below 1.2e-7 is raised to that value, where NeMo adds 6e-8 to all.
+- sherpa-onnx raises a power below 1.2e-7 to that value, where NeMo adds 6e-8 to all; `encoder.onnx` undoes this
+  but for such faint sounds, which it takes for silence.
 - Decoding is greedy with at most 10 tokens a frame (the checkpoint asks for {max_symbols}).
 - The frames before a chunk that the encoder needs again are carried in the last of the layers of
   `cache_last_channel`, so a stream's first word is not cut.

@@ -18,7 +18,7 @@ from transducer.audio import Wave
 from transducer.cli import InputError
 from transducer.decoder import DecoderState, Hypothesis, Integers
 from transducer.graphs import Arrays, Floats
-from transducer.recognizer import GRAPHS, Recognizer
+from transducer.recognizer import GRAPHS, Recognizer, read_meta
 from transducer.transcript import Token, Transcript
 
 ENCODER = "encoder_streaming.onnx"
@@ -75,9 +75,9 @@ class LiveRecognizer(Recognizer):
         predictor: str = "predictor.onnx",
         joint: str = "joint.onnx",
     ) -> None:
-        super().__init__(folder, frontend, encoder, predictor, joint)
-        if "streaming" not in self.meta:
+        if "streaming" not in read_meta(folder):
             raise InputError(f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`.")
+        super().__init__(folder, frontend, encoder, predictor, joint)
         self.streaming = self.meta["streaming"]
         self._inputs = [value.name for value in self._encoder.get_inputs()]
         self._outputs = [value.name for value in self._encoder.get_outputs()]

@@ -5,6 +5,7 @@ Example:
     set_metadata(graph, encoder_props(model))
 """
 
+import math
 from typing import Any
 
 import onnx
@@ -27,6 +28,10 @@ FRONTEND: dict[str, list[Any]] = {
     "mag_power": [2.0],
     "mel_norm": ["slaney"],
 }
+
+# What sherpa-onnx raises a faint power to before it takes the logarithm, and what NeMo adds to every power instead.
+FLOOR = 1.1920929e-7
+GUARD = 2.0**-24
 
 # What goes around a streaming encoder, which takes the place of `Encoder`.
 ADAPTER = """
@@ -56,7 +61,15 @@ online (
     carried = Slice (carried_values, zero, before_values, axis_1)
     as_frames = Constant <value_ints = [0, {features}, {before}]> ()
     frames_before = Reshape (carried, as_frames)
-    frames = Concat <axis = 2> (frames_before, audio_signal)
+    power = Exp (audio_signal)
+    guard = Constant <value_float = {guard}> ()
+    guarded_power = Add (power, guard)
+    log_power = Log (guarded_power)
+    floor = Constant <value_float = {floor}> ()
+    is_faint = LessOrEqual (audio_signal, floor)
+    log_guard = Log (guard)
+    signal = Where (is_faint, log_guard, log_power)
+    frames = Concat <axis = 2> (frames_before, signal)
 
     window = Constant <value_ints = [{window}]> ()
     inner_signal = Slice (frames, zero, window, axis_2)
@@ -105,7 +118,8 @@ def online_encoder(model: Model, graph: onnx.ModelProto) -> onnx.ModelProto:
 
     It gives a stream's feature frames in windows from the first on, none twice, and every window is full; caches are
     batch-first. The window's last frames, which the graph needs again, are carried in more layers of the cache of
-    attention, zeros at first like all caches: what a stream's first window has before its first frame.
+    attention, zeros at first like all caches: what a stream's first window has before its first frame. Features become
+    NeMo's: GUARD is added to their power, which where it was raised to FLOOR is taken for none.
 
     In: audio_signal float32 [B,F,shift_frames], length int64 [B], cache_last_channel [B,N+X,cache_T,D],
     cache_last_time [B,N,D,C], cache_last_channel_len int64 [B]; out: encoder_output [B,D,T_enc], encoded_lengths [B],
@@ -131,6 +145,9 @@ def online_encoder(model: Model, graph: onnx.ModelProto) -> onnx.ModelProto:
         "width": width,
         "conv": streaming["conv_cache_size"],
         "filler": carrying * cache * width - before * features,
+        "guard": GUARD,
+        # The logarithm's rounding goes either way.
+        "floor": math.log(FLOOR) + 1e-5,
     }
     adapter = onnx.parser.parse_graph(ADAPTER.format(**sizes))
     place = next(index for index, node in enumerate(adapter.node) if node.op_type == "Encoder")
