@@ -139,8 +139,8 @@ class LiveRecognizer(Recognizer):
         return found, ({name: after[f"{name}_out"] for name in caches}, decoder_state)
 
     def transcript(self, tokens: list[Token]) -> Transcript:
-        """Spell a stream's tokens out."""
-        return self._vocabulary.transcript(tokens)
+        """Spell out the tokens of a stream, which may get more of them later."""
+        return self._vocabulary.transcript(list(tokens))
 
 
 @dataclass
