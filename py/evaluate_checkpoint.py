@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.audio import read_audio
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.cli import InputError, existing, log, parser, replacing, run
 from transducer.manifest import read_lines
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def main() -> int:
     args = parse_args()
     model = restore(args.checkpoint)
     entries = readable(args.manifest, model.cfg.sample_rate)
-    context = (
-        json.loads(args.like.read_text("utf-8"))["streaming"]["att_context_size"] if args.like else args.att_context
-    )
+    context = context_of(args.like) if args.like else args.att_context
     if context:
         set_attention_context(model, context)
 
@@ -105,6 +103,15 @@ def restore(checkpoint: Path) -> "ASRModel":
     with open_dict(model.cfg):
         model.cfg.setdefault("validation_ds", {})
     return model
+
+
+def context_of(meta: Path) -> list[int]:
+    """Return the attention context of the streaming encoder that model_meta.json describes."""
+    facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))
+    if "streaming" not in facts:
+        raise InputError(f"{meta} describes no streaming encoder; build the model with STREAMING=1.")
+    context: list[int] = facts["streaming"]["att_context_size"]
+    return context
 
 
 def set_attention_context(model: Any, context: list[int]) -> None:
