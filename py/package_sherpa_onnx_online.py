@@ -38,8 +38,7 @@ TAIL = 0.5
 
 README = """# {name} for sherpa-onnx, streaming
 
-RNN-T speech recognition, {features} features, {tokens} tokens, look-ahead {lookahead:g} ms. From inside this folder, with
-sherpa-onnx's own programs:
+RNN-T speech recognition, {features} features, {tokens} tokens, look-ahead {lookahead:g} ms. From inside this folder:
 
 ```bash
 sherpa-onnx --encoder=encoder.onnx --decoder=decoder.onnx --joiner=joiner.onnx --tokens=tokens.txt speech.wav
