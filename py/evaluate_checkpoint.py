@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.audio import read_audio
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.cli import InputError, existing, log, parser, replacing, run
 from transducer.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def main() -> int:
     args = parse_args()
     model = restore(args.checkpoint)
     entries = readable(args.manifest, model.cfg.sample_rate)
-    if args.att_context:
-        set_attention_context(model, args.att_context)
+    context = context_of(args.like) if args.like else args.att_context
+    if context:
+        set_attention_context(model, context)
 
     from nemo.collections.asr.metrics.wer import word_error_rate
 
@@ -44,7 +45,7 @@ def main() -> int:
         "checkpoint": args.checkpoint.name,
         "sha256": hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
         "decoder": f"NeMo {type(model).__name__}.transcribe",
-        "att_context": args.att_context,
+        "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "utterances": len(entries),
         "wer": round(word_error_rate(hypotheses, references), 6),
@@ -101,6 +102,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument(
         "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
     )
+    args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
 
@@ -121,6 +123,15 @@ def restore(checkpoint: Path) -> "ASRModel":
     with open_dict(model.cfg):
         model.cfg.setdefault("validation_ds", {})
     return model
+
+
+def context_of(meta: Path) -> list[int]:
+    """Return the attention context of the streaming encoder that model_meta.json describes."""
+    facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))
+    if "streaming" not in facts:
+        raise InputError(f"{meta} describes no streaming encoder; build the model with STREAMING=1.")
+    context: list[int] = facts["streaming"]["att_context_size"]
+    return context
 
 
 def set_attention_context(model: Any, context: list[int]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
+from transducer.live import chosen_live
 from transducer.manifest import Utterance, read_lines, stretch
 from transducer.recognizer import GRAPHS, Recognizer, chosen, graph_arguments
 from transducer.word_errors import Errors, character_errors, interval, rate, word_errors
@@ -22,12 +23,13 @@ from transducer.word_errors import Errors, character_errors, interval, rate, wor
 def main() -> int:
     args = parser(__doc__)
     graph_arguments(args)
+    args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
     args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
     args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
     args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
     options = args.parse_args()
-    recognizer = chosen(options)
+    recognizer = chosen_live(options) if options.stream else chosen(options)
     utterances, problems = read_lines(options.manifest)
     heard, unheard = transcribe(recognizer, utterances)
     problems += unheard
@@ -50,16 +52,17 @@ def main() -> int:
         return 2
     if not delta["points"] <= options.max_wer_delta:
         low, high = delta["interval"]
+        advice = "stream in longer chunks" if options.stream else "quantize fewer layers, calibrate on more speech"
         raise CheckError(
             f"{options.output.name}: {told}: {delta['points']:.2f} points worse ({low:.2f} to {high:.2f}) where "
-            f"MAX_WER_DELTA allows {options.max_wer_delta:g}; quantize fewer layers, calibrate on more speech, or "
+            f"MAX_WER_DELTA allows {options.max_wer_delta:g}; {advice}, or "
             "raise the bound in the config if the loss is worth it."
         )
     graphs = {name: getattr(options, name) for name in GRAPHS}
-    write_json(
-        options.output,
-        {"graphs": graphs, "utterances": len(rows), "bound_wer_delta": options.max_wer_delta, "passed": True} | figures,
-    )
+    facts = {"graphs": graphs, "utterances": len(rows), "bound_wer_delta": options.max_wer_delta, "passed": True}
+    if options.stream:
+        facts["streaming"] = {key: recognizer.meta["streaming"][key] for key in ("att_context_size", "lookahead_ms")}
+    write_json(options.output, facts | figures)
     return 0
 
 

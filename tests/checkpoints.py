@@ -60,6 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "hybrid-tdt": {"model": "EncDecHybridRNNTCTCBPEModel", "durations": DURATIONS},
     "char-rnnt": {"model": "EncDecRNNTModel", "durations": []},
     "cache-aware-rnnt": {"model": "EncDecRNNTBPEModel", "durations": [], "encoder": CACHE_AWARE},
+    "cache-aware-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": CACHE_AWARE},
     "parakeet-tdt-0.6b-v3": {
         "model": "EncDecRNNTBPEModel",
         "durations": DURATIONS,
@@ -159,8 +160,11 @@ def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
     return config
 
 
-def save(kind: str, path: Path, **encoder: Any) -> Path:
-    """Build a randomly initialised model of a kind, the same at every call, and save it as a .nemo file."""
+def save(kind: str, path: Path, lively: bool = False, **encoder: Any) -> Path:
+    """Build a randomly initialised model of a kind, the same at every call, and save it as a .nemo file.
+
+    A lively one answers to what it hears, as fresh weights do not: they repeat one token for ever.
+    """
     import torch
     from nemo.collections.asr import models
     from omegaconf import OmegaConf
@@ -176,8 +180,34 @@ def save(kind: str, path: Path, **encoder: Any) -> Path:
             if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:
                 torch.nn.init.normal_(module.running_mean, std=0.1)
                 torch.nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2.0)
+        if lively:
+            enliven(model, blank=45)
+            attune(model)
         model.save_to(str(path))
     return path
+
+
+def enliven(model: Any, blank: float = 25) -> None:
+    """Give predictor and joint large weights, and blank a share of its own by what is added to its bias."""
+    import torch
+
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in [*model.decoder.parameters(), *model.joint.parameters()]:
+            parameter.copy_(torch.randn_like(parameter))
+        model.joint.joint_net[-1].bias[len(model.joint.vocabulary)] += blank
+
+
+def attune(model: Any) -> None:
+    """Show the joint how encoder frames differ, which a fresh encoder's do little beside all that they share."""
+    import torch
+
+    model.eval()
+    features = torch.randn(1, 80, 800) * 1.7 - 6.4
+    with torch.no_grad():
+        frames, _ = model.encoder(audio_signal=features, length=torch.tensor([800]))
+        model.joint.enc.weight *= 12
+        model.joint.enc.bias.copy_(-model.joint.enc.weight @ frames.mean(dim=(0, 2)))
 
 
 def main() -> int:

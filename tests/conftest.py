@@ -76,6 +76,35 @@ def built(nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> ByKind
     return of_kind
 
 
+@pytest.fixture(scope="session")
+def streaming(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> ByKind:
+    """Return a function from a kind, made lively, or a checkpoint, to its model folder with a streaming encoder."""
+    folder = tmp_path_factory.mktemp("streaming")
+
+    def of_kind(kind: str) -> Path:
+        path = Path(kind)
+        if path.suffix != ".nemo" and not (path := folder / f"lively-{kind}.nemo").exists():
+            checkpoints.save(kind, path, lively=True)
+        out = built(str(path))
+        if not (out / "onnx/encoder_streaming.onnx").exists():
+            build_streaming(out)
+        return out
+
+    return of_kind
+
+
+def build_streaming(out: Path) -> None:
+    """Add a streaming encoder to a model folder, as `make onnx meta STREAMING=1` does."""
+    raw, final = (out / f"onnx/encoder_streaming{suffix}" for suffix in (".raw.onnx", ".onnx"))
+    checkpoint = ("--checkpoint", out / "checkpoint")
+    offline = ("--encoder", out / "onnx/encoder.raw.onnx")
+    assert run_worker("export_encoder_streaming", *checkpoint, *offline, "--output", raw) == 0
+    assert run_worker("simplify_onnx", "--graph", "encoder_streaming", "--input", raw, "--output", final) == 0
+    graphs = [out / f"onnx/{graph}.onnx" for graph in (*FP32_GRAPHS, "encoder_streaming")]
+    meta = out / "meta/model_meta.json"
+    assert run_worker("write_model_meta", *checkpoint, "--graphs", *graphs, "--output", meta) == 0
+
+
 def build(model: Path, out: Path) -> None:
     """Unpack a checkpoint, export and simplify its graphs, and write its metadata, as `make onnx meta` does."""
     assert run_worker("unpack_checkpoint", "--model", model, "--output", out / "checkpoint/manifest.json") == 0

@@ -88,11 +88,7 @@ def case(request: pytest.FixtureRequest, nemo_file: ByKind, tmp_path_factory: py
         checkpoints.KINDS[request.param] = checkpoints.KINDS["bpe-tdt"] | {"durations": durations}
     folder = tmp_path_factory.mktemp(request.param)
     model = nemo_model(nemo_file(request.param))
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in [*model.decoder.parameters(), *model.joint.parameters()]:
-            parameter.copy_(torch.randn_like(parameter))
-        model.joint.joint_net[-1].bias[len(model.joint.vocabulary)] += 25  # blank about as often as all others
+    checkpoints.enliven(model)
     model.save_to(str(folder / "lively.nemo"))
     assert run_worker("unpack_checkpoint", "--model", folder / "lively.nemo", "--output", folder / CHECKPOINT) == 0
     graphs = [folder / f"onnx/{graph}.onnx" for graph in ("predictor", "joint")]

@@ -18,7 +18,7 @@ from transducer.onnx_files import interface, load_graph
 from transducer.parity import open_session, session_runner
 from transducer.patches import computed_positions, dense_layers, folded_batch_norm, no_dropout, raw_joint
 
-SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind != "parakeet-tdt-0.6b-v3"]
+SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind not in ("parakeet-tdt-0.6b-v3", "cache-aware-tdt")]
 GRAPHS = ("encoder", "predictor", "joint")
 
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from onnxruntime import InferenceSession
 
-from conftest import ByKind, make, run_worker
+from conftest import DEMO, ByKind, make, run_worker
 from transducer import onnx_files
 from transducer.checkpoint import Checkpoint
 from transducer.cli import InputError
@@ -37,6 +37,7 @@ CHOICES: dict[str, tuple[str, dict[str, int]]] = {
     "short cache": ("cache-aware-rnnt", {"lookahead": 3, "cache_size": 12}),
     "full context": ("bpe-tdt", {"chunk_size": 12, "cache_size": 64}),
     "overlapping chunks": ("bpe-tdt", {"chunk_size": 6, "cache_drop_size": 2, "cache_size": 40}),
+    "demo": (str(DEMO / "demo-streaming.nemo"), {}),
 }
 
 
@@ -68,7 +69,7 @@ def streamer(nemo_file: ByKind, built: ByKind, tmp_path_factory: pytest.TempPath
         checkpoint, offline = Checkpoint(built(kind) / "checkpoint"), built(kind) / "onnx/encoder.raw.onnx"
         online, streaming = tmp_path_factory.mktemp("onnx") / "encoder_streaming.raw.onnx", plan(checkpoint, **choice)
         export_graph("encoder_streaming", checkpoint, online, opset=17, streaming=streaming, weights_of=offline)
-        return Streamer(nemo_file(kind), offline, online, streaming)
+        return Streamer(Path(kind) if kind.endswith(".nemo") else nemo_file(kind), offline, online, streaming)
 
     return of_choice
 
@@ -187,9 +188,11 @@ def stream(facts: dict[str, Any], session: InferenceSession, features: Floats) -
     return np.concatenate(encoded, axis=1)
 
 
-@pytest.mark.parametrize("frames", [1, 25, 26, 100, 777])
-def test_cache_aware_equals_offline(streamer: Choose, frames: int) -> None:
-    model = streamer("cache-aware")
+@pytest.mark.parametrize(
+    ("choice", "frames"), [*(("cache-aware", frames) for frames in (1, 25, 26, 100, 777)), ("demo", 777)]
+)
+def test_cache_aware_equals_offline(streamer: Choose, choice: str, frames: int) -> None:
+    model = streamer(choice)
     found, expected = streamed_and_offline(model, frames)
     assert not model.facts["approximate"]
     assert found.shape == expected.shape

@@ -50,13 +50,13 @@ class Model:
     tokens: Sequence[str]
 
     @classmethod
-    def load(cls, graphs: Sequence[Path], meta: Path, tokens: Path) -> "Model":
+    def load(cls, graphs: Sequence[Path], meta: Path, tokens: Path, roles: Sequence[str] = ROLES) -> "Model":
         """Read a model from files named as they are built: ROLE.onnx or ROLE.VARIANT.onnx, and "token id" lines."""
         found = {}
         for path in graphs:
             role, _, variant = existing(path, "build the graph first").stem.partition(".")
             found[role, variant] = path
-        for role in ROLES:
+        for role in roles:
             if (role, "") not in found:
                 raise InputError(f"No {role}.onnx is among the graphs; build it with `make onnx` and name it.")
         facts = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
@@ -77,17 +77,15 @@ class Model:
         return self.graphs.get((role, variant), self.graphs[role, ""])
 
 
-def package_worker(doc: str | None, fill: Callable[[Model, Path], None]) -> int:
+def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: Sequence[str] = ROLES) -> int:
     """Run the command line that all package workers share: `fill` writes the files of a package into a folder."""
     args = parser(doc)
-    args.add_argument(
-        "--graphs", type=Path, nargs="+", required=True, help="encoder, predictor and joint, any variants"
-    )
+    args.add_argument("--graphs", type=Path, nargs="+", required=True, help=f"{', '.join(roles)}, any variants")
     args.add_argument("--meta", type=Path, required=True, help="model_meta.json")
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
     options = args.parse_args()
-    model = Model.load(options.graphs, options.meta, options.tokens)
+    model = Model.load(options.graphs, options.meta, options.tokens, roles)
     with new_package(options.output) as folder:
         fill(model, folder)
     return 0
@@ -134,7 +132,7 @@ def headline(model: Model, runtime: str) -> str:
 
 def require_dynamic(model: Model) -> None:
     """Refuse graphs built for one input size: the runtimes here give them audio of any length."""
-    for role in ROLES:
+    for role in sorted({role for role, _ in model.graphs}):
         axes = model.facts["graphs"][role]["inputs"][0]["shape"]
         if isinstance(axes[0], int):
             raise InputError(f"{model.source}: {role}.onnx takes the shape {axes} only; build it without FIXED=1.")

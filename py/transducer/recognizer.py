@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Recognizer:
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
     Attributes:
+        meta: the content of model_meta.json.
         sample_rate: that waveforms must have, in Hz.
         seconds: time spent so far in the frontend, encoder and decoder.
 
@@ -56,7 +58,8 @@ class Recognizer:
         joint: str = "joint.onnx",
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
     ) -> None:
-        meta = json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
+        meta = read_meta(folder)
+        self.meta = meta
         self.sample_rate = int(meta["sample_rate"])
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._frame_seconds = meta["subsampling_factor"] * meta["window_stride"]
@@ -151,6 +154,11 @@ class Recognizer:
         began = time.perf_counter()
         yield
         self.seconds[part] += time.perf_counter() - began
+
+
+def read_meta(folder: Path) -> Any:
+    """Return what model_meta.json of a build folder says."""
+    return json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
 
 
 def batches(

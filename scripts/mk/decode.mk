@@ -1,8 +1,10 @@
 # Transcribing with the built graphs, and their WER beside the checkpoint's own.
 
+# 1 transcribes streams, window by window, by the streaming encoder.
+STREAM    ?=
 # Variants to use, by file name; `evaluate` takes several encoders, one check each.
 FRONTEND  ?= frontend.onnx
-ENCODER   ?= encoder.onnx
+ENCODER   ?= $(if $(STREAM),encoder_streaming.onnx,encoder.onnx)
 PREDICTOR ?= predictor.onnx
 JOINT     ?= joint.onnx
 
@@ -14,16 +16,25 @@ VALIDATION      ?=
 # Points of WER that graphs may lose against PyTorch.
 MAX_WER_DELTA   ?= 0.5
 
+ifneq ($(STREAM),)
+  ifeq ($(STREAMING),)
+    $(error STREAM=1 needs the streaming encoder, which $(NAME) is built without: set STREAMING=1 too)
+  endif
+endif
+
 # $(call decode_graphs,encoder), $(call decode_flags,encoder): what a worker is to use.
 decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1 $(PREDICTOR) $(JOINT))
 decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $1 --predictor $(PREDICTOR) --joint $(JOINT)
+
+transcriber   = $(if $(STREAM),transcribe_stream,transcribe)
 
 # $(call wer_check,encoder): a check is named by the graphs that are not fp32.
 space     := $(subst ,, )
 variants   = $(patsubst %.onnx,%,$(filter-out $(TRACED:=.onnx),$1 $(PREDICTOR) $(JOINT) $(FRONTEND)))
 wer_check  = $(OUT)/checks/wer.$(or $(subst $(space),-,$(strip $(variants))),fp32).check.json
 
-CHECKPOINT_WER := $(OUT)/checks/checkpoint.check.json
+# Streams are compared with NeMo's offline decoding under the same attention context.
+CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
 
 manifest = '$(or $(VALIDATION),$(error There is no validation set for $(NAME): set VALIDATION to a NeMo manifest))'
 
@@ -31,15 +42,17 @@ $(eval $(call flags,validation,VALIDATION=$(VALIDATION)))
 $(eval $(call flags,wer,MAX_WER_DELTA=$(MAX_WER_DELTA) SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
 
 # The manifest stands for the audio beside it.
-$(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(call worker,evaluate_checkpoint)
+$(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM),$(META)) \
+    $(call worker,evaluate_checkpoint)
 	$(call say,EVALUATE)
-	$(call run,evaluate_checkpoint) --checkpoint $(MODEL) --manifest $(manifest) --output $@
+	$(call run,evaluate_checkpoint) --checkpoint $(MODEL) --manifest $(manifest) \
+	    $(if $(STREAM),--like $(OUT)/meta/model_meta.json) --output $@
 
 define wer_rule
 $(call wer_check,$1): $(call decode_graphs,$1) $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation \
     $(OUT)/.flags/wer $(call worker,evaluate_wer)
 	$$(call say,EVALUATE)
-	$$(call run,evaluate_wer) $(call decode_flags,$1) --segment-seconds $(SEGMENT_SECONDS) \
+	$$(call run,evaluate_wer) $(call decode_flags,$1) --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) \
 	    --manifest $$(manifest) --reference $(CHECKPOINT_WER) --max-wer-delta $(MAX_WER_DELTA) --output $$@
 endef
 $(foreach encoder,$(ENCODER),$(eval $(call wer_rule,$(encoder))))
@@ -49,7 +62,7 @@ $(filter-out $(ONNX),$(sort $(foreach encoder,$(ENCODER),$(call decode_graphs,$(
 
 ## Use and measure
 .PHONY: transcribe evaluate
-transcribe: $(call decode_graphs,$(firstword $(ENCODER))) $(META) $(call worker,transcribe) ## text of WAV="a.wav b.flac" (JSON=1)
-	$(call run,transcribe) $(call decode_flags,$(firstword $(ENCODER))) \
+transcribe: $(call decode_graphs,$(firstword $(ENCODER))) $(META) $(call worker,$(transcriber)) ## text of WAV="a.wav b.flac" (JSON=1 STREAM=1 WAV=-)
+	$(call run,$(transcriber)) $(call decode_flags,$(firstword $(ENCODER))) \
 	    --segment-seconds $(SEGMENT_SECONDS) $(if $(JSON),--json) $(WAV)
 evaluate: $(foreach encoder,$(ENCODER),$(call wer_check,$(encoder))) ## WER and CER beside PyTorch's own (ENCODER=encoder.int8.onnx)
