@@ -25,7 +25,7 @@ from transducer.sherpa import GUARD, online_encoder
 
 FILES = {"encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}
 # It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
-ONLINE_FRONTEND = {
+ONLINE_FRONTEND: dict[str, list[object]] = {
     "normalize": [""],
     "highfreq": [8000],
     "log_zero_guard_type": ["add"],
