@@ -54,7 +54,7 @@ def main() -> int:
     began = time.process_time()
     found = [
         [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
-        for encoded in tqdm(frames, desc="beam search", delay=5, unit="trace", leave=False)
+        for encoded in tqdm(frames, desc="beam search", delay=5, disable=None, unit="trace", leave=False)
     ]
     milliseconds = (time.process_time() - began) / len(traces) * 1000
     figures = accuracy(traces, found)

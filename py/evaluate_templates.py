@@ -29,7 +29,10 @@ def main() -> int:
     options = args.parse_args()
     traces = read_traces(options.manifest, f"{string.ascii_lowercase}'")
     templates = Templates(read_words(options.lexicon), read_layout(options.layout)[0])
-    found = [templates.decode(trace.points, max(DEPTHS)) for trace in tqdm(traces, delay=5, unit="trace", leave=False)]
+    found = [
+        templates.decode(trace.points, max(DEPTHS))
+        for trace in tqdm(traces, delay=5, disable=None, unit="trace", leave=False)
+    ]
     figures = accuracy(traces, found)
     write_json(options.output, {"manifest": options.manifest.name, "lexicon": options.lexicon.name, **figures})
     log.info("templates: top-1 / 3 / 5 of %s", summary(figures))

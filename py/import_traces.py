@@ -37,7 +37,7 @@ def main() -> int:
     count = 0
     with replacing(args.output) as tmp:
         with open_text(tmp, "w") as stream:
-            for path in tqdm(args.input, delay=5, unit="file"):
+            for path in tqdm(args.input, delay=5, disable=None, unit="file"):
                 problems: dict[str, list[int]] = defaultdict(list)
                 for number, found in futo(path) if args.format == "futo" else how_we_swipe(path, args.letter_area):
                     try:

@@ -37,7 +37,9 @@ def main() -> int:
     chunks = [list(range(at, min(at + CHUNK, args.count))) for at in range(0, args.count, CHUNK)]
     work = partial(synthesize, jobs, layout, [args.seed, SPLITS[args.split]])
     with replacing(args.output) as tmp, get_context("fork").Pool(os.cpu_count()) as pool, open_text(tmp, "w") as stream:
-        for lines in tqdm(pool.imap(work, chunks), total=len(chunks), desc=args.split, delay=5, unit="chunk"):
+        for lines in tqdm(
+            pool.imap(work, chunks), total=len(chunks), desc=args.split, delay=5, disable=None, unit="chunk"
+        ):
             stream.writelines(lines)
     log.info("%s: %d traces of %d words", args.output, len(jobs), len({word for word, _ in jobs}))
     return 0
