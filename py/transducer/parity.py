@@ -5,6 +5,7 @@ Example:
     cases = compare("joint", reference, candidate, facts["dims"])
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,26 @@ def compare(
         shapes = {tensor: list(array.shape) for tensor, array in found.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
     return cases
+
+
+def compare_files(
+    name: str, reference: Path, candidate: Path, among: Sequence[Mapping[str, int]] | None = None
+) -> list[Case]:
+    """Compare two forms of a graph, one session after the other, because each holds all weights."""
+    session = open_session(reference, optimize=False)
+    dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
+    fixed = fixed_sizes(name, session)
+    runner, outputs = session_runner(session), list[Arrays]()
+
+    def record(inputs: Arrays) -> Arrays:
+        outputs.append(runner(inputs))
+        return outputs[-1]
+
+    compare(name, record, lambda _: outputs[-1], dims, fixed, among)
+    del session, runner
+    replay = iter(outputs)
+    other = session_runner(open_session(candidate, optimize=False))
+    return compare(name, lambda _: next(replay), other, dims, fixed, among)
 
 
 def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:

@@ -1,0 +1,79 @@
+# TensorRT engines. A plan runs only with the TensorRT and on the GPU architecture it was built for, so both are in the
+# name of its folder: trt/BACKEND-VERSION-ARCH.
+
+# trtexec, polygraphy (TensorRT's Python package) or rtx (TensorRT-RTX, which needs no GPU); unset: the first found.
+TRT_BACKEND ?=
+# For rtx alone: sm_XY to build for; unset: every GPU that it supports.
+TRT_ARCH    ?=
+TRTEXEC     ?= trtexec
+# Names of graphs in onnx/, and so of engines; a variant's suffix is its precision.
+TRT_ENGINES ?= $(trt_graphs) $(trt_graphs:=.fp16)
+# What engines are to take: seconds of audio, and streams at once.
+TRT_MIN_S   ?= 0.1
+TRT_OPT_S   ?= 10
+TRT_MAX_S   ?= $(lastword $(SEGMENT_SECONDS))
+TRT_MIN_B   ?= 1
+TRT_OPT_B   ?= 4
+TRT_MAX_B   ?= 16
+# MiB of GPU memory that an engine may work in; 0 to 5, how long TensorRT searches for fast kernels.
+TRT_WORKSPACE ?= 4096
+TRT_LEVEL     ?= 3
+
+trt_graphs = $(filter-out frontend,$(GRAPHS)) $(patsubst $(OUT)/onnx/%.onnx,%,$(wildcard $(OUT)/onnx/rnnt_step.onnx))
+trt_goals := trt-% %.plan
+
+# TRT_ID, TRT_GPU, TRT_MISSING. No timestamp tells that a GPU or a package changed, so it is found again by every make
+# that is asked for engines, and by no other; make starts again if the finding differs.
+TRT_FOUND := $(OUT)/trt/backend.mk
+find_tensorrt = $(call run,find_tensorrt) --backend '$(TRT_BACKEND)' --arch '$(TRT_ARCH)' --trtexec $(TRTEXEC)
+$(TRT_FOUND): FORCE $(call worker,find_tensorrt)
+	$(find_tensorrt) --output $@
+ifneq ($(filter $(trt_goals),$(MAKECMDGOALS)),)
+  include $(TRT_FOUND)
+endif
+
+trt_folder = $(OUT)/trt/$(TRT_ID)
+trt_plans  = $(TRT_ENGINES:%=$(trt_folder)/%.plan)
+trt_checks = $(TRT_ENGINES:%=$(OUT)/checks/$(TRT_ID).%.plan.check.json)
+trt_benches = $(TRT_ENGINES:%=$(trt_folder)/%.bench.json)
+
+# Only encoders hear audio; every other graph's profile is left alone when the seconds change.
+trt_ranges = --batch $(TRT_MIN_B) $(TRT_OPT_B) $(TRT_MAX_B) \
+    $(if $(filter encoder,$1),--seconds $(TRT_MIN_S) $(TRT_OPT_S) $(TRT_MAX_S))
+trt_options = --workspace $(TRT_WORKSPACE) --level $(TRT_LEVEL)
+
+trt_graph   = $(firstword $(subst ., ,$1))
+
+$(foreach engine,$(TRT_ENGINES),$(eval $(call flags,trt-profile-$(engine),$(strip $(call trt_ranges,$(call \
+    trt_graph,$(engine)))))))
+$(eval $(call flags,trt-$(TRT_ID),$(strip $(trt_options) $(TRT_GPU))))
+
+# $(call trt_rule,engine,graph)
+define trt_rule
+$(OUT)/onnx/$1.trt.onnx $(OUT)/checks/$1.trt.onnx.check.json &: $(OUT)/onnx/$1.onnx $(call worker,prepare_trt_graph)
+	@printf '  %-9s %s\n' PREPARE $(OUT)/onnx/$1.trt.onnx
+	$$(call run,prepare_trt_graph) --graph $2 --input $$< --check $(OUT)/checks/$1.trt.onnx.check.json \
+	    --output $(OUT)/onnx/$1.trt.onnx
+
+$(OUT)/trt/profiles/$1.json: $(OUT)/onnx/$1.trt.onnx $(OUT)/.flags/trt-profile-$1 $(call worker,write_trt_profile)
+	$$(call say,PROFILE)
+	$$(call run,write_trt_profile) --graph $2 --onnx $$< $(call trt_ranges,$2) --output $$@
+
+$(trt_folder)/$1.plan $(trt_folder)/$1.json &: $(OUT)/onnx/$1.trt.onnx $(OUT)/trt/profiles/$1.json \
+    $(OUT)/.flags/trt-$(TRT_ID) $(call worker,build_trt_engine)
+	@printf '  %-9s %s\n' BUILD $(trt_folder)/$1.plan
+	$$(call run,build_trt_engine) --onnx $$< --profile $(OUT)/trt/profiles/$1.json --found $(OUT)/trt/backend.json \
+	    $(trt_options) --output $(trt_folder)/$1.plan
+
+.PHONY: $1.plan
+$1.plan: $(if $(TRT_ID),$(trt_folder)/$1.plan,trt-missing)
+endef
+$(foreach engine,$(TRT_ENGINES),$(eval $(call trt_rule,$(engine),$(call trt_graph,$(engine)))))
+
+## TensorRT
+.PHONY: trt-backends trt-engines trt-missing
+trt-backends: $(call worker,find_tensorrt) ## what of TensorRT this machine has, and what is missing
+	$(find_tensorrt) --tell --output $(TRT_FOUND)
+trt-engines: $(if $(TRT_ID),$(trt_plans),trt-missing) ## engines of TRT_ENGINES
+trt-missing:
+	@echo 'error: $(TRT_MISSING)' >&2; exit 2
