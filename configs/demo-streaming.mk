@@ -3,3 +3,4 @@
 MODEL      := models/demo-streaming.nemo
 STREAMING  := 1
 VALIDATION := models/validation/manifest.jsonl
+TRT_OPT_S := 3

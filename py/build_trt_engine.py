@@ -26,7 +26,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from transducer.cli import InputError, existing, log, parser, replacing, run, write_json
-from transducer.onnx_files import external_files, load_graph
+from transducer.onnx_files import external_files, interface, load_graph
 from transducer.tensorrt import (
     Job,
     build_command,
@@ -82,6 +82,7 @@ def main() -> int:
                 "ir_version": model.ir_version,
             },
             "profile": profile,
+            **interface(model),
             "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
             "timing_cache_sha256": digest(cache) if cache and cache.exists() else None,
             "seconds": round(seconds, 1),

@@ -38,8 +38,8 @@ class Gpu:
     cuda: str
 
 
-class Missing(Exception):
-    """Why a backend cannot be used, without a full stop."""
+class MissingError(Exception):
+    """Why a backend cannot be used, as a clause."""
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def main() -> int:
     for backend in [options.backend] if options.backend and not options.tell else BACKENDS:
         try:
             found[backend] = find(backend, options.trtexec, gpu)
-        except Missing as why:
+        except MissingError as why:
             missing[backend] = str(why)
         if found and not options.tell:
             break
@@ -64,7 +64,7 @@ def main() -> int:
     arch = architecture(chosen, options.arch, gpu)
     complaint = ""
     if options.backend and not chosen:
-        complaint = f"TRT_BACKEND={options.backend} cannot be used, {missing[options.backend]}; {WAYS}."
+        complaint = f"TRT_BACKEND={options.backend} cannot be used, because {missing[options.backend]}; {WAYS}."
     elif not chosen:
         complaint = f"There is no TensorRT here: {WAYS}."
     elif not re.fullmatch(r"sm_\d+|any", arch):
@@ -79,41 +79,42 @@ def main() -> int:
     write(options.output, "".join(f"{name} := {value}".rstrip() + "\n" for name, value in lines.items()))
     write_json(options.output.with_suffix(".json"), facts | {"trtexec": shutil.which(options.trtexec)})
     tell = print if options.tell else log.info
+    told = {backend: f"missing: {why}" for backend, why in missing.items()}
     for backend in BACKENDS:
-        tell(f"  {backend:11}{found.get(backend) or missing.get(backend) or 'not looked for'}")
+        tell(f"  {backend:11}{found.get(backend) or told.get(backend, 'not looked for')}")
     tell(f"  {'GPU':11}{f'{gpu.name}, {gpu.arch}, driver {gpu.driver}, CUDA {gpu.cuda}' if gpu else 'none found'}")
     tell(f"  {'engines in':11}{lines['TRT_ID'] or complaint}")
     return 0
 
 
 def find(backend: str, trtexec: str, gpu: Gpu | None) -> str:
-    """Return a backend's version. Raises: Missing."""
+    """Return a backend's version. Raises: MissingError."""
     if backend == "trtexec":
         version = trtexec_version(trtexec)
     else:
         try:
             version = str(importlib.import_module(BACKENDS[backend]).__version__)
         except ImportError as error:
-            raise Missing(f"because the Python package {BACKENDS[backend]} cannot be imported ({error})") from None
+            raise MissingError(f"the Python package {BACKENDS[backend]} cannot be imported ({error})") from None
     if backend == "rtx":
         return version
     if tuple(map(int, version.split(".")[:2])) < OLDEST:
-        raise Missing(f"because TensorRT {version} is older than {'.'.join(map(str, OLDEST))}")
+        raise MissingError(f"TensorRT {version} is older than {'.'.join(map(str, OLDEST))}")
     if gpu is None:
-        raise Missing(f"because TensorRT {version} builds on a GPU only, and nvidia-smi finds none")
+        raise MissingError(f"TensorRT {version} builds on a GPU only, and nvidia-smi finds none")
     return version
 
 
 def trtexec_version(trtexec: str) -> str:
-    """Return major.minor.patch.build, which trtexec prints before its help. Raises: Missing."""
+    """Return major.minor.patch.build, which trtexec prints before its help. Raises: MissingError."""
     path = shutil.which(trtexec)
     if path is None:
-        raise Missing(f"because {trtexec} is not on PATH; TRTEXEC= says where it is")
+        raise MissingError(f"{trtexec} is not on PATH (TRTEXEC= says where it is)")
     output = _output(path, "--help")
     # Five digits at least: two each for minor and patch.
     banner = re.search(r"\[TensorRT v(\d+)(\d\d)(\d\d)\] \[b(\d+)\]", output)
     if banner is None:
-        raise Missing(f"because {path} does not tell its version")
+        raise MissingError(f"{path} does not tell its version")
     return ".".join(str(int(part)) for part in banner.groups())
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from transducer.cli import existing, parser, run, write_json
 from transducer.graphs import GRAPHS
-from transducer.tensorrt import BOUNDS, build_profile
+from transducer.tensorrt import build_profile
+from transducer.trt_engine import BOUNDS
 
 
 def main() -> int:

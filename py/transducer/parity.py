@@ -113,7 +113,17 @@ def compare_files(
     name: str, reference: Path, candidate: Path, among: Sequence[Mapping[str, int]] | None = None
 ) -> list[Case]:
     """Compare two forms of a graph, one session after the other, because each holds all weights."""
-    session = open_session(reference, optimize=False)
+    outputs, dims, fixed = _recorded(name, reference, among)
+    replay = iter(outputs)
+    other = session_runner(open_session(candidate, optimize=False))
+    return compare(name, lambda _: next(replay), other, dims, fixed, among)
+
+
+def _recorded(
+    name: str, path: Path, among: Sequence[Mapping[str, int]] | None
+) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
+    """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
+    session = open_session(path, optimize=False)
     dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
     fixed = fixed_sizes(name, session)
     runner, outputs = session_runner(session), list[Arrays]()
@@ -123,10 +133,7 @@ def compare_files(
         return outputs[-1]
 
     compare(name, record, lambda _: outputs[-1], dims, fixed, among)
-    del session, runner
-    replay = iter(outputs)
-    other = session_runner(open_session(candidate, optimize=False))
-    return compare(name, lambda _: next(replay), other, dims, fixed, among)
+    return outputs, dims, fixed
 
 
 def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:

@@ -23,12 +23,12 @@ from onnx import TensorProto, numpy_helper
 from transducer.cli import InputError
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import interface, load_graph, metadata
+from transducer.trt_engine import BOUNDS
 
 # Min, opt, max of an axis, and so of every input.
 Range = Sequence[float]
 # Decoders ask the predictor and joint for one token and frame; some search a few at once.
 STEP = (1, 1, 8)
-BOUNDS = ("min", "opt", "max")
 
 DYNAMIC_INT8 = {"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"}
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
@@ -105,7 +105,9 @@ def _axis(axis: str, size: int | str, ranges: Mapping[str, Sequence[int]], path:
     """Return min, opt and max of one axis."""
     if isinstance(size, str):
         if axis not in ranges:
-            raise InputError(f"{path}: its axis {axis} is dynamic, which no engine of this project needs; build it again.")
+            raise InputError(
+                f"{path}: its axis {axis} is dynamic, which no engine of this project needs; build it again."
+            )
         return ranges[axis]
     if axis in ranges and not ranges[axis][0] <= size <= ranges[axis][2]:
         names = "TRT_MIN_S to TRT_MAX_S" if axis == "T" else "TRT_MIN_B to TRT_MAX_B"
@@ -120,7 +122,10 @@ def require_fit(profile: Mapping[str, Any], model: onnx.ModelProto, path: Path) 
     """Check a profile against a graph's inputs: names, ranks, fixed axes, order. Raises: InputError."""
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
     problem = "" if set(shapes) == {*profile["inputs"], *profile["fixed"]} else f"its inputs are {', '.join(shapes)}"
-    for tensor, bounds in {**profile["inputs"], **{t: dict.fromkeys(BOUNDS, s) for t, s in profile["fixed"].items()}}.items():
+    for tensor, bounds in {
+        **profile["inputs"],
+        **{t: dict.fromkeys(BOUNDS, s) for t, s in profile["fixed"].items()},
+    }.items():
         shape, (low, middle, high) = shapes.get(tensor, []), (bounds[key] for key in BOUNDS)
         if problem or not len(shape) == len(low) == len(middle) == len(high):
             problem = problem or f"{tensor} has {len(shape)} axes"
@@ -188,7 +193,9 @@ def trtexec_command(trtexec: str, job: Job, layers: Path) -> list[str]:
     ]
 
 
-def bench_command(trtexec: str, plan: Path, shapes: Mapping[str, Sequence[int]], seconds: float, times: Path) -> list[str]:
+def bench_command(
+    trtexec: str, plan: Path, shapes: Mapping[str, Sequence[int]], seconds: float, times: Path
+) -> list[str]:
     """Return the trtexec command line that times an engine at one shape, alike on TensorRT 10 and 11.
 
     11 has CUDA graphs and spinning on and transfers off by default; 10 has not, so both are told.
@@ -234,7 +241,7 @@ def polygraphy_options(job: Job) -> list[str]:
 
 
 def polygraphy_command(job: Job, rtx: bool = False, arch: str = "any") -> list[str]:
-    """Return the polygraphy command line that builds an engine; `arch`, sm_XY or any, is heard by TensorRT-RTX alone."""
+    """Return the polygraphy command line that builds an engine; `arch`, sm_XY or any, is for TensorRT-RTX."""
     cache = str(job.timing_cache)
     loaded = ["--load-timing-cache", cache] if job.timing_cache and job.timing_cache.exists() else []
     return [
@@ -258,8 +265,17 @@ def build_command(found: Mapping[str, Any], job: Job, layers: Path) -> tuple[lis
 
 
 def script_command(job: Job, script: Path) -> list[str]:
-    """Return the polygraphy command line that writes a script which builds an engine and compares it with ONNX Runtime."""
-    return [polygraphy(), "run", str(job.onnx), "--onnxrt", "--trt", *polygraphy_options(job), "--gen-script", str(script)]
+    """Return the polygraphy command line that writes a script to build an engine and compare it."""
+    return [
+        polygraphy(),
+        "run",
+        str(job.onnx),
+        "--onnxrt",
+        "--trt",
+        *polygraphy_options(job),
+        "--gen-script",
+        str(script),
+    ]
 
 
 def failure(path: Path, output: str, log: Path) -> str:
@@ -273,16 +289,6 @@ def failure(path: Path, output: str, log: Path) -> str:
     errors = [line for line in output.splitlines() if re.search(r"\[E\]|\[!\]|Error", line)]
     last = re.sub(r"^(\[[^\]]*\] ?)+", "", errors[0]).rstrip(".") if errors else "no error was printed"
     return f"{path}: TensorRT made no engine ({last}); the log is {log}."
-
-
-def require_loadable(manifest: Mapping[str, Any], found: Mapping[str, Any], plan: Path) -> None:
-    """Refuse to load a plan with another TensorRT or on another GPU than it was built for. Raises: InputError."""
-    built, here = ([facts[key] for key in ("tensorrt", "version", "arch")] for facts in (manifest, found))
-    if built != here:
-        raise InputError(
-            f"{plan} was built by {built[0]} {built[1]} for {built[2]}, but this machine has {here[0]} {here[1]} and "
-            f"{here[2]}; plans do not move between them, so build it here with `make trt-engines`."
-        )
 
 
 @contextlib.contextmanager

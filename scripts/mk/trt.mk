@@ -10,7 +10,7 @@ TRTEXEC     ?= trtexec
 TRT_ENGINES ?= $(trt_graphs) $(trt_graphs:=.fp16)
 # What engines are to take: seconds of audio, and streams at once.
 TRT_MIN_S   ?= 0.1
-TRT_OPT_S   ?= 10
+TRT_OPT_S   ?= $(firstword $(SEGMENT_SECONDS))
 TRT_MAX_S   ?= $(lastword $(SEGMENT_SECONDS))
 TRT_MIN_B   ?= 1
 TRT_OPT_B   ?= 4
@@ -70,10 +70,51 @@ $1.plan: $(if $(TRT_ID),$(trt_folder)/$1.plan,trt-missing)
 endef
 $(foreach engine,$(TRT_ENGINES),$(eval $(call trt_rule,$(engine),$(call trt_graph,$(engine)))))
 
+# $(call trt_part,predictor,.fp16): the plan of a graph in a precision, else in fp32, as the recognizer finds it from
+# onnx/; the graph itself where neither is among TRT_ENGINES.
+trt_part = $(firstword $(patsubst %,../trt/$(TRT_ID)/%.plan,$(filter $1$2,$(TRT_ENGINES)) $(filter $1,$(TRT_ENGINES))) \
+    $1.onnx)
+trt_wer  = $(OUT)/checks/$(TRT_ID).wer.$1.check.json
+
+# $(call trt_check_rule,engine)
+define trt_check_rule
+$(OUT)/checks/$(TRT_ID).$1.plan.check.json: $(trt_folder)/$1.plan $(OUT)/onnx/$1.trt.onnx $(call worker,check_trt_engine)
+	$$(call say,CHECK)
+	$$(call run,check_trt_engine) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --output $$@
+
+$(trt_folder)/$1.bench.json: $(trt_folder)/$1.plan $(call worker,bench_trt_engine) | $(trt_plans)
+	$$(call say,BENCH)
+	$$(call run,bench_trt_engine) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --found $(OUT)/trt/backend.json --output $$@
+endef
+$(foreach engine,$(TRT_ENGINES),$(eval $(call trt_check_rule,$(engine))))
+
+# $(call trt_wer_rule,encoder,precision)
+define trt_wer_rule
+$(call trt_wer,$1): $(trt_plans) $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation $(OUT)/.flags/wer \
+    $(call worker,evaluate_wer) | $(trt_checks)
+	$$(call say,EVALUATE)
+	$$(call run,evaluate_wer) --model $(OUT) --frontend $(FRONTEND) --encoder $(call trt_part,encoder,$2) \
+	    --predictor $(call trt_part,predictor,$2) --joint $(call trt_part,joint,$2) \
+	    --segment-seconds $(SEGMENT_SECONDS) --manifest $$(manifest) --reference $(CHECKPOINT_WER) \
+	    --max-wer-delta $(MAX_WER_DELTA) --output $$@
+endef
+trt_encoders = $(if $(VALIDATION),$(filter encoder encoder.%,$(TRT_ENGINES)))
+$(foreach engine,$(trt_encoders),$(eval $(call trt_wer_rule,$(engine),$(engine:encoder%=%))))
+trt_wers = $(foreach engine,$(trt_encoders),$(call trt_wer,$(engine)))
+
 ## TensorRT
-.PHONY: trt-backends trt-engines trt-missing
+.PHONY: trt-backends trt-engines trt-check trt-bench trt-missing
 trt-backends: $(call worker,find_tensorrt) ## what of TensorRT this machine has, and what is missing
 	$(find_tensorrt) --tell --output $(TRT_FOUND)
 trt-engines: $(if $(TRT_ID),$(trt_plans),trt-missing) ## engines of TRT_ENGINES
 trt-missing:
 	@echo 'error: $(TRT_MISSING)' >&2; exit 2
+ifneq ($(TRT_GPU),)
+trt-check: $(if $(TRT_ID),$(trt_checks) $(trt_wers),trt-missing) ## compare engines with ONNX Runtime, and WER with PyTorch's
+	@echo '  PASSED    $(words $(trt_checks)) engines of $(TRT_ID), $(words $(trt_wers)) of them on speech'
+trt-bench: $(if $(TRT_ID),$(trt_benches),trt-missing) ## latency and throughput of engines
+else
+# Said, not failed; and no check is written that anything could take for passed.
+trt-check trt-bench:
+	@echo '  SKIPPED   $@: nothing was done, because engines run on a GPU only and nvidia-smi finds none'
+endif
