@@ -66,5 +66,5 @@ clean:               ## remove the model's build folder
 help:                ## this text
 	@scripts/help.sh $(MAKEFILE_LIST)
 	@printf '\nVariables, as they are now:\n'
-	@printf '  %-15s %s\n' $(foreach v,CONFIG MODEL OUT PYTHON DEVICE OPSET FIXED STREAMING LAUNCH V,$v '$($v)')
+	@printf '  %-15s %s\n' $(foreach v,CONFIG MODEL OUT PYTHON DEVICE OPSET FIXED STREAMING TRT_BACKEND LAUNCH V,$v '$($v)')
 	@printf '\nConfigs: %s\n' '$(patsubst configs/%.mk,%,$(wildcard configs/*.mk))'

@@ -132,7 +132,9 @@ def watched(command: Sequence[str], environment: Mapping[str, str], log_path: Pa
             command, stdout=told, stderr=subprocess.STDOUT, env=os.environ | environment, pass_fds=[lock.fileno()]
         )
         try:
-            for _ in tqdm(iter(lambda: waiting(process), False), desc=log_path.stem, unit="s", delay=5, leave=False):
+            for _ in tqdm(
+                iter(lambda: waiting(process), False), desc=log_path.stem, unit="s", delay=5, leave=False, disable=None
+            ):
                 pass
         finally:
             process.kill()

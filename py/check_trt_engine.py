@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from transducer.bfloat16 import runnable
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.onnx_files import load_graph, metadata
 from transducer.parity import compare, fixed_sizes, open_session, session_runner
@@ -59,8 +60,9 @@ def main() -> int:
 
 def compared(engine: EngineSession, manifest: dict[str, Any], onnx: Path) -> list[dict[str, Any]]:
     """Return the errors of an engine at each size, steps of a stream and their caches included."""
-    reference = open_session(onnx)
     graph = manifest["profile"]["graph"]
+    with runnable(onnx) as path:
+        reference = open_session(path)
     found = compare(
         graph,
         session_runner(reference),

@@ -20,6 +20,7 @@ import onnx
 from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
+from transducer.bfloat16 import runnable
 from transducer.cli import CheckError, existing, log, parser, replacing, run, write_json
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import (
@@ -54,7 +55,8 @@ def main() -> int:
             onnx.checker.check_model(tmp, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise CheckError(f"{options.output} is not valid ONNX: {str(error).splitlines()[0]}") from None
-        cases = compare_files(options.graph, options.input, tmp, SHORT.get(options.graph))
+        with runnable(options.input) as before, runnable(tmp) as after:
+            cases = compare_files(options.graph, before, after, SHORT.get(options.graph))
         worst = max(case.max_abs for case in cases)
         if not worst <= options.max_abs:
             raise CheckError(

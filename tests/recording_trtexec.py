@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A trtexec that records what it is asked, refuses what the real one would, and writes a plan that is none.
 
-TRTEXEC_VERSION is the version it has (a key of trtexec_options.json), TRTEXEC_RECORD where it appends what it was asked,
-TRTEXEC_SECONDS how long a build takes, of which half passes after half of the plan is written.
+TRTEXEC_VERSION is the version it has, whose options trtexec_options.json lists, or else those of 10.13; TRTEXEC_RECORD
+is where it appends what it was asked; TRTEXEC_SECONDS is how long a build stands still with half of its plan written.
 """
 
 import json
@@ -11,8 +11,6 @@ import sys
 import time
 from hashlib import sha256
 from pathlib import Path
-
-import onnx
 
 VERSION = os.environ["TRTEXEC_VERSION"]
 OPTIONS = json.loads(Path(__file__).with_name("trtexec_options.json").read_text())
@@ -52,6 +50,9 @@ def shapes(text: str) -> dict[str, list[int]]:
 
 
 def build_plan(given: dict[str, str]) -> int:
+    # Not for --help, which Make asks for at every run.
+    import onnx
+
     if "--stronglyTyped" not in given or "--skipInference" not in given:
         return fail("this project's builds are strongly typed and run nothing")
     model = onnx.load(given["--onnx"], load_external_data=False)

@@ -20,31 +20,45 @@ TRT_WORKSPACE ?= 4096
 TRT_LEVEL     ?= 3
 
 trt_graphs = $(filter-out frontend,$(GRAPHS)) $(patsubst $(OUT)/onnx/%.onnx,%,$(wildcard $(OUT)/onnx/rnnt_step.onnx))
+# Only a make that is asked for engines reads what follows.
 trt_goals := trt-% %.plan
 
-# TRT_ID, TRT_GPU, TRT_MISSING. No timestamp tells that a GPU or a package changed, so it is found again by every make
-# that is asked for engines, and by no other; make starts again if the finding differs.
+## TensorRT
+.PHONY: trt-backends trt-engines trt-check trt-bench
+trt-backends: ## what of TensorRT this machine has, and what is missing
+trt-engines:  ## engines of TRT_ENGINES
+trt-check:    ## compare engines with ONNX Runtime, and their WER with PyTorch's
+trt-bench:    ## latency and throughput of engines
+
+ifneq ($(filter $(trt_goals),$(MAKECMDGOALS)),)
+
+# TRT_ID, TRT_GPU, TRT_MISSING. No timestamp tells that a GPU or a package changed, so they are found at every run; make
+# starts again if they differ.
 TRT_FOUND := $(OUT)/trt/backend.mk
 find_tensorrt = $(call run,find_tensorrt) --backend '$(TRT_BACKEND)' --arch '$(TRT_ARCH)' --trtexec $(TRTEXEC)
 $(TRT_FOUND): FORCE $(call worker,find_tensorrt)
 	$(find_tensorrt) --output $@
-ifneq ($(filter $(trt_goals),$(MAKECMDGOALS)),)
-  include $(TRT_FOUND)
-endif
+include $(TRT_FOUND)
 
 trt_folder = $(OUT)/trt/$(TRT_ID)
+trt_graph  = $(firstword $(subst ., ,$1))
+# An engine can be asked for by name too: encoder.int8-qdq.plan.
+trt_named := $(sort $(TRT_ENGINES) $(patsubst %.plan,%,$(notdir $(filter %.plan,$(MAKECMDGOALS)))))
 trt_plans  = $(TRT_ENGINES:%=$(trt_folder)/%.plan)
 trt_checks = $(TRT_ENGINES:%=$(OUT)/checks/$(TRT_ID).%.plan.check.json)
 trt_benches = $(TRT_ENGINES:%=$(trt_folder)/%.bench.json)
+
+# bf16 is the fp16 graph typed anew. It is no variant for other runtimes, which hardly compute in bf16.
+$(addprefix $(OUT)/onnx/,$(addsuffix .onnx,$(filter %.bf16,$(trt_named)))): $(OUT)/onnx/%.bf16.onnx: $(OUT)/onnx/%.fp16.onnx $(call worker,convert_bf16)
+	$(call say,CONVERT)
+	$(call run,convert_bf16) --input $< --output $@
 
 # Only encoders hear audio; every other graph's profile is left alone when the seconds change.
 trt_ranges = --batch $(TRT_MIN_B) $(TRT_OPT_B) $(TRT_MAX_B) \
     $(if $(filter encoder,$1),--seconds $(TRT_MIN_S) $(TRT_OPT_S) $(TRT_MAX_S))
 trt_options = --workspace $(TRT_WORKSPACE) --level $(TRT_LEVEL)
 
-trt_graph   = $(firstword $(subst ., ,$1))
-
-$(foreach engine,$(TRT_ENGINES),$(eval $(call flags,trt-profile-$(engine),$(strip $(call trt_ranges,$(call \
+$(foreach engine,$(trt_named),$(eval $(call flags,trt-profile-$(engine),$(strip $(call trt_ranges,$(call \
     trt_graph,$(engine)))))))
 $(eval $(call flags,trt-$(TRT_ID),$(strip $(trt_options) $(TRT_GPU))))
 
@@ -68,7 +82,7 @@ $(trt_folder)/$1.plan $(trt_folder)/$1.json &: $(OUT)/onnx/$1.trt.onnx $(OUT)/tr
 .PHONY: $1.plan
 $1.plan: $(if $(TRT_ID),$(trt_folder)/$1.plan,trt-missing)
 endef
-$(foreach engine,$(TRT_ENGINES),$(eval $(call trt_rule,$(engine),$(call trt_graph,$(engine)))))
+$(foreach engine,$(trt_named),$(eval $(call trt_rule,$(engine),$(call trt_graph,$(engine)))))
 
 # $(call trt_part,predictor,.fp16): the plan of a graph in a precision, else in fp32, as the recognizer finds it from
 # onnx/; the graph itself where neither is among TRT_ENGINES.
@@ -102,19 +116,20 @@ trt_encoders = $(if $(VALIDATION),$(filter encoder encoder.%,$(TRT_ENGINES)))
 $(foreach engine,$(trt_encoders),$(eval $(call trt_wer_rule,$(engine),$(engine:encoder%=%))))
 trt_wers = $(foreach engine,$(trt_encoders),$(call trt_wer,$(engine)))
 
-## TensorRT
-.PHONY: trt-backends trt-engines trt-check trt-bench trt-missing
-trt-backends: $(call worker,find_tensorrt) ## what of TensorRT this machine has, and what is missing
+trt-backends: $(call worker,find_tensorrt)
 	$(find_tensorrt) --tell --output $(TRT_FOUND)
-trt-engines: $(if $(TRT_ID),$(trt_plans),trt-missing) ## engines of TRT_ENGINES
-trt-missing:
-	@echo 'error: $(TRT_MISSING)' >&2; exit 2
+trt-engines: $(if $(TRT_ID),$(trt_plans),trt-missing)
 ifneq ($(TRT_GPU),)
-trt-check: $(if $(TRT_ID),$(trt_checks) $(trt_wers),trt-missing) ## compare engines with ONNX Runtime, and WER with PyTorch's
+trt-check: $(if $(TRT_ID),$(trt_checks) $(trt_wers),trt-missing)
 	@echo '  PASSED    $(words $(trt_checks)) engines of $(TRT_ID), $(words $(trt_wers)) of them on speech'
-trt-bench: $(if $(TRT_ID),$(trt_benches),trt-missing) ## latency and throughput of engines
+trt-bench: $(if $(TRT_ID),$(trt_benches),trt-missing)
 else
 # Said, not failed; and no check is written that anything could take for passed.
 trt-check trt-bench:
 	@echo '  SKIPPED   $@: nothing was done, because engines run on a GPU only and nvidia-smi finds none'
+endif
+.PHONY: trt-missing
+trt-missing:
+	@echo 'error: $(TRT_MISSING)' >&2; exit 2
+
 endif
