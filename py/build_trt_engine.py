@@ -17,6 +17,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import file_digest
@@ -114,12 +115,12 @@ def timing_cache(folder: Path, found: Mapping[str, Any]) -> Iterator[Path | None
 
 def explain(job: Job, plan: Path, environment: Mapping[str, str]) -> None:
     """Write what polygraphy says of the graph's operators, and its script that builds and compares the engine."""
-    capability = plan.with_suffix(".capability.txt")
-    details = capability.with_suffix("")
-    command = [polygraphy(), "inspect", "capability", str(job.onnx), "--output", str(details)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-    results = [path.read_text(encoding="utf-8") for path in details.glob("results.txt")]
-    capability.write_text("".join([done.stdout, done.stderr, *results]), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [polygraphy(), "inspect", "capability", str(job.onnx), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        # Which operators are not supported, where any is not.
+        results = [path.read_text(encoding="utf-8") for path in Path(folder).glob("results.txt")]
+    plan.with_suffix(".capability.txt").write_text("".join([done.stdout, done.stderr, *results]), encoding="utf-8")
     script = script_command(job, plan.with_suffix(".compare.py"))
     subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | environment)
 

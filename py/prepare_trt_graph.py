@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx_graphsurgeon.logger import G_LOGGER as SURGEON_LOGGER
 from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
@@ -91,6 +92,8 @@ def folded(source: onnx.ModelProto) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(source)
     external = external_as_inputs(model)
+    # It warns of bf16, which NumPy lacks and which it hands through.
+    SURGEON_LOGGER.severity = SURGEON_LOGGER.ERROR
     with G_LOGGER.verbosity(G_LOGGER.ERROR):
         model = fold_constants(model, fold_shapes=False, do_shape_inference=False, error_ok=False)
     inputs_as_external(model, external)

@@ -109,7 +109,8 @@ def _axis(axis: str, size: int | str, ranges: Mapping[str, Sequence[int]], path:
                 f"{path}: its axis {axis} is dynamic, which no engine of this project needs; build it again."
             )
         return ranges[axis]
-    if axis in ranges and not ranges[axis][0] <= size <= ranges[axis][2]:
+    # Steps are this project's own choice, and give way to a graph's.
+    if ranges.get(axis, STEP) is not STEP and not ranges[axis][0] <= size <= ranges[axis][2]:
         names = "TRT_MIN_S to TRT_MAX_S" if axis == "T" else "TRT_MIN_B to TRT_MAX_B"
         raise InputError(
             f"{path} takes {axis} = {size} only, but {names} asks for {ranges[axis][0]} to {ranges[axis][2]}; "
@@ -121,20 +122,26 @@ def _axis(axis: str, size: int | str, ranges: Mapping[str, Sequence[int]], path:
 def require_fit(profile: Mapping[str, Any], model: onnx.ModelProto, path: Path) -> None:
     """Check a profile against a graph's inputs: names, ranks, fixed axes, order. Raises: InputError."""
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
-    problem = "" if set(shapes) == {*profile["inputs"], *profile["fixed"]} else f"its inputs are {', '.join(shapes)}"
-    for tensor, bounds in {
-        **profile["inputs"],
-        **{t: dict.fromkeys(BOUNDS, s) for t, s in profile["fixed"].items()},
-    }.items():
-        shape, (low, middle, high) = shapes.get(tensor, []), (bounds[key] for key in BOUNDS)
-        if problem or not len(shape) == len(low) == len(middle) == len(high):
-            problem = problem or f"{tensor} has {len(shape)} axes"
-        elif any(isinstance(s, int) and (a, c) != (s, s) for s, a, c in zip(shape, low, high, strict=True)):
-            problem = f"{tensor} has the shape {shape}"
-        elif any(not a <= b <= c for a, b, c in zip(low, middle, high, strict=True)):
-            problem = f"min, opt and max of {tensor} are not in order"
-    if problem:
+    for problem in _misfits(profile, shapes):
         raise InputError(f"The profile does not fit {path}: {problem}; delete the profile and run make again.")
+
+
+def _misfits(profile: Mapping[str, Any], shapes: Mapping[str, list[int | str]]) -> Iterator[str]:
+    fixed = {tensor: dict.fromkeys(BOUNDS, shape) for tensor, shape in profile["fixed"].items()}
+    bounds = {**profile["inputs"], **fixed}
+    if set(shapes) != set(bounds):
+        yield f"its inputs are {', '.join(shapes)}"
+        return
+    for tensor, shape in shapes.items():
+        low, middle, high = (bounds[tensor][key] for key in BOUNDS)
+        if not len(shape) == len(low) == len(middle) == len(high):
+            yield f"{tensor} has {len(shape)} axes"
+            continue
+        for size, least, usual, most in zip(shape, low, middle, high, strict=True):
+            if not least <= usual <= most:
+                yield f"{tensor} is to have {least}, {usual} and {most} in one axis, which is no range"
+            elif isinstance(size, int) and not least == size == most:
+                yield f"{tensor} has the shape {shape}"
 
 
 def require_supported(model: onnx.ModelProto, path: Path) -> None:
