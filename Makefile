@@ -53,6 +53,7 @@ include scripts/mk/checkpoint.mk
 include scripts/mk/onnx.mk
 include scripts/mk/streaming.mk
 include scripts/mk/decode.mk
+include scripts/mk/trt.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
 include scripts/mk/swipe.mk
@@ -66,5 +67,5 @@ clean:               ## remove the model's build folder
 help:                ## this text
 	@scripts/help.sh $(MAKEFILE_LIST)
 	@printf '\nVariables, as they are now:\n'
-	@printf '  %-15s %s\n' $(foreach v,CONFIG MODEL OUT PYTHON DEVICE OPSET FIXED STREAMING LAUNCH V,$v '$($v)')
+	@printf '  %-15s %s\n' $(foreach v,CONFIG MODEL OUT PYTHON DEVICE OPSET FIXED STREAMING TRT_BACKEND LAUNCH V,$v '$($v)')
 	@printf '\nConfigs: %s\n' '$(patsubst configs/%.mk,%,$(wildcard configs/*.mk))'

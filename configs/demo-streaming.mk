@@ -2,3 +2,4 @@
 MODEL      := models/demo-streaming.nemo
 STREAMING  := 1
 VALIDATION := models/validation/manifest.jsonl
+TRT_OPT_S := 3

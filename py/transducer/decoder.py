@@ -22,6 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from transducer.cli import InputError, existing
 from transducer.graphs import Floats
 from transducer.parity import open_session
+from transducer.trt_engine import EngineSession, open_engine
 
 Integers = NDArray[np.int64]
 
@@ -86,7 +87,7 @@ class Decoder:
         self._tdt = len(self._durations) > 0
         self._max_symbols = int(meta["max_symbols"])
         # One thread: these graphs are too small to share, and waking others takes longer than the work.
-        self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
+        self.graphs = self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
         width = self._joint.get_outputs()[0].shape[-1]
         if width != self._labels + len(self._durations):
             raise InputError(
@@ -173,11 +174,13 @@ def _probability(logits: Floats, labels: Integers) -> Floats:
     return 1 / np.exp(logits - best[:, None]).sum(axis=1)
 
 
-def open_graph(path: Path, threads: int = 0) -> InferenceSession:
-    """Open a built graph whose axes are dynamic (threads 0: all cores).
+def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession:
+    """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine of one (.plan).
 
     Raises: InputError if it was not built, is damaged, or takes one size only.
     """
+    if path.suffix == ".plan":
+        return open_engine(path)
     existing(path, f"build it with `make {path.name}`")
     try:
         session = open_session(path, threads=threads)

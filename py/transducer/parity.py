@@ -5,6 +5,7 @@ Example:
     cases = compare("joint", reference, candidate, facts["dims"])
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,33 @@ def compare(
         shapes = {tensor: list(array.shape) for tensor, array in found.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
     return cases
+
+
+def compare_files(
+    name: str, reference: Path, candidate: Path, among: Sequence[Mapping[str, int]] | None = None
+) -> list[Case]:
+    """Compare two forms of a graph, one session after the other, because each holds all weights."""
+    outputs, dims, fixed = _recorded(name, reference, among)
+    replay = iter(outputs)
+    other = session_runner(open_session(candidate, optimize=False))
+    return compare(name, lambda _: next(replay), other, dims, fixed, among)
+
+
+def _recorded(
+    name: str, path: Path, among: Sequence[Mapping[str, int]] | None
+) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
+    """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
+    session = open_session(path, optimize=False)
+    dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
+    fixed = fixed_sizes(name, session)
+    runner, outputs = session_runner(session), list[Arrays]()
+
+    def record(inputs: Arrays) -> Arrays:
+        outputs.append(runner(inputs))
+        return outputs[-1]
+
+    compare(name, record, lambda _: outputs[-1], dims, fixed, among)
+    return outputs, dims, fixed
 
 
 def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:

@@ -69,6 +69,8 @@ class Recognizer:
         graphs = folder / "onnx"
         self._frontend, self._encoder = open_graph(graphs / frontend), open_graph(graphs / encoder)
         self._decoder = Decoder(meta, graphs / predictor, graphs / joint)
+        # A TensorRT engine takes the batches that it was built for.
+        self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *self._decoder.graphs))
 
     def transcribe(
         self, waves: Sequence[Wave], progress: Callable[[float], object] = lambda seconds: None
@@ -80,7 +82,7 @@ class Recognizer:
         pieces = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
         places = [(row, column) for row, found in enumerate(pieces) for column in range(len(found))]
         heard: dict[tuple[int, int], list[Token]] = {}
-        for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate):
+        for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate, self._rows):
             cuttings = [pieces[row][column] for row, column in batch]
             parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, cuttings, strict=True)]
             hypotheses = self.recognize(*self.features(parts))
@@ -162,13 +164,13 @@ def read_meta(folder: Path) -> Any:
 
 
 def batches(
-    places: list[tuple[int, int]], seconds: Callable[[tuple[int, int]], float]
+    places: list[tuple[int, int]], seconds: Callable[[tuple[int, int]], float], rows: int
 ) -> Iterator[list[tuple[int, int]]]:
-    """Group pieces of similar length so that no batch exceeds BATCH_SECONDS, padding included, or BATCH_ROWS."""
+    """Group pieces of similar length so that no batch exceeds BATCH_SECONDS, padding included, or `rows`."""
     batch: list[tuple[int, int]] = []
     # Longest first: it is the one that says how far the others are padded.
     for place in sorted(places, key=seconds, reverse=True):
-        if batch and (len(batch) == BATCH_ROWS or seconds(batch[0]) * (len(batch) + 1) > BATCH_SECONDS):
+        if batch and (len(batch) == rows or seconds(batch[0]) * (len(batch) + 1) > BATCH_SECONDS):
             yield batch
             batch = []
         batch.append(place)

@@ -1,0 +1,108 @@
+"""Measure latency and throughput of a TensorRT engine on this machine's GPU.
+
+Example:
+    .venv/bin/python py/bench_trt_engine.py --engine out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.plan \
+        --found out/demo-tdt/trt/backend.json --output out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.bench.json
+
+With trtexec the GPU alone is timed, with CUDA graphs and without transfers, alike on TensorRT 10 and 11; with the
+Python packages a whole call is, transfers included. The two are not comparable, and `timed` says which it was.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from transducer.cli import InputError, existing, parser, run, write_json
+from transducer.graphs import example
+from transducer.onnx_files import load_graph, metadata
+from transducer.tensorrt import bench_command, exclusively
+from transducer.trt_engine import BOUNDS, open_engine, require_loadable, sizes
+
+WARM_UP = 20
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--onnx", type=Path, required=True, help="the graph that the engine was built of")
+    args.add_argument("--engine", type=Path, required=True, help="the .plan, its manifest beside it")
+    args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
+    args.add_argument("--seconds", type=float, default=5, help="to measure at each size")
+    args.add_argument("--output", type=Path, required=True)
+    options = args.parse_args()
+    plan: Path = options.engine
+    manifest = json.loads(existing(plan.with_suffix(".json"), "run `make trt-engines`").read_text("utf-8"))
+    found = json.loads(existing(options.found, "run `make trt-backends`").read_text("utf-8"))
+    require_loadable(manifest, found, plan)
+    facts = metadata(load_graph(existing(options.onnx, "run `make trt-engines`")))
+    rows = []
+    with exclusively(plan.parent):
+        for key in tqdm(BOUNDS, desc=plan.name, delay=5, leave=False):
+            chosen = {axis: bounds[BOUNDS.index(key)] for axis, bounds in sizes(manifest["profile"]).items()}
+            if found["tensorrt"] == "trtexec":
+                shapes = {tensor: bounds[key] for tensor, bounds in manifest["profile"]["inputs"].items()}
+                times = timed_by_trtexec(found["trtexec"], plan, shapes, options.seconds)
+            else:
+                times = timed_here(plan, manifest["profile"]["graph"], chosen, facts, options.seconds)
+            rows.append({"at": key, "batch": chosen["B"]} | figures(times, chosen, manifest, facts))
+    report = {name: manifest[name] for name in ("plan", "tensorrt", "version", "arch", "gpu", "precision")}
+    timed = "GPU, CUDA graph" if found["tensorrt"] == "trtexec" else "call, transfers included"
+    write_json(options.output, report | {"timed": timed, "rows": rows})
+    for row in rows:
+        audio = f", {row['times_real_time']:.0f} times real time" if "times_real_time" in row else ""
+        print(f"  {plan.name} {row['at']}: batch {row['batch']}, median {row['median_ms']:.2f} ms{audio}")
+    return 0
+
+
+def timed_by_trtexec(trtexec: str, plan: Path, shapes: dict[str, list[int]], seconds: float) -> list[float]:
+    """Return the latency of each inference, in ms."""
+    with tempfile.TemporaryDirectory() as folder:
+        times = Path(folder, "times.json")
+        command = bench_command(trtexec, plan, shapes, seconds, times)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not times.exists():
+            errors = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "[E]" in line]
+            raise InputError(f"{plan}: trtexec cannot run it ({errors[0] if errors else 'it said nothing'}).")
+        return [float(inference["latencyMs"]) for inference in json.loads(times.read_text(encoding="utf-8"))]
+
+
+def timed_here(plan: Path, graph: str, chosen: dict[str, int], facts: dict[str, str], seconds: float) -> list[float]:
+    """Return the duration of each call, in ms."""
+    session = open_engine(plan)
+    inputs = example(graph, json.loads(facts["dims"]) | chosen)
+    for _ in range(WARM_UP):
+        session.run(None, inputs)
+    times: list[float] = []
+    while sum(times) < 1000 * seconds:
+        began = time.perf_counter()
+        session.run(None, inputs)
+        times.append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def figures(
+    times: list[float], chosen: dict[str, int], manifest: dict[str, Any], facts: dict[str, str]
+) -> dict[str, Any]:
+    """Return percentiles in ms, inferences and rows per second, and for encoders audio time over time."""
+    mean = float(np.mean(times))
+    row = {
+        "inferences": len(times),
+        "median_ms": float(np.median(times)),
+        "p95_ms": float(np.percentile(times, 95)),
+        "p99_ms": float(np.percentile(times, 99)),
+        "rows_per_second": 1000 * chosen["B"] / mean,
+    }
+    if manifest["profile"]["graph"] == "encoder":
+        audio = chosen["B"] * (chosen["T"] - 1) * float(facts["window_stride"])
+        row |= {"audio_seconds": audio, "times_real_time": 1000 * audio / mean}
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,158 @@
+"""Build one TensorRT engine, and write beside the plan what it was built of and how.
+
+Example:
+    .venv/bin/python py/build_trt_engine.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
+        --profile out/demo-tdt/trt/profiles/joint.fp16.json --found out/demo-tdt/trt/backend.json \
+        --output out/demo-tdt/trt/rtx-1.7.1.116-any/joint.fp16.plan
+
+Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json; with
+polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a script that builds the engine anew and compares it
+with ONNX Runtime.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import file_digest
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from transducer.cli import InputError, existing, log, parser, replacing, run, write_json
+from transducer.onnx_files import external_files, interface, load_graph
+from transducer.tensorrt import (
+    Job,
+    build_command,
+    exclusively,
+    failure,
+    polygraphy,
+    precision,
+    require_fit,
+    require_supported,
+    script_command,
+)
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--onnx", type=Path, required=True, help="what prepare_trt_graph.py wrote")
+    args.add_argument("--profile", type=Path, required=True, help="what write_trt_profile.py wrote")
+    args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
+    args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
+    args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
+    args.add_argument("--output", type=Path, required=True, help="the .plan")
+    options = args.parse_args()
+    plan: Path = options.output
+    found = json.loads(existing(options.found, "run `make trt-backends`").read_text(encoding="utf-8"))
+    if not found["tensorrt"]:
+        raise InputError(f"{options.found} names no TensorRT; `make trt-backends` says what is missing.")
+    profile = json.loads(existing(options.profile, "run `make trt-engines`").read_text(encoding="utf-8"))
+    model = load_graph(existing(options.onnx, "run `make trt-engines`"))
+    require_supported(model, options.onnx)
+    require_fit(profile, model, options.onnx)
+    log_path = plan.with_suffix(".log")
+    with exclusively(plan.parent) as lock, replacing(plan) as new, timing_cache(plan.parent, found) as cache:
+        job = Job(options.onnx, new, profile, options.workspace, options.level, cache)
+        command, environment = build_command(found, job, plan.with_suffix(".layers.json"))
+        if found["tensorrt"] != "trtexec":
+            explain(job, plan, environment)
+        began = time.monotonic()
+        code = watched(command, environment, log_path, lock)
+        seconds = time.monotonic() - began
+        if code != 0 or not new.exists():
+            raise InputError(failure(options.onnx, log_path.read_text(encoding="utf-8", errors="replace"), log_path))
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        manifest = {key: found[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
+            "plan": plan.name,
+            "plan_sha256": digest(new),
+            "plan_bytes": new.stat().st_size,
+            "precision": precision(model),
+            "onnx": {
+                "file": options.onnx.name,
+                "sha256": digest(options.onnx),
+                "sidecars": {name: digest(options.onnx.with_name(name)) for name in sorted(external_files(model))},
+                "opset": model.opset_import[0].version,
+                "ir_version": model.ir_version,
+            },
+            "profile": profile,
+            **interface(model),
+            "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
+            "timing_cache_sha256": digest(cache) if cache and cache.exists() else None,
+            "seconds": round(seconds, 1),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+        }
+        write_json(plan.with_suffix(".json"), manifest)
+    log.info("%s: %.1f s, at most %d MiB", plan, seconds, manifest["peak_memory_mib"])
+    return 0
+
+
+@contextlib.contextmanager
+def timing_cache(folder: Path, found: Mapping[str, Any]) -> Iterator[Path | None]:
+    """Yield a copy of the timing cache of this TensorRT and GPU that replaces it if the build succeeds.
+
+    TensorRT-RTX times nothing before it is on the user's GPU, and has none.
+    """
+    if not found["gpu"] or found["tensorrt"] == "rtx":
+        yield None
+        return
+    cache = folder / f"timing.{found['gpu']['name'].replace(' ', '-')}.cache"
+    new = cache.with_name(f".{cache.name}")
+    new.unlink(missing_ok=True)
+    if cache.exists():
+        new.write_bytes(cache.read_bytes())
+    yield new
+    if new.exists():
+        new.replace(cache)
+
+
+def explain(job: Job, plan: Path, environment: Mapping[str, str]) -> None:
+    """Write what polygraphy says of the graph's operators, and its script that builds and compares the engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [polygraphy(), "inspect", "capability", str(job.onnx), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        # Which operators are not supported, where any is not.
+        results = [path.read_text(encoding="utf-8") for path in Path(folder).glob("results.txt")]
+    plan.with_suffix(".capability.txt").write_text("".join([done.stdout, done.stderr, *results]), encoding="utf-8")
+    script = script_command(job, plan.with_suffix(".compare.py"))
+    subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+def watched(command: Sequence[str], environment: Mapping[str, str], log_path: Path, lock: IO[str]) -> int:
+    """Run a command with its output in a file and a clock in sight; return its exit code."""
+    with log_path.open("w", encoding="utf-8") as told:
+        # Whoever is killed: the place at the GPU is free when the build, too, has ended.
+        process = subprocess.Popen(
+            command, stdout=told, stderr=subprocess.STDOUT, env=os.environ | environment, pass_fds=[lock.fileno()]
+        )
+        try:
+            for _ in tqdm(
+                iter(lambda: waiting(process), False), desc=log_path.stem, unit="s", delay=5, leave=False, disable=None
+            ):
+                pass
+        finally:
+            process.kill()
+        return process.wait()
+
+
+def waiting(process: "subprocess.Popen[bytes]") -> bool:
+    """Tell whether a process still runs after a second."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    return process.poll() is None
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,125 @@
+"""Fold what polygraphy can fold of a graph without harm, refuse what TensorRT cannot take, and check the result.
+
+Example:
+    .venv/bin/python py/prepare_trt_graph.py --graph joint --input out/demo-tdt/onnx/joint.fp16.onnx \
+        --check out/demo-tdt/checks/joint.fp16.trt.onnx.check.json --output out/demo-tdt/onnx/joint.fp16.trt.onnx
+
+It does what `polygraphy surgeon sanitize --fold-constants --no-fold-shapes --no-shape-inference` does. Any other mode
+breaks the encoders of NeMo without a word: folded shapes are those of one input. Weights in a sidecar stay there.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx_graphsurgeon.logger import G_LOGGER as SURGEON_LOGGER
+from polygraphy.backend.onnx import fold_constants
+from polygraphy.logger import G_LOGGER
+
+from transducer.bfloat16 import runnable
+from transducer.cli import CheckError, existing, log, parser, replacing, run, write_json
+from transducer.graphs import GRAPHS
+from transducer.onnx_files import (
+    external_as_inputs,
+    external_files,
+    inputs_as_external,
+    interface,
+    load_graph,
+    save_graph,
+)
+from transducer.parity import compare_files
+from transducer.tensorrt import polygraphy, precision, require_supported
+
+# A wrong structure shows at any size; long inputs are for the engine's own check.
+SHORT = {"encoder": [{"B": b, "T": t} for b in (1, 3) for t in (9, 160)]}
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
+    args.add_argument("--input", type=Path, required=True)
+    args.add_argument("--check", type=Path, required=True, help="where to record checker, parity and lint")
+    args.add_argument("--max-abs", type=float, default=1e-5, help="largest difference that folding may make")
+    args.add_argument("--output", type=Path, required=True)
+    options = args.parse_args()
+    source = load_graph(existing(options.input, f"run `make {options.input.name}` first"))
+    require_supported(source, options.input)
+    model = folded(source)
+    with replacing(options.output) as tmp:
+        save_graph(model, tmp)
+        try:
+            onnx.checker.check_model(tmp, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise CheckError(f"{options.output} is not valid ONNX: {str(error).splitlines()[0]}") from None
+        with runnable(options.input) as before, runnable(tmp) as after:
+            cases = compare_files(options.graph, before, after, SHORT.get(options.graph))
+        worst = max(case.max_abs for case in cases)
+        if not worst <= options.max_abs:
+            raise CheckError(
+                f"{options.output} differs from {options.input.name} by {worst:.3g}; the bound is {options.max_abs:g}."
+            )
+        report = {
+            "file": options.output.name,
+            "checker": "valid",
+            "precision": precision(model),
+            "ir_version": model.ir_version,
+            "opset": model.opset_import[0].version,
+            "nodes": len(model.graph.node),
+            "nodes_before": len(source.graph.node),
+            "sidecars": sorted(external_files(model)),
+            **interface(model),
+            "parity": {
+                "against": options.input.name,
+                "bound_max_abs": options.max_abs,
+                "max_abs": worst,
+                "cases": [asdict(case) for case in cases],
+            },
+            "lint": linted(tmp),
+            "passed": True,
+        }
+        write_json(options.check, report)
+    log.info("%s: %d nodes from %d", options.output, report["nodes"], report["nodes_before"])
+    return 0
+
+
+def folded(source: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph with its constants folded, shapes excepted; weights in a sidecar are left alone."""
+    model = onnx.ModelProto()
+    model.CopyFrom(source)
+    external = external_as_inputs(model)
+    # It warns of bf16, which NumPy lacks and which it hands through.
+    SURGEON_LOGGER.severity = SURGEON_LOGGER.ERROR
+    with G_LOGGER.verbosity(G_LOGGER.ERROR):
+        model = fold_constants(model, fold_shapes=False, do_shape_inference=False, error_ok=False)
+    inputs_as_external(model, external)
+    model.ir_version = source.ir_version
+    del model.graph.value_info[:], model.metadata_props[:], model.opset_import[:]
+    model.metadata_props.extend(source.metadata_props)
+    model.opset_import.extend(source.opset_import)
+    return model
+
+
+def linted(path: Path) -> dict[str, Any]:
+    """Return what `polygraphy check lint` finds: how many nodes pass, and everything that it says of others."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "lint.json")
+        command = [polygraphy(), "check", "lint", str(path), "--output", str(report)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not report.exists():
+            return {"error": (done.stdout + done.stderr).strip().splitlines()[-1:]}
+        found = json.loads(report.read_text(encoding="utf-8"))
+    # The order of sets is another at every run.
+    return {
+        "passing": len(found["summary"]["passing"]),
+        "failing": sorted(found["summary"]["failing"]),
+        "entries": sorted(found["lint_entries"], key=str),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
