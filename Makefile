@@ -53,6 +53,7 @@ include scripts/mk/checkpoint.mk
 include scripts/mk/onnx.mk
 include scripts/mk/streaming.mk
 include scripts/mk/decode.mk
+include scripts/mk/quantize.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
 

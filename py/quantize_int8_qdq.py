@@ -98,15 +98,17 @@ def quantized(graph: Source, limits: dict[str, float]) -> Iterator[NodeProto]:
                 scale, zero = f"{activation}_scale", f"{activation}_zero"
                 graph.weights[scale] = inline_tensor(scale, np.array(scales[activation]))
                 graph.weights[zero] = inline_tensor(zero, np.array(0, np.int8))
-                parts = [f"{activation}_int8", scale, zero]
-                yield helper.make_node("QuantizeLinear", [activation, scale, zero], parts[:1], name=f"{activation}/Q")
-                yield helper.make_node("DequantizeLinear", parts, [f"{activation}_float"], name=f"{activation}/DQ")
+                parts = [activation, scale, zero]
+                yield helper.make_node("QuantizeLinear", parts, [f"{activation}_int8"], name=f"{activation}/Q")
             if weight not in done:
                 done.add(weight)
                 graph.convert(weight, columns, bits=8)
                 parts = [f"{weight}_int8", f"{weight}_scale", f"{weight}_zero"]
                 yield helper.make_node("DequantizeLinear", parts, [f"{weight}_float"], name=f"{weight}/DQ", axis=1)
-            node.input[:] = [f"{activation}_float", f"{weight}_float"]
+            # One DequantizeLinear for each use: runtimes leave a product in fp32 whose own is not its alone.
+            parts = [f"{activation}_int8", f"{activation}_scale", f"{activation}_zero"]
+            node.input[:] = [f"{node.output[0]}_input", f"{weight}_float"]
+            yield helper.make_node("DequantizeLinear", parts, node.input[:1], name=f"{node.name}/DQ")
         yield node
 
 

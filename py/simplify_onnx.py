@@ -5,7 +5,6 @@ Example:
         --output out/demo-tdt/onnx/joint.onnx
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import onnx
 import onnxsim
 
 from transducer.cli import existing, log, parser, replacing, run
-from transducer.graphs import GRAPHS, Arrays
+from transducer.graphs import GRAPHS
 from transducer.onnx_files import external_as_inputs, inputs_as_external, load_graph, save_graph
-from transducer.parity import compare, fixed_sizes, open_session, session_runner
+from transducer.parity import compare_files
 
 # Turns MatMul and Add of three axes into Reshape, Gemm, Reshape, which no runtime is faster with.
 UNWANTED = ["fuse_matmul_add_bias_into_gemm_batched"]
@@ -32,7 +31,7 @@ def main() -> int:
     simple = simplified(raw)
     with replacing(options.output) as tmp:
         save_graph(simple, tmp)
-        worst = difference(options.graph, options.input, tmp)
+        worst = max(case.max_abs for case in compare_files(options.graph, options.input, tmp))
         if worst > options.max_abs:
             log.warning("onnxsim changes %s by %.2g: the traced graph is kept.", options.output, worst)
             save_graph(raw, tmp)
@@ -53,30 +52,6 @@ def simplified(raw: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.value_info[:], model.metadata_props[:]
     model.metadata_props.extend(raw.metadata_props)
     return model
-
-
-def difference(name: str, raw: Path, simple: Path) -> float:
-    """Return the largest absolute difference between two forms of a graph."""
-    # One session after the other, because each holds all weights.
-    outputs, dims, fixed = recorded(name, raw)
-    replay = iter(outputs)
-    candidate = session_runner(open_session(simple, optimize=False))
-    return max(case.max_abs for case in compare(name, lambda _: next(replay), candidate, dims, fixed))
-
-
-def recorded(name: str, raw: Path) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
-    """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
-    session = open_session(raw, optimize=False)
-    dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
-    fixed = fixed_sizes(name, session)
-    runner, outputs = session_runner(session), list[Arrays]()
-
-    def record(inputs: Arrays) -> Arrays:
-        outputs.append(runner(inputs))
-        return outputs[-1]
-
-    compare(name, record, lambda _: outputs[-1], dims, fixed)
-    return outputs, dims, fixed
 
 
 if __name__ == "__main__":
