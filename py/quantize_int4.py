@@ -33,9 +33,7 @@ def main() -> int:
         raise InputError(f"INT4_BLOCK={options.block_size} is no block size; give 16, 32, 64, 128 or 256.")
     graph = Source(options.input, options.exclude)
     nodes = [quantized(graph, node, options.block_size) if graph.is_matrix(node) else node for node in graph.nodes]
-    graph.write(
-        nodes, options.output, {"method": "int4", "exclude": options.exclude, "block_size": options.block_size}
-    )
+    graph.write(nodes, options.output, {"method": "int4", "exclude": options.exclude, "block_size": options.block_size})
     log.info("%s: %d matrices quantized", options.output, sum(node.op_type == "MatMulNBits" for node in nodes))
     return 0
 

@@ -116,10 +116,12 @@ class Quantizer:
         """Look rows up in int8, and their scales beside them."""
         table, index = node.input
         self.graph.convert(table, self._rows, bits=8)
-        name, (output,) = node.name, node.output
+        name, (output,), to = node.name, node.output, TensorProto.FLOAT
         return [
             helper.make_node("Gather", [f"{table}_int8", index], [f"{output}_int8"], name=f"{name}Integer", axis=0),
-            helper.make_node("Cast", [f"{output}_int8"], [f"{output}_float"], name=f"{name}/Cast", to=TensorProto.FLOAT),
+            helper.make_node(
+                "Cast", [f"{output}_int8"], [f"{output}_float"], name=f"{name}/Cast", to=TensorProto.FLOAT
+            ),
             helper.make_node("Gather", [f"{table}_scale", index], [f"{output}_scale"], name=f"{name}/Scale", axis=0),
             helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [output], name=f"{name}/Mul"),
         ]

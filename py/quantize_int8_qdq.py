@@ -28,6 +28,9 @@ from transducer.parity import FED_BACK, open_session
 from transducer.streaming import Streaming
 from transducer.variants import Named, Source, int8_columns
 
+# The zero point of all activations.
+ZERO = "int8_zero"
+
 
 def main() -> int:
     args = parser(__doc__)
@@ -48,6 +51,7 @@ def main() -> int:
     frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
     sample_rate = int(metadata(graph.model)["sample_rate"])
     batches = speech_batches(options.manifest, frontend, options.batches, options.batch_size, sample_rate)
+    inputs: Iterator[Arrays]
     if options.graph == "encoder":
         inputs = (dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)) for batch in batches)
     else:
@@ -88,27 +92,26 @@ def windows(
 
 def quantized(graph: Source, limits: dict[str, float]) -> Iterator[NodeProto]:
     """Yield a graph's nodes with Q/DQ before both inputs of each matrix product."""
-    scales = {name: np.float32(limit / 127 or 1) for name, limit in limits.items()}
-    done: set[str] = set()
+    scales = {name: np.array(limit / 127 or 1, np.float32) for name, limit in limits.items()}
+    graph.weights[ZERO] = inline_tensor(ZERO, np.array(0, np.int8))
+    dequantized: set[str] = set()
     for node in graph.nodes:
         if graph.is_matrix(node):
             activation, weight = node.input
-            if activation not in done:
-                done.add(activation)
-                scale, zero = f"{activation}_scale", f"{activation}_zero"
-                graph.weights[scale] = inline_tensor(scale, np.array(scales[activation]))
-                graph.weights[zero] = inline_tensor(zero, np.array(0, np.int8))
-                parts = [activation, scale, zero]
-                yield helper.make_node("QuantizeLinear", parts, [f"{activation}_int8"], name=f"{activation}/Q")
-            if weight not in done:
-                done.add(weight)
+            if weight not in dequantized:
+                dequantized.add(weight)
                 graph.convert(weight, columns, bits=8)
                 parts = [f"{weight}_int8", f"{weight}_scale", f"{weight}_zero"]
                 yield helper.make_node("DequantizeLinear", parts, [f"{weight}_float"], name=f"{weight}/DQ", axis=1)
-            # One DequantizeLinear for each use: runtimes leave a product in fp32 whose own is not its alone.
-            parts = [f"{activation}_int8", f"{activation}_scale", f"{activation}_zero"]
-            node.input[:] = [f"{node.output[0]}_input", f"{weight}_float"]
-            yield helper.make_node("DequantizeLinear", parts, node.input[:1], name=f"{node.name}/DQ")
+            # ONNX Runtime runs a product in int8 only where this pair is its alone, and makes one of equal pairs: so
+            # the scales of an activation's pairs differ in the last digit.
+            scales[activation] = np.nextafter(scales[activation], np.float32(np.inf))
+            name = f"{node.output[0]}_input"
+            graph.weights[f"{name}_scale"] = inline_tensor(f"{name}_scale", scales[activation])
+            values, parts = f"{name}_int8", [f"{name}_scale", ZERO]
+            yield helper.make_node("QuantizeLinear", [activation, *parts], [values], name=f"{node.name}/Q")
+            yield helper.make_node("DequantizeLinear", [values, *parts], [name], name=f"{node.name}/DQ")
+            node.input[:] = [name, f"{weight}_float"]
         yield node
 
 

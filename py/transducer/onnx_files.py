@@ -63,9 +63,7 @@ def attach_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", side
     store_weights(model, arrays, sum(weights[name].nbytes for name in used), sidecar)
 
 
-def store_weights(
-    model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[Any]]], size: int, sidecar: Path
-) -> None:
+def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[Any]]], size: int, sidecar: Path) -> None:
     """Add arrays to the graph as initializers, in a sidecar if `size`, their bytes in all, is too large.
 
     The sidecar is written whole before the graph that needs it. Arrays are taken one at a time, so that what makes

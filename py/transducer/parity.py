@@ -121,7 +121,17 @@ def compare_files(
 
     Where the candidate takes or gives fp16, values are converted. `optimize` is the candidate's.
     """
-    session = open_session(reference, optimize=False)
+    outputs, dims, fixed = _recorded(name, reference, varied)
+    replay = iter(outputs)
+    other = fp32_runner(open_session(candidate, optimize=optimize))
+    return compare(name, lambda _: next(replay), other, dims, fixed, varied)
+
+
+def _recorded(
+    name: str, path: Path, varied: Sequence[Mapping[str, int]]
+) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
+    """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
+    session = open_session(path, optimize=False)
     dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
     fixed = fixed_sizes(name, session)
     runner, outputs = session_runner(session), list[Arrays]()
@@ -131,10 +141,7 @@ def compare_files(
         return outputs[-1]
 
     compare(name, record, lambda _: outputs[-1], dims, fixed, varied)
-    del session, runner
-    replay = iter(outputs)
-    other = fp32_runner(open_session(candidate, optimize=optimize))
-    return compare(name, lambda _: next(replay), other, dims, fixed, varied)
+    return outputs, dims, fixed
 
 
 def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:

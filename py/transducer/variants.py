@@ -150,7 +150,6 @@ class Source:
         del self.model.graph.node[:]
         self.model.graph.node.extend(nodes)
 
-
     def _hold_constants(self) -> None:
         """Hold the values of Constant nodes as weights, so that there is one kind of constant."""
         kept = []
@@ -196,4 +195,3 @@ def _require_fp32(path: Path, nodes: Iterable[NodeProto], weights: Iterable[Tens
 def variant_of(path: Path) -> str:
     """Return what a file's name says of its variant: "" for fp32."""
     return path.name.removesuffix(".onnx").partition(".")[2]
-
