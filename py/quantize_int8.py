@@ -116,7 +116,7 @@ class Quantizer:
         """Look rows up in int8, and their scales beside them."""
         table, index = node.input
         self.graph.convert(table, self._rows, bits=8)
-        name, (output,), to = node.name, node.output, TensorProto.FLOAT
+        name, (output,) = node.name, node.output
         return [
             helper.make_node("Gather", [f"{table}_int8", index], [f"{output}_int8"], name=f"{name}Integer", axis=0),
             helper.make_node(
