@@ -155,7 +155,8 @@ def _convolve(module: Any, x: Tensor, pad_mask: Tensor | None = None, cache: Ten
         x = x.masked_fill(pad_mask.unsqueeze(2), 0.0)
     found = module.depthwise_conv(x.transpose(1, 2), cache=cache)
     x, next_cache = (found, None) if cache is None else found
-    x = module.batch_norm(x.transpose(1, 2)) if module.norm_type == "layer_norm" else module.batch_norm(x).transpose(1, 2)
+    norm: Any = module.batch_norm
+    x = norm(x.transpose(1, 2)) if module.norm_type == "layer_norm" else norm(x).transpose(1, 2)
     x = module.pointwise_conv2(module.activation(x).transpose(1, 2)).transpose(1, 2)
     return x if cache is None else (x, next_cache)
 

@@ -33,7 +33,7 @@ calib_manifest     = '$(or $(CALIB_MANIFEST),$(error There is no speech to calib
                        to a NeMo manifest))'
 options.fp16       = $(if $(filter 0,$(KEEP_IO)),--fp16-io)
 options.int8       = $(if $(REDUCE_RANGE),--reduce-range)
-options.int8-qdq   = --graph $* --frontend $(OUT)/onnx/frontend.onnx --manifest $(calib_manifest) \
+options.int8-qdq   = --graph $(firstword $(subst ., ,$(@F))) --frontend $(OUT)/onnx/frontend.onnx --manifest $(calib_manifest) \
                        --batches $(CALIB_BATCHES) --batch-size $(CALIB_BATCH_SIZE) --method $(CALIB_METHOD)
 options.int4       = --block-size $(INT4_BLOCK)
 
@@ -77,9 +77,12 @@ $(foreach graph,$(VARIED),$(foreach variant,$(VARIANTS),$(eval $(call variant_ch
 VARIANT_CHECKS := $(foreach v,$(VARIANTS),$(call variant_check,encoder,$v)) $(foreach v,fp16 int8,$(foreach \
                     g,predictor joint,$(call variant_check,$g,$v)))
 
-# Names like those above, but of no variant.
-$(addsuffix .%.onnx,$(EVERY)):
-	@echo "error: $(@F) is no variant; those of $(VARIED) are $(VARIANTS), as in encoder.int8.onnx." >&2; exit 2
+# Names like those above, but of no variant. One rule each: a rule of several patterns makes all of them at once.
+define unknown_variant
+$1.%.onnx:
+	@echo "error: $$(@F) is no variant; those of $(VARIED) are $(VARIANTS), as in encoder.int8.onnx." >&2; exit 2
+endef
+$(foreach graph,$(EVERY),$(eval $(call unknown_variant,$(graph))))
 
 ## Variants of graphs, each checked against fp32 and on the validation set
 .PHONY: variants
