@@ -55,6 +55,7 @@ include scripts/mk/streaming.mk
 include scripts/mk/decode.mk
 include scripts/mk/quantize.mk
 include scripts/mk/ort.mk
+include scripts/mk/bench.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
 
