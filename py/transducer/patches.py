@@ -191,17 +191,15 @@ def _attend(
     key, value, query, next_cache = module.update_cache(key=key, value=value, query=query, cache=cache)
     q, k, v = module.forward_qkv(query, key, value)
     batch, heads, frames, width = q.shape
-    context = k.size(2)
     scale = 1 / module.s_d_k
     q = q * scale
     content = torch.matmul(q + (module.pos_bias_u * scale).unsqueeze(1), k.transpose(-2, -1))
-    p = module.linear_pos(pos_emb).view(pos_emb.size(0), -1, heads, width).transpose(1, 2)
     # One more position in front, whose scores are in no place that is kept, makes each row of the shifted scores
     # begin one position later than the row before.
-    p = nn.functional.pad(p, (0, 0, 1, 0))
-    position = torch.matmul(q + (module.pos_bias_v * scale).unsqueeze(1), p.transpose(-2, -1))
+    p = nn.functional.pad(module.linear_pos(pos_emb), (0, 0, 1, 0)).view(pos_emb.size(0), -1, heads, width)
+    position = torch.matmul(q + (module.pos_bias_v * scale).unsqueeze(1), p.permute(0, 2, 3, 1))
     position = position.reshape(batch, heads, -1)[:, :, frames:].reshape(batch, heads, frames, -1)
-    scores = content + position[:, :, :, :context]
+    scores = content + position[:, :, :, : key.size(1)]
     if mask is None:
         x = torch.matmul(torch.softmax(scores, dim=-1), v)
     else:

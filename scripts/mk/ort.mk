@@ -13,12 +13,13 @@ $(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/.flags/int8 $(call
 	$(call say,QUANTIZE)
 	$(call run,quantize_int8) --input $< --reduce-range $(if $(EXCLUDE),--exclude '$(EXCLUDE)') --output $@
 
-# Phones multiply signed bytes and have int8 convolutions, and ranges known beforehand spare them a pass.
+# Phones multiply signed bytes and have int8 convolutions, and ranges known beforehand spare them a pass. The
+# subsampling's convolutions lose too much.
 $(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/onnx/frontend.onnx $(CALIB_MANIFEST) \
     $(OUT)/.flags/int8-qdq $(call worker,quantize_int8_qdq)
 	$(call say,QUANTIZE)
 	$(call run,quantize_int8_qdq) --input $< $(options.int8-qdq) --convolutions \
-	    $(if $(EXCLUDE),--exclude '$(EXCLUDE)') --output $@
+	    --exclude '^/pre_encode/conv$(if $(EXCLUDE),|$(EXCLUDE))' --output $@
 
 # $(call ort_rule,name,target,input)
 define ort_rule
