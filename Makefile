@@ -53,7 +53,10 @@ include scripts/mk/checkpoint.mk
 include scripts/mk/onnx.mk
 include scripts/mk/streaming.mk
 include scripts/mk/decode.mk
+include scripts/mk/quantize.mk
+include scripts/mk/ort.mk
 include scripts/mk/trt.mk
+include scripts/mk/bench.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
 include scripts/mk/swipe.mk

@@ -3,4 +3,7 @@ MODEL      := models/demo-tdt.nemo
 VALIDATION := models/validation/manifest.jsonl
 # It has only ever heard one command at a time, of 8 s at most.
 SEGMENT_SECONDS := 0.5 8
-TRT_OPT_S := 3
+TRT_OPT_S       := 3
+# Points of WER that a variant may lose; int4, which is for size, may lose more.
+MAX_WER_DELTA      := 0.3
+MAX_WER_DELTA.int4 := 1.0

@@ -33,7 +33,9 @@ def main() -> int:
     simple = simplified(raw)
     with replacing(options.output) as tmp:
         save_graph(simple, tmp)
-        worst = max(case.max_abs for case in compare_files(options.graph, options.input, tmp, SHORT.get(options.graph)))
+        worst = max(
+            case.max_abs for case in compare_files(options.graph, options.input, tmp, SHORT.get(options.graph, ()))
+        )
         if worst > options.max_abs:
             log.warning("onnxsim changes %s by %.2g: the traced graph is kept.", options.output, worst)
             save_graph(raw, tmp)

@@ -16,7 +16,16 @@ from transducer.graphs import example
 from transducer.modules import load_module
 from transducer.onnx_files import interface, load_graph
 from transducer.parity import open_session, session_runner
-from transducer.patches import computed_positions, dense_layers, folded_batch_norm, no_dropout, raw_joint
+from transducer.patches import (
+    computed_positions,
+    dense_layers,
+    folded_batch_norm,
+    lean_attention,
+    lean_convolutions,
+    lean_masks,
+    no_dropout,
+    raw_joint,
+)
 
 SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind not in ("parakeet-tdt-0.6b-v3", "cache-aware-tdt")]
 GRAPHS = ("encoder", "predictor", "joint")
@@ -135,7 +144,8 @@ def test_patches_are_equal_in_pytorch(built: ByKind) -> None:
     inputs = [torch.from_numpy(a) for a in example("encoder", {"B": 2, "F": 80, "T": 301}).values()]
     with torch.inference_mode():
         expected = module(*inputs)[0]
-        for patch in (computed_positions, folded_batch_norm, dense_layers):
+        rewrites = (lean_masks, lean_convolutions, lean_attention)
+        for patch in (computed_positions, folded_batch_norm, dense_layers, *rewrites):
             with patch(module.encoder):  # type: ignore[arg-type]
                 assert torch.allclose(module(*inputs)[0], expected, atol=2e-6), patch.__name__
 

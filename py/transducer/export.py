@@ -22,7 +22,16 @@ from transducer.graphs import DYNAMIC_AXES, GRAPHS, example
 from transducer.metadata import as_props, describe
 from transducer.modules import load_module
 from transducer.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
-from transducer.patches import computed_positions, dense_layers, folded_batch_norm, no_dropout, raw_joint
+from transducer.patches import (
+    computed_positions,
+    dense_layers,
+    folded_batch_norm,
+    lean_attention,
+    lean_convolutions,
+    lean_masks,
+    no_dropout,
+    raw_joint,
+)
 from transducer.streaming import Streaming
 
 # Traced with more than one row, frame and token, so that nothing of size one is taken for constant. A streaming
@@ -105,7 +114,8 @@ def export_graph(
 def patches(name: str, module: Any) -> list[contextlib.AbstractContextManager[None]]:
     """Return the export-only changes of a graph, in order of application."""
     if name in ("encoder", "encoder_streaming"):
-        return [computed_positions(module.encoder), folded_batch_norm(module.encoder), dense_layers(module)]
+        rewrites = (computed_positions, folded_batch_norm, lean_masks, lean_convolutions, lean_attention)
+        return [*(rewrite(module.encoder) for rewrite in rewrites), dense_layers(module)]
     if name == "predictor":
         return [no_dropout(module)]
     if name == "frontend":

@@ -6,6 +6,7 @@ Example:
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +41,16 @@ STEPS = {"predictor": 2, "encoder_streaming": 12}
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: input sizes, output shapes, largest absolute error, and that over the largest value."""
+    """One comparison: input sizes, output shapes, and errors.
+
+    These are the largest absolute one, that over the largest value, and the root mean square over the values' own.
+    """
 
     sizes: Mapping[str, int]
     shapes: Mapping[str, list[int]]
     max_abs: float
     max_relative: float
+    relative_rms: float
 
 
 def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -85,19 +90,19 @@ def compare(
     candidate: Runner,
     sizes: Mapping[str, int],
     fixed: Mapping[str, int],
-    among: Sequence[Mapping[str, int]] | None = None,
+    varied: Sequence[Mapping[str, int]] = (),
 ) -> list[Case]:
-    """Compare two implementations of a graph over CASES (or `among`), or at its one size if that is fixed.
+    """Compare two implementations of a graph over `varied` sizes (CASES), or at its one size if that is fixed.
 
     `sizes` are the model's dims, `fixed` the axes that the graph fixes. Values beyond a row's length
     are compared too: a consumer may read them.
     """
     cases: list[Case] = []
-    for varied in among or CASES[name]:
-        case = {axis: fixed.get(axis, size) for axis, size in varied.items()}
+    for choice in varied or CASES[name]:
+        case = {axis: fixed.get(axis, size) for axis, size in choice.items()}
         if case in [dict(done.sizes) for done in cases]:
             continue
-        errors: list[tuple[float, float]] = []
+        errors: list[tuple[float, float, float]] = []
         expected: Arrays = {}
         found: Arrays = {}
         for inputs in _steps(name, {**sizes, **case}, seed=len(cases)):
@@ -110,17 +115,20 @@ def compare(
 
 
 def compare_files(
-    name: str, reference: Path, candidate: Path, among: Sequence[Mapping[str, int]] | None = None
+    name: str, reference: Path, candidate: Path, varied: Sequence[Mapping[str, int]] = (), optimize: bool = False
 ) -> list[Case]:
-    """Compare two forms of a graph, one session after the other, because each holds all weights."""
-    outputs, dims, fixed = _recorded(name, reference, among)
+    """Compare two forms of a graph, one session after the other, because each holds all weights.
+
+    Where the candidate takes or gives fp16, values are converted. `optimize` is the candidate's.
+    """
+    outputs, dims, fixed = _recorded(name, reference, varied)
     replay = iter(outputs)
-    other = session_runner(open_session(candidate, optimize=False))
-    return compare(name, lambda _: next(replay), other, dims, fixed, among)
+    other = fp32_runner(open_session(candidate, optimize=optimize))
+    return compare(name, lambda _: next(replay), other, dims, fixed, varied)
 
 
 def _recorded(
-    name: str, path: Path, among: Sequence[Mapping[str, int]] | None
+    name: str, path: Path, varied: Sequence[Mapping[str, int]]
 ) -> tuple[list[Arrays], dict[str, int], dict[str, int]]:
     """Return what a graph gives for each input of a comparison, its model's dims, and the axes that it fixes."""
     session = open_session(path, optimize=False)
@@ -132,8 +140,20 @@ def _recorded(
         outputs.append(runner(inputs))
         return outputs[-1]
 
-    compare(name, record, lambda _: outputs[-1], dims, fixed, among)
+    compare(name, record, lambda _: outputs[-1], dims, fixed, varied)
     return outputs, dims, fixed
+
+
+def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:
+    """Return a function from named inputs to named outputs in fp32, whatever the session's own are."""
+    halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
+    run = session_runner(session)
+
+    def converted(arrays: Arrays) -> Arrays:
+        found = run({name: array.astype(np.float16) if name in halves else array for name, array in arrays.items()})
+        return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
+
+    return converted
 
 
 def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:
@@ -161,14 +181,18 @@ def staggered(batch: int, window: int, step: int, steps: int) -> NDArray[np.int6
     return np.where(step < rows, 0, lengths)
 
 
-def _errors(expected: Arrays, found: Arrays) -> tuple[float, float]:
-    """Return the largest absolute and relative error over all outputs; infinite where shapes or lengths differ."""
-    worst = largest = 0.0
+def _errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
+    """Return the errors of a Case over all outputs; infinite where shapes or lengths differ."""
+    worst = largest = wrong = power = 0.0
     for tensor, array in expected.items():
         if array.shape != found[tensor].shape or (array.dtype.kind == "i" and not np.array_equal(array, found[tensor])):
-            return float("inf"), float("inf")
-        error = float(np.abs(array - found[tensor]).max(initial=0.0))
+            return float("inf"), float("inf"), float("inf")
+        difference = array - found[tensor]
+        error = float(np.abs(difference).max(initial=0.0))
         # A NaN compares false with every bound, so it counts as infinitely wrong.
         worst = max(worst, error if np.isfinite(error) else float("inf"))
-        largest = max(largest, float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0)
-    return worst, worst / max(largest, 1e-12)
+        if array.dtype.kind == "f":
+            largest = max(largest, float(np.abs(array).max(initial=0.0)))
+            wrong += float(np.square(difference, dtype=np.float64).sum())
+            power += float(np.square(array, dtype=np.float64).sum())
+    return worst, worst / max(largest, 1e-12), worst and math.sqrt(wrong / max(power, 1e-12))

@@ -10,6 +10,7 @@ Example:
 import contextlib
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,6 +101,125 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
         if child.kernel_size == (1,) and child.groups == 1 and child.stride == (1,)
     ]
     return _replaced(places, "linear layers and pointwise convolutions are MatMul")
+
+
+def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
+    """Mask the subsampling's input before convolutions over time only, by a mask that broadcasts.
+
+    NeMo masks before and after every layer, by a mask of all channels and features.
+    """
+    from nemo.collections.asr.parts.submodules.subsampling import MaskedConvSequential, calculate_conv_output_size
+
+    conv = getattr(encoder.pre_encode, "conv", None)
+
+    def forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, left = x.unsqueeze(1), lengths.clone().float()
+        seen = _before(x, left)
+        for layer in conv:
+            if getattr(layer, "kernel_size", (1, 1))[0] > 1:
+                x = x * seen
+            x = layer(x)
+            if getattr(layer, "stride", (1, 1)) != (1, 1):
+                causal = hasattr(layer, "_left_padding")
+                padding = (layer._left_padding, layer._right_padding) if causal else layer.padding
+                left = calculate_conv_output_size(left, layer.kernel_size[0], layer.stride[0], padding)
+                seen = _before(x, left)
+        return x * seen, left.long()
+
+    places = [(conv, "forward", forward)] if type(conv) is MaskedConvSequential else []
+    return _replaced(places, "subsampling masks what convolutions over time see")
+
+
+def _before(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return 1 for the frames of x [B,C,T,F] before each row's length and 0 for others, [B,1,T,1]."""
+    frames = torch.arange(x.size(2), device=x.device)
+    return (frames < lengths.long().unsqueeze(1)).to(x.dtype)[:, None, :, None]
+
+
+def lean_convolutions(encoder: Any) -> contextlib.AbstractContextManager[None]:
+    """Keep a conformer convolution's frames [B,T,D] but for the depthwise one: half of it is not transposed."""
+    from nemo.collections.asr.parts.submodules.conformer_modules import ConformerConvolution
+
+    places = [
+        (module, "forward", partial(_convolve, module))
+        for module in encoder.modules()
+        if type(module) is ConformerConvolution and module.pointwise_activation == "glu_"
+    ]
+    return _replaced(places, "conformer convolutions transpose half as much")
+
+
+def _convolve(module: Any, x: Tensor, pad_mask: Tensor | None = None, cache: Tensor | None = None) -> Any:
+    # The pointwise convolutions transpose too, and opposite Transposes vanish.
+    x = nn.functional.glu(module.pointwise_conv1(x.transpose(1, 2)).transpose(1, 2), dim=-1)
+    if pad_mask is not None:
+        x = x.masked_fill(pad_mask.unsqueeze(2), 0.0)
+    found = module.depthwise_conv(x.transpose(1, 2), cache=cache)
+    x, next_cache = (found, None) if cache is None else found
+    norm: Any = module.batch_norm
+    x = norm(x.transpose(1, 2)) if module.norm_type == "layer_norm" else norm(x).transpose(1, 2)
+    x = module.pointwise_conv2(module.activation(x).transpose(1, 2)).transpose(1, 2)
+    return x if cache is None else (x, next_cache)
+
+
+def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
+    """Pass over the scores [B,heads,T,T] of relative attention about half as often as NeMo does.
+
+    Queries are scaled instead of scores, positions padded instead of their scores, the mask is added, and rows that
+    see nothing are zeroed after they were summed.
+    """
+    from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
+
+    masks: list[tuple[Tensor, Tensor, Tensor]] = []
+    places = [
+        (module, "forward", partial(_attend, module, masks))
+        for module in encoder.modules()
+        if type(module) is RelPositionMultiHeadAttention and not module.use_pytorch_sdpa
+    ]
+    return _replaced(places, "relative attention passes over its scores less often")
+
+
+def _attend(
+    module: Any,
+    masks: list[tuple[Tensor, Tensor, Tensor]],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    pos_emb: Tensor,
+    cache: Tensor | None = None,
+) -> Any:
+    key, value, query, next_cache = module.update_cache(key=key, value=value, query=query, cache=cache)
+    q, k, v = module.forward_qkv(query, key, value)
+    batch, heads, frames, width = q.shape
+    scale = 1 / module.s_d_k
+    q = q * scale
+    content = torch.matmul(q + (module.pos_bias_u * scale).unsqueeze(1), k.transpose(-2, -1))
+    # One more position in front, whose scores are in no place that is kept, makes each row of the shifted scores
+    # begin one position later than the row before.
+    p = nn.functional.pad(module.linear_pos(pos_emb), (0, 0, 1, 0)).view(pos_emb.size(0), -1, heads, width)
+    position = torch.matmul(q + (module.pos_bias_v * scale).unsqueeze(1), p.permute(0, 2, 3, 1))
+    position = position.reshape(batch, heads, -1)[:, :, frames:].reshape(batch, heads, frames, -1)
+    scores = content + position[:, :, :, : key.size(1)]
+    if mask is None:
+        x = torch.matmul(torch.softmax(scores, dim=-1), v)
+    else:
+        hidden, blind = _as_added(mask, masks)
+        x = torch.matmul(torch.softmax(scores + hidden, dim=-1), v).masked_fill(blind, 0.0)
+    x = module.linear_out(x.transpose(1, 2).reshape(batch, -1, heads * width))
+    return x if cache is None else (x, next_cache)
+
+
+def _as_added(mask: Tensor, known: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return what to add to scores [B,heads,T,T] for a mask [B,T,T], and the rows where it hides all [B,1,T,1].
+
+    All layers have one mask, so this is worked out once.
+    """
+    from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
+
+    if not known or known[0][0] is not mask:
+        hidden = mask.unsqueeze(1)
+        known[:] = [(mask, hidden.to(torch.float32) * -INF_VAL, hidden.all(dim=-1, keepdim=True))]
+    return known[0][1:]
 
 
 class _Dense(nn.Module):

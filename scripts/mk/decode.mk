@@ -13,8 +13,9 @@ JSON            ?=
 # Recordings longer than the second are cut in pauses, pieces being at least as long as the first.
 SEGMENT_SECONDS ?= 15 30
 VALIDATION      ?=
-# Points of WER that graphs may lose against PyTorch.
-MAX_WER_DELTA   ?= 0.5
+# Points of WER that graphs may lose against PyTorch; MAX_WER_DELTA.VARIANT is a variant's own bound.
+MAX_WER_DELTA      ?= 0.5
+MAX_WER_DELTA.int4 ?= 1.0
 
 ifneq ($(STREAM),)
   ifeq ($(STREAMING),)
@@ -22,16 +23,18 @@ ifneq ($(STREAM),)
   endif
 endif
 
-# $(call decode_graphs,encoder), $(call decode_flags,encoder): what a worker is to use.
-decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1 $(PREDICTOR) $(JOINT))
-decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $1 --predictor $(PREDICTOR) --joint $(JOINT)
+# $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint.
+decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1)
+decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) --predictor $(word 2,$1) \
+                  --joint $(word 3,$1)
 
 transcriber   = $(if $(STREAM),transcribe_stream,transcribe)
 
-# $(call wer_check,encoder): a check is named by the graphs that are not fp32.
+# $(call wer_check,graphs): a check is named by the graphs that are not fp32, and its bound is that of the first.
 space     := $(subst ,, )
-variants   = $(patsubst %.onnx,%,$(filter-out $(TRACED:=.onnx),$1 $(PREDICTOR) $(JOINT) $(FRONTEND)))
+variants   = $(patsubst %.onnx,%,$(filter-out $(TRACED:=.onnx),$1 $(FRONTEND)))
 wer_check  = $(OUT)/checks/wer.$(or $(subst $(space),-,$(strip $(variants))),fp32).check.json
+wer_bound  = $(or $(MAX_WER_DELTA$(firstword $(suffix $(variants)))),$(MAX_WER_DELTA))
 
 # Streams are compared with NeMo's offline decoding under the same attention context.
 CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
@@ -39,7 +42,7 @@ CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
 manifest = '$(or $(VALIDATION),$(error There is no validation set for $(NAME): set VALIDATION to a NeMo manifest))'
 
 $(eval $(call flags,validation,VALIDATION=$(VALIDATION)))
-$(eval $(call flags,wer,MAX_WER_DELTA=$(MAX_WER_DELTA) SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
+$(eval $(call flags,wer,MAX_WER_DELTA=$(MAX_WER_DELTA) int4=$(MAX_WER_DELTA.int4) SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
 
 # The manifest stands for the audio beside it.
 $(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM),$(META)) \
@@ -48,21 +51,28 @@ $(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM
 	$(call run,evaluate_checkpoint) --checkpoint $(MODEL) --manifest $(manifest) \
 	    $(if $(STREAM),--like $(OUT)/meta/model_meta.json) --output $@
 
+# $(call wer_rule,graphs): the rule of a check, once.
 define wer_rule
+$(if $(filter $(wer_check),$(WER_RULES)),,$(wer_recipe))
+WER_RULES += $(wer_check)
+endef
+define wer_recipe
 $(call wer_check,$1): $(call decode_graphs,$1) $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation \
     $(OUT)/.flags/wer $(call worker,evaluate_wer)
 	$$(call say,EVALUATE)
 	$$(call run,evaluate_wer) $(call decode_flags,$1) --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) \
-	    --manifest $$(manifest) --reference $(CHECKPOINT_WER) --max-wer-delta $(MAX_WER_DELTA) --output $$@
+	    --manifest $$(manifest) --reference $(CHECKPOINT_WER) --max-wer-delta $(wer_bound) --output $$@
 endef
-$(foreach encoder,$(ENCODER),$(eval $(call wer_rule,$(encoder))))
+evaluated = $(call wer_check,$1 $(PREDICTOR) $(JOINT))
+$(foreach encoder,$(ENCODER),$(eval $(call wer_rule,$(encoder) $(PREDICTOR) $(JOINT))))
 
 # Reached only when a file is missing and nothing makes it: the worker says so in its own words.
-$(filter-out $(ONNX),$(sort $(foreach encoder,$(ENCODER),$(call decode_graphs,$(encoder)))) $(VALIDATION)):
+$(filter-out $(ONNX),$(sort $(call decode_graphs,$(ENCODER) $(PREDICTOR) $(JOINT))) $(VALIDATION)):
 
 ## Use and measure
 .PHONY: transcribe evaluate
-transcribe: $(call decode_graphs,$(firstword $(ENCODER))) $(META) $(call worker,$(transcriber)) ## text of WAV="a.wav b.flac" (JSON=1 STREAM=1 WAV=-)
-	$(call run,$(transcriber)) $(call decode_flags,$(firstword $(ENCODER))) \
+first_graphs = $(firstword $(ENCODER)) $(PREDICTOR) $(JOINT)
+transcribe: $(call decode_graphs,$(first_graphs)) $(META) $(call worker,$(transcriber)) ## text of WAV="a.wav b.flac" (JSON=1 STREAM=1 WAV=-)
+	$(call run,$(transcriber)) $(call decode_flags,$(first_graphs)) \
 	    --segment-seconds $(SEGMENT_SECONDS) $(if $(JSON),--json) $(WAV)
-evaluate: $(foreach encoder,$(ENCODER),$(call wer_check,$(encoder))) ## WER and CER beside PyTorch's own (ENCODER=encoder.int8.onnx)
+evaluate: $(foreach encoder,$(ENCODER),$(call evaluated,$(encoder))) ## WER and CER beside PyTorch's own (ENCODER=encoder.int8.onnx)

@@ -1,0 +1,102 @@
+"""Check a variant of a graph: what it computes in, its error beside the fp32 graph, and its word error rate.
+
+Example:
+    .venv/bin/python py/check_variant.py --graph encoder --variant int8 --onnx out/demo-tdt/onnx/encoder.int8.onnx \
+        --base out/demo-tdt/onnx/encoder.onnx --wer out/demo-tdt/checks/wer.encoder.int8.check.json \
+        --output out/demo-tdt/checks/encoder.int8.onnx.check.json
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from transducer.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.cli import CheckError, existing, parser, run, write_json
+from transducer.graphs import GRAPHS
+from transducer.onnx_files import external_files, interface, load_graph, metadata
+from transducer.parity import CASES, Case, compare_files
+
+# Errors of an encoder must not grow with the audio: 1 to 30 s, and a batch with padding.
+SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000)), {"B": 3, "T": 400}]}
+# What the heavy arithmetic of a variant is to be in; fp16 is for devices that ONNX Runtime's CPU kernels are not.
+COMPUTED_IN = {"int8": "int8", "int8-qdq": "int8", "int4": "int4"}
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
+    args.add_argument("--variant", required=True, help="fp16, int8, int8-qdq or int4")
+    args.add_argument("--onnx", type=Path, required=True)
+    args.add_argument("--base", type=Path, required=True, help="the fp32 graph")
+    args.add_argument("--wer", type=Path, help="what evaluate_wer.py wrote of the model with this variant")
+    args.add_argument("--max-relative-rms", type=float, default=0.05, help="largest error that passes")
+    args.add_argument("--min-share", type=float, default=0.75, help="least share of the arithmetic that is quantized")
+    args.add_argument("--output", type=Path, required=True)
+    options = args.parse_args()
+    path: Path = existing(options.onnx, f"run `make {options.onnx.name}` first")
+    onnx.checker.check_model(path)
+    model = load_graph(path)
+    compute, weights = compute_shares(options.graph, path), weight_dtypes(model)
+    share = quantized_share(options.variant, compute, weights)
+    if not share >= options.min_share:
+        raise CheckError(
+            f"{path}: {share:.0%} of its {'weights are' if options.variant == 'fp16' else 'arithmetic is'} in "
+            f"{options.variant} where at least {options.min_share:.0%} should be; exclude fewer nodes, or use fp32."
+        )
+    base = existing(options.base, "export the graph first")
+    cases = compare_files(options.graph, base, path, SWEEP.get(options.graph, CASES[options.graph]), optimize=True)
+    worst = max(cases, key=lambda case: case.relative_rms)
+    if not all(case.relative_rms <= options.max_relative_rms for case in cases):
+        raise CheckError(
+            f"{path} differs from {base.name} by {worst.relative_rms:.2%} (root mean square) at {dict(worst.sizes)}; "
+            f"the bound is {options.max_relative_rms:.2%}: exclude nodes by EXCLUDE, or calibrate on more speech."
+        )
+    report = {
+        "file": path.name,
+        "variant": options.variant,
+        "made_with": json.loads(metadata(model)["quantization"]),
+        "sidecars": sorted(external_files(model)),
+        **interface(model),
+        **sizes(path, model),
+        "weights": weights,
+        "compute": compute,
+        "operators": operators(model),
+        "error": error(base, cases, options.max_relative_rms),
+        "accuracy": accuracy(options.wer),
+        "passed": True,
+    }
+    write_json(options.output, report)
+    return 0
+
+
+def quantized_share(variant: str, compute: dict[str, Any], weights: dict[str, dict[str, int]]) -> float:
+    """Return the share of the heavy arithmetic that is in the variant's dtype; for fp16, of the weights."""
+    if variant in COMPUTED_IN:
+        return float(compute["shares"].get(COMPUTED_IN[variant], 0))
+    floats = [weights.get(dtype, {"values": 0})["values"] for dtype in ("float16", "float")]
+    return floats[0] / max(sum(floats), 1)
+
+
+def error(base: Path, cases: list[Case], bound: float) -> dict[str, Any]:
+    return {
+        "against": base.name,
+        "bound_relative_rms": bound,
+        "relative_rms": max(case.relative_rms for case in cases),
+        "cases": [asdict(case) for case in cases],
+    }
+
+
+def accuracy(wer: Path | None) -> dict[str, Any] | None:
+    """Return the figures of a passed check of the word error rate."""
+    if not wer:
+        return None
+    found = json.loads(existing(wer, "run `make evaluate` first").read_text(encoding="utf-8"))
+    return {key: found[key] for key in ("utterances", "bound_wer_delta", "onnx", "pytorch", "wer_delta")}
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,136 @@
+"""Quantize a graph to int8 for CPUs: weights by column, activations as they come.
+
+Matrices become MatMulInteger, LSTMs DynamicQuantizeLSTM, embeddings int8 rows. All other arithmetic stays fp32:
+convolutions too, for which runtimes have no fast int8 kernel; export has written the pointwise ones as matrices.
+
+Example:
+    .venv/bin/python py/quantize_int8.py --input out/demo-tdt/onnx/encoder.onnx \
+        --output out/demo-tdt/onnx/encoder.int8.onnx
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper
+
+from transducer.cli import log, parser, run
+from transducer.variants import MICROSOFT, Named, Source, int8_columns
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--input", type=Path, required=True, help="the fp32 graph")
+    args.add_argument("--exclude", default="", help="regular expression of names of nodes to leave in fp32")
+    args.add_argument(
+        "--reduce-range",
+        action="store_true",
+        help="weights of 7 bits, for x86 CPUs without VNNI, whose sums of 8-bit products overflow",
+    )
+    args.add_argument("--output", type=Path, required=True)
+    options = args.parse_args()
+    graph = Source(options.input, options.exclude)
+    quantizer = Quantizer(graph, limit=63 if options.reduce_range else 127)
+    nodes = [new for node in graph.nodes for new in quantizer.quantized(node)]
+    facts = {"method": "int8", "exclude": options.exclude, "reduce_range": options.reduce_range}
+    graph.write(nodes, options.output, facts)
+    log.info("%s: %d nodes quantized", options.output, quantizer.count)
+    return 0
+
+
+class Quantizer:
+    """Rewrites nodes; an activation that several matrices multiply is quantized once."""
+
+    def __init__(self, graph: Source, limit: int) -> None:
+        self.graph = graph
+        self.limit = limit
+        self.count = 0
+        self._activations: set[str] = set()
+
+    def quantized(self, node: NodeProto) -> list[NodeProto]:
+        """Return what takes the place of a node: the node itself where it stays fp32."""
+        if self.graph.is_matrix(node):
+            new = [*self._activation(node.input[0]), *self._matmul(node)]
+        elif node.op_type == "LSTM" and not self.graph.is_excluded(node) and len(self.graph.shape(node.input[1])) == 3:
+            new = [self._lstm(node)]
+        elif node.op_type == "Gather" and not self.graph.is_excluded(node) and self._is_embedding(node):
+            new = self._embedding(node)
+        else:
+            return [node]
+        self.count += 1
+        return new
+
+    def _activation(self, name: str) -> list[NodeProto]:
+        """Quantize an activation to uint8 over the range that it has at run time."""
+        if name in self._activations:
+            return []
+        self._activations.add(name)
+        outputs = [f"{name}_uint8", f"{name}_scale", f"{name}_zero"]
+        return [helper.make_node("DynamicQuantizeLinear", [name], outputs, name=f"{name}/DynamicQuantizeLinear")]
+
+    def _matmul(self, node: NodeProto) -> Iterator[NodeProto]:
+        """uint8 by int8 to int32, then one Mul back to float32: the form that runtimes fuse to one kernel."""
+        activation, weight = node.input
+        (output,) = node.output
+        self.graph.convert(weight, self._columns, bits=8)
+        inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero", f"{weight}_zero"]
+        yield helper.make_node("MatMulInteger", inputs, [f"{output}_int32"], name=f"{node.name}Integer")
+        yield helper.make_node(
+            "Cast", [f"{output}_int32"], [f"{output}_float"], name=f"{node.name}/Cast", to=TensorProto.FLOAT
+        )
+        scales = [f"{activation}_scale", f"{weight}_scale"]
+        yield helper.make_node("Mul", scales, [f"{output}_scale_of"], name=f"{node.name}/Scale")
+        yield helper.make_node("Mul", [f"{output}_float", f"{output}_scale_of"], [output], name=f"{node.name}/Mul")
+
+    def _columns(self, name: str, array: NDArray[Any]) -> Iterator[Named]:
+        values, scale = int8_columns(array, axis=0, limit=self.limit)
+        yield f"{name}_int8", values
+        yield f"{name}_scale", scale
+        yield f"{name}_zero", np.zeros(scale.shape, np.int8)
+
+    def _lstm(self, node: NodeProto) -> NodeProto:
+        names = [*node.input, *[""] * (8 - len(node.input))]
+        for place in (1, 2):
+            self.graph.convert(names[place], self._gates, bits=8)
+            names += [f"{names[place]}_scale", f"{names[place]}_zero"]
+            names[place] += "_int8"
+        lstm = helper.make_node("DynamicQuantizeLSTM", names, node.output, name=f"{node.name}Integer", domain=MICROSOFT)
+        lstm.attribute.extend(attribute for attribute in node.attribute if attribute.name != "layout")
+        return lstm
+
+    def _gates(self, name: str, array: NDArray[Any]) -> Iterator[Named]:
+        """[directions, 4 H, in] of LSTM to [directions, in, 4 H], with a scale for each column."""
+        values, scale = int8_columns(array, axis=2, limit=self.limit)
+        yield f"{name}_int8", values.transpose(0, 2, 1)
+        yield f"{name}_scale", scale
+        yield f"{name}_zero", np.zeros(scale.shape, np.int8)
+
+    def _is_embedding(self, node: NodeProto) -> bool:
+        table = self.graph.shape(node.input[0])
+        return len(table) == 2 and self.graph.weights[node.input[0]].data_type == TensorProto.FLOAT
+
+    def _embedding(self, node: NodeProto) -> list[NodeProto]:
+        """Look rows up in int8, and their scales beside them."""
+        table, index = node.input
+        self.graph.convert(table, self._rows, bits=8)
+        name, (output,) = node.name, node.output
+        return [
+            helper.make_node("Gather", [f"{table}_int8", index], [f"{output}_int8"], name=f"{name}Integer", axis=0),
+            helper.make_node(
+                "Cast", [f"{output}_int8"], [f"{output}_float"], name=f"{name}/Cast", to=TensorProto.FLOAT
+            ),
+            helper.make_node("Gather", [f"{table}_scale", index], [f"{output}_scale"], name=f"{name}/Scale", axis=0),
+            helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [output], name=f"{name}/Mul"),
+        ]
+
+    def _rows(self, name: str, array: NDArray[Any]) -> Iterator[Named]:
+        values, scale = int8_columns(array, axis=1)
+        yield f"{name}_int8", values
+        yield f"{name}_scale", scale[:, None]
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

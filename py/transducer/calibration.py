@@ -1,0 +1,138 @@
+"""The ranges that activations have on real speech, for static quantization.
+
+Example:
+    batches = speech_batches(manifest, frontend, count=16, size=8)
+    limits = activation_limits(Path("out/demo-tdt/onnx/encoder.onnx"), names, batches, "Percentile")
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+from onnxruntime import InferenceSession
+from tqdm import tqdm
+
+from transducer.audio import read_audio
+from transducer.cli import InputError, log
+from transducer.graphs import Arrays
+from transducer.manifest import read_lines
+from transducer.onnx_files import load_graph
+
+METHODS = ("MinMax", "Entropy", "Percentile")
+# Of the values of an activation, those that Percentile keeps within the limit.
+PERCENTILE = 99.99
+BINS = 2048
+# int8 has as many magnitudes.
+LEVELS = 128
+
+
+def speech_batches(
+    manifest: Path, frontend: InferenceSession, count: int, size: int, sample_rate: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's utterances, evenly chosen.
+
+    Raises: InputError if the manifest has too few usable utterances, or one without finite features.
+    """
+    utterances, problems = read_lines(manifest)
+    for problem in problems:
+        log.warning("calibration leaves out: %s", problem)
+    if not utterances:
+        raise InputError(f"{manifest} has no usable entry to calibrate with; the first problem: {problems[0]}")
+    wanted = count * size
+    if not 0 < wanted <= len(utterances):
+        raise InputError(
+            f"{manifest} has {len(utterances)} usable utterances, and {count} batches of {size} need {wanted}; "
+            "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
+        )
+    chosen = np.linspace(0, len(utterances) - 1, wanted).round().astype(int)
+    for rows in np.split(chosen, count):
+        waves = [read_audio(utterances[row]["audio_filepath"], sample_rate) for row in rows]
+        lengths = np.array([len(wave) for wave in waves])
+        padded = np.zeros((size, lengths.max()), np.float32)
+        for row, wave in zip(padded, waves, strict=True):
+            row[: len(wave)] = wave
+        features, frames = frontend.run(None, {"waveform": padded, "length": lengths})
+        if not np.isfinite(features).all():
+            names = ", ".join(utterances[row]["audio_filepath"].name for row in rows)
+            raise InputError(f"{manifest}: the features of {names} are not all finite; leave out what is no speech.")
+        yield features, frames
+
+
+def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays], method: str) -> dict[str, float]:
+    """Run a graph and return for each named tensor the magnitude that int8's largest value should stand for.
+
+    MinMax takes the largest seen, Percentile the one that PERCENTILE of the values stay within, and Entropy the one
+    that loses least information (the smallest divergence between the values and their quantized form).
+    """
+    session = _observed(path, names)
+    histograms = {name: Histogram() for name in names}
+    for arrays in tqdm(inputs, desc="calibrate", unit="batch", delay=5, leave=False):
+        for name, found in zip(names, session.run(names, arrays), strict=True):
+            if not np.isfinite(found).all():
+                raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is no speech.")
+            histograms[name].add(found)
+    return {name: getattr(histogram, method.lower())() for name, histogram in histograms.items()}
+
+
+def _observed(path: Path, names: Sequence[str]) -> InferenceSession:
+    """Open a graph with inner tensors among its outputs; weights in a sidecar stay there."""
+    model = load_graph(path)
+    present = {value.name for value in model.graph.output}
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in present)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
+    return InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class Histogram:
+    """Counts of magnitudes in BINS equal bins up to a limit that doubles as needed."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(BINS, np.int64)
+        self.limit = 0.0
+        self.largest = 0.0
+
+    def add(self, values: NDArray[Any]) -> None:
+        magnitudes = np.abs(values.ravel())
+        largest = float(magnitudes.max(initial=0.0))
+        self.largest = max(self.largest, largest)
+        if self.limit == 0:
+            self.limit = largest
+        while self.limit and largest > self.limit:
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(BINS // 2, np.int64)])
+            self.limit *= 2
+        if self.limit:
+            self.counts += np.histogram(magnitudes, bins=BINS, range=(0, self.limit))[0]
+
+    def minmax(self) -> float:
+        return self.largest
+
+    def percentile(self) -> float:
+        share = np.cumsum(self.counts) / max(self.counts.sum(), 1)
+        return min((int(np.searchsorted(share, PERCENTILE / 100)) + 1) * self.limit / BINS, self.largest)
+
+    def entropy(self) -> float:
+        """TensorRT's choice: the threshold with the smallest Kullback-Leibler divergence."""
+        divergences = {bins: self._divergence(bins) for bins in range(LEVELS, BINS + 1, LEVELS // 8)}
+        return min(min(divergences, key=lambda bins: divergences[bins]) * self.limit / BINS, self.largest)
+
+    def _divergence(self, bins: int) -> float:
+        """Return that of the counts clipped at so many bins from the same merged to LEVELS."""
+        kept = self.counts[:bins].astype(np.float64)
+        groups = np.arange(bins) * LEVELS // bins
+        seen = kept > 0
+        share = np.bincount(groups, kept, LEVELS) / np.maximum(np.bincount(groups, seen, LEVELS), 1)
+        merged = np.where(seen, share[groups], 0)
+        clipped = kept.copy()
+        clipped[-1] += self.counts[bins:].sum()
+        present = clipped > 0
+        # Where clipping fills a bin that merging leaves empty, a trifle stands for the impossible.
+        p, q = clipped[present] / clipped.sum(), np.maximum(merged[present] / max(merged.sum(), 1), 1e-9)
+        return float((p * np.log(p / q)).sum())

@@ -1,0 +1,197 @@
+"""Variants of a graph: its nodes rewritten, its weights converted one at a time, so that memory holds the result only.
+
+Example:
+    graph = Source(Path("out/demo-tdt/onnx/joint.onnx"))
+    nodes = [rewritten(node) if graph.is_matrix(node) else node for node in graph.nodes]
+    graph.write(nodes, Path("out/demo-tdt/onnx/joint.int8.onnx"), {"method": "int8"})
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper
+from tqdm import tqdm
+
+from transducer.cli import InputError, existing, replacing
+from transducer.onnx_files import load_graph, read_weight, save_graph, set_metadata, store_weights
+
+Named = tuple[str, NDArray[Any]]
+Convert = Callable[[str, NDArray[Any]], Iterable[Named]]
+
+# What marks a graph that is no fp32 graph any more.
+QUANTIZED_OPS = {
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeLSTM",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "MatMulInteger",
+    "MatMulNBits",
+    "ConvInteger",
+}
+MICROSOFT = "com.microsoft"
+
+
+class Source:
+    """An fp32 graph to be rewritten: its nodes, and its weights by name, still on disk.
+
+    Args:
+        path: the graph; its sidecar, if any, is beside it.
+        exclude: a regular expression; nodes whose name it finds are no matrices. Empty excludes none.
+
+    Raises: InputError for a graph that is quantized, in fp16 or no fp32 graph of this project.
+    """
+
+    def __init__(self, path: Path, exclude: str = "") -> None:
+        self.path = existing(path, "build it first")
+        self.model = load_graph(path)
+        _require_fp32(path, self.nodes, self.model.graph.initializer)
+        try:
+            self._excluded = re.compile(exclude) if exclude else None
+        except re.error as error:
+            raise InputError(f"EXCLUDE={exclude} is no regular expression ({error}); correct it.") from None
+        self.weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        self._conversions: dict[str, tuple[int, Convert]] = {}
+        self._split_gemm()
+        self._hold_constants()
+
+    @property
+    def nodes(self) -> list[NodeProto]:
+        return list(self.model.graph.node)
+
+    def shape(self, name: str) -> list[int]:
+        """Return the shape of a weight; of what is none, []."""
+        return list(self.weights[name].dims) if name in self.weights else []
+
+    def is_matrix(self, node: NodeProto) -> bool:
+        """Tell whether a node multiplies by a learned matrix [in, out] and is not excluded."""
+        return node.op_type == "MatMul" and len(self.shape(node.input[1])) == 2 and not self.is_excluded(node)
+
+    def is_excluded(self, node: NodeProto) -> bool:
+        return bool(self._excluded and self._excluded.search(node.name))
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Read a weight. Raises: InputError if it has values that are not finite."""
+        values = read_weight(self.weights[name], self.path.parent)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(f"{self.path}: its weight {name} has values that are not finite; train or save it again.")
+        return values
+
+    @property
+    def matrices(self) -> list[str]:
+        """Names of the float weights of two axes and more, which are learned: lengths and positions have none."""
+        return [
+            name
+            for name, tensor in self.weights.items()
+            if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1
+        ]
+
+    def floats(self) -> set[str]:
+        """Return the names of all float32 tensors."""
+        graph = onnx.shape_inference.infer_shapes(self.model).graph
+        values = [*graph.input, *graph.value_info, *graph.output]
+        found = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+        return found | {name for name, tensor in self.weights.items() if tensor.data_type == TensorProto.FLOAT}
+
+    def convert(self, name: str, convert: Convert, bits: float) -> None:
+        """Have `write` replace a weight by what `convert` makes of its name and values, `bits` a value."""
+        self._conversions[name] = (math.ceil(math.prod(self.shape(name)) * bits / 8), convert)
+
+    def write(self, nodes: Iterable[NodeProto], output: Path, facts: dict[str, Any]) -> None:
+        """Write the graph with these nodes and the converted weights, `facts` among its metadata as `quantization`.
+
+        Raises: InputError if no weight is to be converted.
+        """
+        replacements = list(nodes)
+        if not self._conversions:
+            raise InputError(f"{self.path} has no weight that {facts['method']} applies to; use it as it is.")
+        self._set_nodes(replacements)
+        del self.model.graph.initializer[:], self.model.graph.value_info[:]
+        domains = {entry.domain for entry in self.model.opset_import}
+        for domain in {node.domain for node in replacements} - domains - {""}:
+            self.model.opset_import.append(helper.make_opsetid(domain, 1))
+        kept = {name for node in replacements for name in node.input} & self.weights.keys()
+        sizes = [math.prod(self.shape(name)) * 4 for name in kept] + [size for size, _ in self._conversions.values()]
+        set_metadata(self.model, {"quantization": json.dumps(facts, sort_keys=True)})
+        with replacing(output) as tmp:
+            store_weights(self.model, self._arrays(kept), sum(sizes), output.with_name(f"{output.name}.data"))
+            save_graph(self.model, tmp)
+
+    def _arrays(self, kept: set[str]) -> Iterator[Named]:
+        for name in tqdm(self.weights, desc=self.path.name, unit="tensor", delay=5, leave=False):
+            if name in self._conversions or name in kept:
+                values = self.array(name)
+                if name in self._conversions:
+                    yield from self._conversions[name][1](name, values)
+                if name in kept:
+                    yield name, values
+
+    def _split_gemm(self) -> None:
+        """Write Gemm of a matrix stored as it is used as MatMul and Add, so that there is one kind of matrix."""
+        nodes: list[NodeProto] = []
+        for node in self.nodes:
+            plain = node.op_type == "Gemm" and not any(
+                helper.get_attribute_value(attribute) != (1.0 if attribute.name in ("alpha", "beta") else 0)
+                for attribute in node.attribute
+            )
+            if not plain:
+                nodes.append(node)
+                continue
+            product = f"{node.output[0]}_product" if len(node.input) > 2 else node.output[0]
+            nodes.append(helper.make_node("MatMul", node.input[:2], [product], name=node.name))
+            if len(node.input) > 2:
+                nodes.append(helper.make_node("Add", [product, node.input[2]], node.output, name=f"{node.name}/Add"))
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(nodes)
+
+    def _hold_constants(self) -> None:
+        """Hold the values of Constant nodes as weights, so that there is one kind of constant."""
+        kept = []
+        for node in self.nodes:
+            value = {attribute.name: attribute for attribute in node.attribute}.get("value")
+            if node.op_type == "Constant" and value:
+                value.t.name = node.output[0]
+                self.weights[value.t.name] = value.t
+                self.model.graph.initializer.append(value.t)
+            else:
+                kept.append(node)
+        self._set_nodes(kept)
+
+    def _set_nodes(self, nodes: list[NodeProto]) -> None:
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(nodes)
+
+
+def int8_columns(array: NDArray[Any], axis: int, limit: int = 127) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantize along `axis`: int8 values of the same shape, within ±limit, and a scale for each other index."""
+    scale = np.abs(array).max(axis=axis, keepdims=True) / np.float32(limit)
+    scale[scale == 0] = 1
+    return np.rint(array / scale).astype(np.int8), scale.astype(np.float32).squeeze(axis)
+
+
+def signal(nodes: Iterable[NodeProto], sources: Iterable[str]) -> set[str]:
+    """Return the names of `sources` and of all that is computed from their values, not their shapes alone."""
+    reached = set(sources)
+    for node in nodes:
+        if node.op_type != "Shape" and reached.intersection(node.input):
+            reached.update(node.output)
+    return reached
+
+
+def _require_fp32(path: Path, nodes: Iterable[NodeProto], weights: Iterable[TensorProto]) -> None:
+    found = {node.op_type for node in nodes} & QUANTIZED_OPS
+    if found:
+        raise InputError(f"{path} is quantized already ({min(found)}); give the fp32 graph.")
+    if any(tensor.data_type == TensorProto.FLOAT16 for tensor in weights):
+        raise InputError(f"{path} is in fp16; give the fp32 graph.")
+
+
+def variant_of(path: Path) -> str:
+    """Return what a file's name says of its variant: "" for fp32."""
+    return path.name.removesuffix(".onnx").partition(".")[2]

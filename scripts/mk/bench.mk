@@ -1,0 +1,29 @@
+# Speed of the encoder's forms beside NeMo's own export and the int8 recipe in common use.
+
+BENCH_SECONDS ?= 2 10 30 120
+BENCH_THREADS ?= 1 2
+BENCH_ROUNDS  ?= 3
+
+BENCH     := $(OUT)/bench
+benched    = nemo=$(BENCH)/nemo.onnx common-int8=$(BENCH)/common.onnx fp32=$(OUT)/onnx/encoder.onnx \
+               $(foreach v,$(VARIANTS),$v=$(OUT)/onnx/encoder.$v.onnx)
+
+$(eval $(call flags,bench,$(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds))
+
+$(BENCH)/nemo.onnx: $(MODEL) $(call worker,export_nemo)
+	$(call say,EXPORT)
+	$(call run,export_nemo) --checkpoint $< --output $@
+
+$(BENCH)/common.onnx: $(BENCH)/nemo.onnx $(call worker,quantize_common)
+	$(call say,QUANTIZE)
+	$(call run,quantize_common) --input $< --output $@
+
+$(BENCH)/bench.json: $(foreach entry,$(benched),$(lastword $(subst =, ,$(entry)))) $(OUT)/.flags/bench \
+    $(call worker,bench_encoders)
+	$(call say,BENCH)
+	$(call run,bench_encoders) --encoders $(benched) --seconds $(BENCH_SECONDS) --threads $(BENCH_THREADS) \
+	    --rounds $(BENCH_ROUNDS) --output $@
+
+## Measure speed
+.PHONY: bench
+bench: $(BENCH)/bench.json ## the encoder's forms beside NeMo's export and common int8 (BENCH_SECONDS= BENCH_THREADS=)

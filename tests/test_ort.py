@@ -1,0 +1,105 @@
+"""The encoder for web and android: recipes, optimised forms, flatbuffers, and onnxruntime-web itself."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from conftest import DEMO, ROOT, ByKind, make, run_worker
+from transducer.audit import operators
+from transducer.decoder import Decoder
+from transducer.onnx_files import load_graph, metadata
+from transducer.parity import compare_files, open_session
+from transducer.recognizer import Recognizer
+
+MANIFEST = DEMO / "validation/manifest.jsonl"
+WEB = ROOT / "tests/web"
+
+
+@pytest.fixture(scope="module")
+def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the built demo model with the encoders for web and android in ort/."""
+    out = tmp_path_factory.mktemp("ort") / "demo-tdt"
+    shutil.copytree(built(str(DEMO / "demo-tdt.nemo")), out, ignore=shutil.ignore_patterns("checkpoint"))
+    base = ("--input", out / "onnx/encoder.onnx")
+    web, android = (out / f"ort/encoder.{target}.int8.onnx" for target in ("web", "android"))
+    assert run_worker("quantize_int8", *base, "--reduce-range", "--output", web) == 0
+    speech = ("--frontend", out / "onnx/frontend.onnx", "--manifest", MANIFEST, "--batches", 4)
+    recipe = ("--graph", "encoder", "--convolutions", "--exclude", "^/pre_encode/conv")
+    assert run_worker("quantize_int8_qdq", *base, *speech, *recipe, "--output", android) == 0
+    return out
+
+
+def optimise(source: Path, target: str, output: Path) -> int:
+    arguments = ["--graph", "encoder", "--target", target, "--input", source, "--output", output]
+    return run_worker("optimize_ort", *arguments)
+
+
+@pytest.mark.parametrize(("target", "mode"), [("web", 1), ("android", 0)])
+def test_optimised_forms(target: str, mode: int, model: Path, tmp_path: Path) -> None:
+    """Both forms run in ONNX Runtime and compute what their source does, without layouts of one machine."""
+    source = model / f"ort/encoder.{target}.int8.onnx"
+    graph, flat = tmp_path / f"encoder.{target}.int8_ort.onnx", tmp_path / f"encoder.{target}.int8.ort"
+    assert optimise(source, target, graph) == optimise(source, target, flat) == 0
+    found = load_graph(graph)
+    assert len(found.graph.node) < len(load_graph(source).graph.node)
+    assert not any("nchwc" in operator for operator in operators(found))
+    settings = json.loads(metadata(found)["ort_config"])["session_options"]
+    assert settings["execution_mode"] == mode
+    assert flat.read_bytes()[4:8] == b"ORTM"
+    for path in (graph, flat):
+        assert max(case.relative_rms for case in compare_files("encoder", source, path)) < 0.02
+
+
+def test_recipes_differ_as_the_runtimes_do(model: Path) -> None:
+    web, android = (load_graph(model / f"ort/encoder.{target}.int8.onnx") for target in ("web", "android"))
+    # Browsers run on CPUs whose dot products overflow with 8 bits: weights have 7.
+    weights = [tensor for tensor in web.graph.initializer if tensor.name.endswith("weight_int8")]
+    assert weights and all(np.abs(np.frombuffer(tensor.raw_data, np.int8)).max() <= 63 for tensor in weights)
+    assert "DynamicQuantizeLinear" in operators(web) and "QuantizeLinear" not in operators(web)
+    # Phones have static ranges, and convolutions in int8 but for the subsampling's.
+    assert "QuantizeLinear" in operators(android) and "DynamicQuantizeLinear" not in operators(android)
+    inputs = {node.name: node.input[1] for node in android.graph.node if node.op_type == "Conv"}
+    assert {name for name, weight in inputs.items() if weight.endswith("_float")} == {
+        name for name in inputs if name.startswith("/layers.")
+    }
+
+
+def test_skip_quantization(tmp_path: Path) -> None:
+    done = make("-n", "onnx-optimized", "SKIP_QUANTIZATION=1", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    assert "ort/encoder.fp32_ort.onnx" in done.stdout and "ort/encoder.fp16.ort" in done.stdout
+    assert "int8" not in done.stdout
+
+
+@pytest.mark.slow
+def test_onnxruntime_web_hears_the_same(model: Path, tmp_path: Path) -> None:
+    """The web encoder in onnxruntime-web (WASM), under Node, gives Python's transcripts on 50 clips."""
+    subprocess.run(["npm", "ci", "--silent"], cwd=WEB, check=True)
+    recognizer = Recognizer(model)
+    waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:50]]
+    inputs = []
+    for number, wave in enumerate(waves):
+        features, _ = recognizer.features([wave])
+        features.astype(np.float32).tofile(tmp_path / f"{number}.f32")
+        inputs.append({"name": str(number), "shape": list(features.shape)})
+    (tmp_path / "inputs.json").write_text(json.dumps(inputs))
+    path = model / "ort/encoder.web.int8.onnx"
+    subprocess.run(["node", WEB / "encode.mjs", path, tmp_path], cwd=WEB, check=True)
+    facts = json.loads((model / "meta/model_meta.json").read_text())
+    decoder = Decoder(facts, model / "onnx/predictor.onnx", model / "onnx/joint.onnx")
+    session = open_session(path)
+    same = 0
+    for found, given in zip(json.loads((tmp_path / "outputs.json").read_text()), inputs, strict=True):
+        encoded = np.fromfile(tmp_path / f"{found['name']}.out.f32", np.float32).reshape(found["shape"])
+        features = np.fromfile(tmp_path / f"{given['name']}.f32", np.float32).reshape(given["shape"])
+        expected = session.run(None, {"audio_signal": features, "length": np.array([features.shape[2]])})
+        lengths = np.array([found["length"]])
+        assert np.array_equal(lengths, expected[1])
+        ours, theirs = (decoder.decode(frames, lengths)[0][0] for frames in (expected[0], encoded))
+        same += ours.tokens == theirs.tokens
+    assert same == 50
