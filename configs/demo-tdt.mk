@@ -1,7 +1,7 @@
 # The checked-in demo: a small FastConformer-TDT for spoken numbers, times, dates and device commands.
 MODEL      := models/demo-tdt.nemo
 VALIDATION := models/validation/manifest.jsonl
-# It has only ever heard one command at a time, of 8 s at most.
+# It has heard few commands at a time, so recordings are cut in every pause.
 SEGMENT_SECONDS := 0.5 8
 TRT_OPT_S       := 3
 # Points of WER that a variant may lose; int4, which is for size, may lose more.
