@@ -419,7 +419,7 @@ def test_a_killed_build_leaves_no_plan(project: Path) -> None:
     assert list(place.glob(".*.plan"))
     os.killpg(build.pid, signal.SIGKILL)
     build.wait()
-    assert not list(place.glob("*.plan")) and not list(place.glob("joint.json"))
+    assert not (place / "joint.plan").exists() and not (place / "joint.json").exists()
     assert engines(project, "TRT_ENGINES=joint", version="10.12.0.36").returncode == 0
     assert len((place / "joint.plan").read_bytes()) == 32 and not list(place.glob(".*.plan"))
 
