@@ -203,6 +203,26 @@ def test_profiles_come_from_the_graph(prepared: Path, built: ByKind) -> None:
     assert predictor["inputs"]["y"]["opt"] == [2, 1]
 
 
+def test_a_streaming_profile_is_the_models_window_and_caches(tmp_path: Path) -> None:
+    shapes: dict[str, list[int | str | None]] = {
+        "audio_signal": ["B", 80, "T"],
+        "length": ["B"],
+        "cache_last_channel": [4, "B", 28, 144],
+        "cache_last_time": [4, "B", 144, 8],
+        "cache_last_channel_len": ["B"],
+    }
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.INT64 if len(shape) == 1 else TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]
+    model = helper.make_model(helper.make_graph([], "g", values, []))
+    model.metadata_props.add(key="streaming", value=json.dumps({"window_frames": 65}))
+    onnx.save(model, tmp_path / "encoder_streaming.onnx")
+    found = build_profile("encoder_streaming", tmp_path / "encoder_streaming.onnx", (0.1, 10, 30), (1, 4, 16))["inputs"]
+    assert found["audio_signal"] == {"min": [1, 80, 65], "opt": [4, 80, 65], "max": [16, 80, 65]}
+    assert found["cache_last_channel"]["max"] == [4, 16, 28, 144] and found["cache_last_time"]["min"] == [4, 1, 144, 8]
+
+
 def fixed_graph(folder: Path, frames: int) -> Path:
     """Write a graph with the encoder's inputs whose axes are all fixed."""
     signal = helper.make_tensor_value_info("audio_signal", TensorProto.FLOAT, [1, 80, frames])
@@ -419,7 +439,7 @@ def test_a_killed_build_leaves_no_plan(project: Path) -> None:
     assert list(place.glob(".*.plan"))
     os.killpg(build.pid, signal.SIGKILL)
     build.wait()
-    assert not list(place.glob("*.plan")) and not list(place.glob("joint.json"))
+    assert not (place / "joint.plan").exists() and not (place / "joint.json").exists()
     assert engines(project, "TRT_ENGINES=joint", version="10.12.0.36").returncode == 0
     assert len((place / "joint.plan").read_bytes()) == 32 and not list(place.glob(".*.plan"))
 
@@ -499,8 +519,8 @@ def test_no_tensorrt_at_all_names_the_three_ways_to_one(
 def test_tensorrt_rtx_builds(prepared: Path, graph: str) -> None:
     plan = build_rtx(prepared, graph)
     manifest = json.loads(plan.with_suffix(".json").read_text())
-    # ftrt: how every plan of TensorRT begins.
-    assert plan.read_bytes()[:4] == b"ftrt" and manifest["plan_bytes"] == plan.stat().st_size > 10_000
+    # How plans begin: ftrt, or vtrt for TensorRT-RTX.
+    assert plan.read_bytes()[1:4] == b"trt" and manifest["plan_bytes"] == plan.stat().st_size > 10_000
     assert manifest["plan_sha256"] == sha256(plan.read_bytes()).hexdigest()
     assert manifest["seconds"] > 0 and manifest["peak_memory_mib"] > 50
     assert "fully supported" in plan.with_suffix(".capability.txt").read_text()
@@ -587,9 +607,9 @@ def test_the_pipeline_runs_on_engines(built: ByKind, tmp_path: Path, monkeypatch
         return onnxruntime_engine(folder / f"onnx/{path.stem}.onnx", path.stem, path.name)[0]
 
     monkeypatch.setattr(decoder, "open_engine", opens)
-    plans = [f"../trt/x/{graph}.plan" for graph in ("encoder", "predictor", "joint")]
+    encoder, predictor, joint = (f"../trt/x/{graph}.plan" for graph in ("encoder", "predictor", "joint"))
     waves = [np.random.default_rng(n).standard_normal(15000 - 500 * n, dtype=np.float32) * 0.1 for n in range(5)]
-    by_engine = Recognizer(folder, "frontend.onnx", *plans).transcribe(waves)
+    by_engine = Recognizer(folder, "frontend.onnx", encoder, predictor, joint).transcribe(waves)
     assert opened == ["encoder", "predictor", "joint"]
     assert [found.text for found in by_engine] == [found.text for found in Recognizer(folder).transcribe(waves)]
 

@@ -10,6 +10,7 @@ Precision is never asked for: it is in the graph, and every engine is strongly t
 
 import contextlib
 import fcntl
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,8 @@ def build_profile(name: str, path: Path, seconds: Range, batch: Range) -> dict[s
         _require_range("TRT_MIN_S TRT_OPT_S TRT_MAX_S", seconds, at_least=0)
         ranges["T"] = _frames(seconds, model, path)
     elif name == "encoder_streaming":
-        del ranges["T"]
+        # Every step of a stream takes one window.
+        ranges["T"] = (int(json.loads(metadata(model)["streaming"])["window_frames"]),) * 3
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
     if list(shapes) != list(GRAPHS[name].inputs):
         raise InputError(
