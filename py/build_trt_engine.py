@@ -20,13 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import file_digest
 from pathlib import Path
 from typing import IO, Any
 
 from tqdm import tqdm
 
-from transducer.cli import InputError, existing, log, parser, replacing, run, write_json
+from transducer.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.onnx_files import external_files, interface, load_graph
 from transducer.tensorrt import (
     Job,
@@ -72,20 +71,20 @@ def main() -> int:
         variables = [f"{name}={value}" for name, value in environment.items()]
         manifest = {key: found[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
             "plan": plan.name,
-            "plan_sha256": digest(new),
+            "plan_sha256": sha256_of(new),
             "plan_bytes": new.stat().st_size,
             "precision": precision(model),
             "onnx": {
                 "file": options.onnx.name,
-                "sha256": digest(options.onnx),
-                "sidecars": {name: digest(options.onnx.with_name(name)) for name in sorted(external_files(model))},
+                "sha256": sha256_of(options.onnx),
+                "sidecars": {name: sha256_of(options.onnx.with_name(name)) for name in sorted(external_files(model))},
                 "opset": model.opset_import[0].version,
                 "ir_version": model.ir_version,
             },
             "profile": profile,
             **interface(model),
             "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
-            "timing_cache_sha256": digest(cache) if cache and cache.exists() else None,
+            "timing_cache_sha256": sha256_of(cache) if cache and cache.exists() else None,
             "seconds": round(seconds, 1),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }
@@ -147,11 +146,6 @@ def waiting(process: "subprocess.Popen[bytes]") -> bool:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=1)
     return process.poll() is None
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

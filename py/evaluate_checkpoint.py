@@ -6,8 +6,8 @@ Example:
 """
 
 import argparse
-import hashlib
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.audio import read_audio
-from transducer.cli import InputError, existing, log, parser, replacing, run
+from transducer.cli import InputError, existing, log, parser, replacing, run, sha256_of
 from transducer.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main() -> int:
 
     report = {
         "checkpoint": args.checkpoint.name,
-        "sha256": hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
+        "sha256": sha256_of(args.checkpoint),
         "decoder": f"NeMo {type(model).__name__}.transcribe",
         "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -113,10 +113,10 @@ def restore(checkpoint: Path) -> "ASRModel":
         raise InputError(f"{checkpoint}: there is no such file; give a .nemo checkpoint.")
 
     from nemo.collections.asr.models import ASRModel
-    from nemo.utils import logging
     from omegaconf import open_dict
 
-    logging.setLevel(logging.ERROR)
+    # A filter, because transcribe() sets the level itself.
+    logging.getLogger("nemo_logger").addFilter(lambda record: record.levelno >= logging.ERROR)
     model = ASRModel.restore_from(str(checkpoint), map_location="cpu")
     model.eval()
     # What transcribe() asks for, which a checkpoint need not have.

@@ -10,7 +10,6 @@ import sys
 import tarfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -18,7 +17,7 @@ import yaml
 from tqdm import tqdm
 
 from transducer.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
-from transducer.cli import InputError, existing, parser, replacing, run, write_json
+from transducer.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
 CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
@@ -39,11 +38,6 @@ def main() -> int:
         load_weights(folder / WEIGHTS, model.name)
         write_json(folder / options.output.name, manifest_of(folder, model, config, digest.result()))
     return 0
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 def unpack_nemo(archive: Path, folder: Path) -> None:

@@ -15,6 +15,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,9 @@ def existing(path: Path, hint: str) -> Path:
     if not path.exists():
         raise InputError(f"{path} does not exist; {hint}.")
     return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file of any size, in hexadecimal."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()

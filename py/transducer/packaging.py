@@ -11,7 +11,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper
 from tqdm import tqdm
 
-from transducer.cli import InputError, existing, parser, replacing
+from transducer.cli import InputError, existing, parser, replacing, sha256_of
 from transducer.onnx_files import external_files, save_graph
 
 ROLES = ("encoder", "predictor", "joint")
@@ -103,10 +102,7 @@ def new_package(sums: Path) -> Iterator[Path]:
     with replacing(place) as folder:
         folder.mkdir()
         yield folder
-        digests = []
-        for path in sorted(folder.iterdir()):
-            with path.open("rb") as stream:
-                digests.append(f"{file_digest(stream, 'sha256').hexdigest()}  {path.name}\n")
+        digests = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
         (folder / sums.name).write_text("".join(digests), encoding="utf-8")
 
 
