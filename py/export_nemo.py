@@ -10,7 +10,6 @@ from pathlib import Path
 
 import onnx
 import torch
-from nemo.collections.asr.models import ASRModel
 
 from transducer.cli import existing, parser, replacing, run
 from transducer.onnx_files import SIDECAR_ABOVE
@@ -21,6 +20,9 @@ def main() -> int:
     args.add_argument("--checkpoint", type=Path, required=True, help="a .nemo file that you trust: NeMo restores it")
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
+    # Slow to import, and not needed to explain the options.
+    from nemo.collections.asr.models import ASRModel
+
     output: Path = options.output
     model = ASRModel.restore_from(str(existing(options.checkpoint, "give a .nemo file")), map_location="cpu")
     output.parent.mkdir(parents=True, exist_ok=True)

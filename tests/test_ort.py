@@ -52,7 +52,7 @@ def test_optimised_forms(target: str, mode: int, model: Path, tmp_path: Path) ->
     assert settings["execution_mode"] == mode
     assert flat.read_bytes()[4:8] == b"ORTM"
     for path in (graph, flat):
-        assert max(case.relative_rms for case in compare_files("encoder", source, path)) < 0.02
+        assert max(case.relative_rms for case in compare_files("encoder", source, path)) < 0.05
 
 
 def test_recipes_differ_as_the_runtimes_do(model: Path) -> None:

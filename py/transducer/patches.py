@@ -110,7 +110,7 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """
     from nemo.collections.asr.parts.submodules.subsampling import MaskedConvSequential, calculate_conv_output_size
 
-    conv = getattr(encoder.pre_encode, "conv", None)
+    conv: Any = getattr(encoder.pre_encode, "conv", None)
 
     def forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x, left = x.unsqueeze(1), lengths.clone().float()
