@@ -170,7 +170,12 @@ def test_other_pipes_are_refused(content: bytes, problem: str) -> None:
 def start(model: Path, *options: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "py/transcribe_stream.py", "--model", str(model), *options, "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, bufsize=0, **pipes)  # type: ignore[call-overload]
+
+    def heed_interrupts() -> None:
+        # Tests that a shell runs in the background ignore them, and so would what they start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(command, cwd=ROOT, bufsize=0, preexec_fn=heed_interrupts, **pipes)  # type: ignore[call-overload]
 
 
 def line_of(process: Any) -> bytes:
