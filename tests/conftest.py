@@ -1,24 +1,25 @@
 """Real checkpoints and what the workers make of them, built once for the whole test run."""
 
 import importlib
+import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import checkpoints
-from transducer.cli import run
+from transducer.cli import log, run
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "models"
 FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint")
 
-# Under `make test`, the make that a test starts would take itself for a part of that run.
-for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+# Under `make test`, the make that a test starts would take itself for a part of that run, and workers would be quiet.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "V"):
     os.environ.pop(name, None)
 
 Worker = Callable[..., int]
@@ -48,6 +49,18 @@ def make(*arguments: object, cwd: Path = ROOT, **options: object) -> "subprocess
     """Run make with this interpreter as PYTHON and return what it printed."""
     command = ["make", f"PYTHON={sys.executable}", *(str(argument) for argument in arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return the messages that this project logs, whatever libraries did to logging before."""
+    messages: list[str] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", lambda record: messages.append(record.getMessage()))
+    monkeypatch.setattr(log, "disabled", False)
+    log.addHandler(handler)
+    yield messages
+    log.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -353,18 +353,22 @@ def test_foreign_folder_is_kept(demo: Path, tmp_path: Path, capsys: pytest.Captu
     assert (tmp_path / "sherpa-onnx/work.txt").read_text() == "mine"
 
 
+STAMPS = ("checkpoint", "export", "check", "validation", "wer", "int8", "variants")
+
+
 def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
     """Make packages after the checks, where PACKAGE_DIR says, once, and again when a variant has its check."""
     project, out = make_project(tmp_path), tmp_path / "out"
     for part in ("checkpoint", "onnx", "meta"):
         shutil.copytree(demo / part, out / part)
     arguments = [f"MODEL={DEMO / 'demo-tdt.nemo'}", f"OUT={out}", f"PACKAGE_DIR={tmp_path / 'elsewhere'}"]
+    arguments.append(f"VALIDATION={DEMO / 'validation/manifest.jsonl'}")
     target = "package-onnx-asr"
     planned = make(*arguments, "--dry-run", target, cwd=project).stdout
     assert planned.count("py/check_graph.py") >= 3
     assert planned.rindex("py/check_graph.py") < planned.index("py/package_onnx_asr.py")
     # Take the build for done: stamps as Make writes them, all else touched, and not a package.
-    stamps = [f"{out}/.flags/{family}" for family in ("checkpoint", "export", "check")]
+    stamps = [f"{out}/.flags/{family}" for family in STAMPS]
     assert make(*arguments, *stamps, cwd=project).returncode == 0
     (out / "checks").mkdir()
     done = make(*arguments, "--touch", "check", cwd=project)
@@ -375,6 +379,6 @@ def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
     assert "PACKAGE" not in make(*arguments, target, cwd=project).stdout
     shutil.copy(out / "onnx/joint.onnx", out / "onnx/joint.int8.onnx")
     assert "PACKAGE" not in make(*arguments, target, cwd=project).stdout
-    (out / "checks/joint.int8.onnx.check.json").touch()
+    assert make(*arguments, "--touch", f"{out}/checks/joint.int8.onnx.check.json", cwd=project).returncode == 0
     assert make(*arguments, target, cwd=project).returncode == 0
     assert (tmp_path / "elsewhere/onnx-asr/decoder_joint-model.int8.onnx").exists()

@@ -34,12 +34,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("problem", BAD)
-def test_a_bad_line_is_counted_told_of_and_left_out(problem: str, tmp_path: Path, caplog: Any) -> None:
+def test_a_bad_line_is_counted_told_of_and_left_out(problem: str, tmp_path: Path, told: list[str]) -> None:
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("\n".join([json.dumps(GOOD), BAD[problem], json.dumps(GOOD), BAD[problem]]), encoding="utf-8")
     traces = read_traces(manifest, LABELS)
     assert [trace.word for trace in traces] == ["ab", "ab"]
-    (message,) = caplog.messages
+    (message,) = told
     assert message.startswith(f"{manifest}: left out 2 lines (2, 4): ")
     assert problem in message
 
@@ -53,17 +53,17 @@ def test_a_manifest_without_a_good_line_is_an_error(tmp_path: Path) -> None:
         read_traces(tmp_path / "none.jsonl.gz", LABELS)
 
 
-def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, caplog: Any) -> None:
+def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, told: list[str]) -> None:
     assert read_vocabulary(ENGLISH) == LABELS
-    assert not caplog.messages
+    assert not told
     path = tmp_path / "v.txt"
     path.write_text("a\nb\n", encoding="utf-8")
     assert read_vocabulary(path) == "ab"
-    assert caplog.messages == [f"{path}: lists no <blank>; the blank is label 2, after all others."]
-    caplog.clear()
+    assert told == [f"{path}: lists no <blank>; the blank is label 2, after all others."]
+    told.clear()
     path.write_text("<blank>\na\nb\n<unk>\n", encoding="utf-8")
     assert read_vocabulary(path) == "ab"
-    assert len(caplog.messages) == 2
+    assert len(told) == 2
     path.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="has no characters"):
         read_vocabulary(path)
@@ -96,16 +96,16 @@ def _again(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, caplog: Any) -> None:
+def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, told: list[str]) -> None:
     path = ROOT / f"models/swipe-{split}/manifest.jsonl.gz"
     traces = read_traces(path, LABELS)
-    assert not caplog.messages
+    assert not told
     assert len(traces) >= 2000
     assert sum(trace.novel for trace in traces) >= 500
     assert path.stat().st_size < 2_500_000
 
 
-def test_futo_swipes_are_imported(tmp_path: Path, caplog: Any) -> None:
+def test_futo_swipes_are_imported(tmp_path: Path, told: list[str]) -> None:
     """The line format of the public data set: letter area coordinates, epoch milliseconds, two-finger runs apart."""
     data = [{"x": -0.02, "y": 0.5, "t": 1_700_000_000_100}, {"x": 0.4, "y": 0.6, "t": 1_700_000_000_180}]
     lines = [
@@ -121,10 +121,10 @@ def test_futo_swipes_are_imported(tmp_path: Path, caplog: Any) -> None:
     (trace,) = read_traces(output, LABELS)
     assert trace.word == "hello"
     assert trace.points.tolist() == [[0.0, 0.5, 0.0], [0.4, 0.6, 80.0]]
-    assert len(caplog.messages) == 3  # two problems, then the count
+    assert len(told) == 3  # two problems, then the count
 
 
-def test_how_we_swipe_logs_are_imported(tmp_path: Path, caplog: Any) -> None:
+def test_how_we_swipe_logs_are_imported(tmp_path: Path, told: list[str]) -> None:
     header = "sentence timestamp keyb_width keyb_height event x_pos y_pos x_radius y_radius angle word is_err"
 
     def row(time: int, event: str, x: float, y: float, word: str, error: int = 0) -> str:
@@ -144,7 +144,7 @@ def test_how_we_swipe_logs_are_imported(tmp_path: Path, caplog: Any) -> None:
     (trace,) = read_traces(output, LABELS)
     assert trace.word == "the"
     assert trace.points.tolist() == [[0.25, 0.5, 0.0], [0.5, 0.5, 16.0], [0.5, 1.0, 32.0]]
-    assert sum("left out 1 line" in message for message in caplog.messages) == 2
+    assert sum("left out 1 line" in message for message in told) == 2
 
 
 def test_an_import_of_nothing_is_an_error_and_leaves_nothing(tmp_path: Path, capsys: Any) -> None:
