@@ -57,7 +57,7 @@ def main() -> int:
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise CheckError(f"{options.output} is not valid ONNX: {str(error).splitlines()[0]}") from None
         with runnable(options.input) as before, runnable(tmp) as after:
-            cases = compare_files(options.graph, before, after, SHORT.get(options.graph))
+            cases = compare_files(options.graph, before, after, SHORT.get(options.graph, ()))
         worst = max(case.max_abs for case in cases)
         if not worst <= options.max_abs:
             raise CheckError(

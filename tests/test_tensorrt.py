@@ -645,10 +645,15 @@ def test_every_model_class_builds(kind: str, built: ByKind, tmp_path: Path) -> N
 
 @rtx
 @pytest.mark.slow
-def test_make_builds_the_demo_model(tmp_path: Path) -> None:
+def test_make_builds_the_demo_model_in_every_precision(tmp_path: Path) -> None:
     folder = make_project(tmp_path)
     shutil.copytree(DEMO, folder / "models")
-    done = make("trt-engines", "TRT_BACKEND=rtx", "TRT_ENGINES=encoder predictor joint encoder_streaming", cwd=folder)
+    parts = ("encoder", "predictor", "joint")
+    precisions = {f"{part}{suffix}": name for part in parts for suffix, name in (("", "fp32"), (".fp16", "fp16"))}
+    precisions |= {"encoder.bf16": "bf16", "encoder.int8-qdq": "int8-qdq"}
+    precisions |= {"encoder_streaming": "fp32", "encoder_streaming.fp16": "fp16"}
+    done = make("trt-engines", "TRT_BACKEND=rtx", f"TRT_ENGINES={' '.join(precisions)}", cwd=folder)
     assert done.returncode == 0, done.stderr
     (place,) = (folder / "out/demo-tdt/trt").glob("rtx-*-any")
-    assert len(list(place.glob("*.plan"))) == 4
+    built = {plan.stem: json.loads(plan.with_suffix(".json").read_text()) for plan in place.glob("*.plan")}
+    assert {name: manifest["precision"] for name, manifest in built.items()} == precisions
