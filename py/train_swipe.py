@@ -7,18 +7,17 @@ Example:
         --work out/demo-swipe/train --output out/demo-swipe/train/demo-swipe.nemo
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.cli import InputError, log, replacing, run
 from transducer.keyboard import Layout, read_layout
 from transducer.swipe_features import FRAME_SECONDS, feature_count
 from transducer.traces import read_traces
-from transducer.training_run import build_trainer, claim, fit, load_config, use_cpu_loss
+from transducer.training_run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 from transducer.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
@@ -30,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> int:
     """Train from the last checkpoint of the work folder, if any, and write .nemo, .ckpt and the .ckpt's config."""
-    args = parse_args()
+    options = training_parser(__doc__)
+    options.add_argument("--teacher", type=Path, help="unpacked checkpoint to distil from")
+    args = options.parse_args()
     config = load_config(args.config, args.steps)
     (layout, keyboard), labels = read_layout(ROOT / config.layout), read_vocabulary(ROOT / config.vocabulary)
     teacher = Checkpoint(args.teacher) if args.teacher else None
@@ -68,19 +69,6 @@ def main() -> int:
     last = fit(model, trainers, config.cycles, loader, validation)
     save(model, last, args.output)
     return 0
-
-
-def parse_args() -> argparse.Namespace:
-    args = parser(__doc__)
-    args.add_argument("--config", type=Path, required=True, help="training YAML")
-    args.add_argument("--train-manifest", type=Path, required=True)
-    args.add_argument("--validation-manifest", type=Path, required=True)
-    args.add_argument("--teacher", type=Path, help="unpacked checkpoint to distil from")
-    args.add_argument("--work", type=Path, required=True, help="folder of this run's checkpoints and logs")
-    args.add_argument("--steps", type=int, help="train this many steps instead of the config's")
-    args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
-    args.add_argument("--output", type=Path, required=True, help="the .nemo file; .ckpt and .yaml go beside it")
-    return args.parse_args()
 
 
 def build_model(

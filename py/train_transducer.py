@@ -6,13 +6,12 @@ Example:
         --work out/demo-tdt/train --output out/demo-tdt/train/demo-tdt.nemo
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.cli import log, parser, replacing, run
-from transducer.training_run import build_trainer, claim, fit, load_config, use_cpu_loss
+from transducer.cli import log, replacing, run
+from transducer.training_run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
@@ -21,7 +20,7 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
 
 def main() -> int:
     """Train from the last checkpoint of the work folder, if any, to the last step, and write the .nemo file."""
-    args = parse_args()
+    args = training_parser(__doc__).parse_args()
     config = load_config(args.config, args.steps)
     claim(args.work, config)
 
@@ -55,18 +54,6 @@ def main() -> int:
         fold()
     save(model, args.output)
     return 0
-
-
-def parse_args() -> argparse.Namespace:
-    args = parser(__doc__)
-    args.add_argument("--config", type=Path, required=True, help="training YAML")
-    args.add_argument("--train-manifest", type=Path, required=True)
-    args.add_argument("--validation-manifest", type=Path, required=True)
-    args.add_argument("--work", type=Path, required=True, help="folder of this run's checkpoints and logs")
-    args.add_argument("--steps", type=int, help="train this many steps instead of the config's")
-    args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
-    args.add_argument("--output", type=Path, required=True, help="the .nemo file")
-    return args.parse_args()
 
 
 def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:

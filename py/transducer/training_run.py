@@ -5,12 +5,13 @@ Example:
     last = fit(model, trainers, config.cycles, loader, validation)
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.cli import InputError, log, replacing
+from transducer.cli import InputError, log, parser, replacing
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
@@ -19,6 +20,19 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
 
 # Steps between two reports of the loss.
 LOG_EVERY = 100
+
+
+def training_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the command line that all training workers share."""
+    args = parser(doc)
+    args.add_argument("--config", type=Path, required=True, help="training YAML")
+    args.add_argument("--train-manifest", type=Path, required=True)
+    args.add_argument("--validation-manifest", type=Path, required=True)
+    args.add_argument("--work", type=Path, required=True, help="folder of this run's checkpoints and logs")
+    args.add_argument("--steps", type=int, help="train this many steps instead of the config's")
+    args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
+    args.add_argument("--output", type=Path, required=True, help="the .nemo file")
+    return args
 
 
 def load_config(path: Path, steps: int | None) -> Any:
