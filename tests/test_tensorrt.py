@@ -4,7 +4,6 @@ No test runs an engine, because that takes a GPU; what runs one is tested with p
 """
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -55,9 +54,6 @@ A10, A40, L4 = (f"NVIDIA {name}, {sm}, 570.86.15" for name, sm in (("A10", "8.6"
 FOLDER = "out/model/trt/trtexec-10.13.0.35-sm_86"
 RTX = {"tensorrt": "rtx", "version": "1.7.1.116", "arch": "any", "gpu": None, "trtexec": None}
 
-rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed: requirements-rtx.txt"
-)
 Asked = list[dict[str, Any]]
 
 
@@ -490,8 +486,6 @@ def test_bench_times_every_engine_alike(project: Path) -> None:
 def test_what_is_missing_is_one_sentence(
     project: Path, machine: dict[str, str], arguments: list[str], sentence: str
 ) -> None:
-    if "TRT_BACKEND=rtx" in arguments and importlib.util.find_spec("tensorrt_rtx") is None:
-        pytest.skip("tensorrt-rtx is not installed: requirements-rtx.txt")
     done = engines(project, *arguments, **machine)
     assert done.returncode == 2
     assert_one_sentence(done.stderr, sentence)
@@ -514,7 +508,6 @@ def test_no_tensorrt_at_all_names_the_three_ways_to_one(
 # Real builds.
 
 
-@rtx
 @pytest.mark.parametrize("graph", ["encoder", "predictor", "joint"])
 def test_tensorrt_rtx_builds(prepared: Path, graph: str) -> None:
     plan = build_rtx(prepared, graph)
@@ -527,7 +520,6 @@ def test_tensorrt_rtx_builds(prepared: Path, graph: str) -> None:
     ast.parse(plan.with_suffix(".compare.py").read_text())
 
 
-@rtx
 def test_an_operator_that_tensorrt_refuses_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = fixed_graph(tmp_path, 11)
     model = onnx.load(path)
@@ -633,7 +625,6 @@ def test_a_plan_of_another_tensorrt_or_gpu_is_not_loaded(tmp_path: Path) -> None
 # Everything that this machine can build.
 
 
-@rtx
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "parakeet" not in kind])
 def test_every_model_class_builds(kind: str, built: ByKind, tmp_path: Path) -> None:
@@ -643,7 +634,6 @@ def test_every_model_class_builds(kind: str, built: ByKind, tmp_path: Path) -> N
         assert build_rtx(tmp_path, graph).stat().st_size > 10_000
 
 
-@rtx
 @pytest.mark.slow
 def test_make_builds_the_demo_model_in_every_precision(tmp_path: Path) -> None:
     folder = make_project(tmp_path)
