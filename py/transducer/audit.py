@@ -18,7 +18,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 from tqdm import tqdm
 
-from transducer.graphs import GRAPHS, example
+from transducer.graphs import example
 from transducer.onnx_files import external_files
 
 # What is measured: 10 s of audio for an encoder, one step for the others.
@@ -95,15 +95,7 @@ def _kernels(name: str, path: Path) -> list[dict[str, Any]]:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         facts = session.get_modelmeta().custom_metadata_map
         dims = json.loads(facts["dims"])
-        fixed = {
-            axis: size
-            for value, axes in zip(session.get_inputs(), GRAPHS[name].inputs.values(), strict=True)
-            for axis, size in zip(axes, value.shape, strict=True)
-            if isinstance(size, int)
-        }
-        halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
-        inputs = example(name, MEASURED | dims | fixed)
-        session.run(None, {key: array.astype(np.float16) if key in halves else array for key, array in inputs.items()})
+        fp32_runner(session)(example(name, MEASURED | dims | fixed_sizes(name, session)))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
 
