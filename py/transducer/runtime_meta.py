@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.cli import InputError, existing, log, sha256_of
-from transducer.onnx_files import external_files, load_graph
+from transducer.onnx_files import sidecars_of
 from transducer.swipe_features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, VERSION
 
 FORMAT = 1
@@ -74,13 +74,6 @@ def role_and_variant(name: str) -> tuple[str, str]:
     stem, _, kind = name.rpartition(".")
     role, _, variant = stem.partition(".")
     return role, (variant or "fp32") + ("" if kind == "onnx" else f".{kind}")
-
-
-def sidecars_of(graph: Path) -> list[Path]:
-    """Return the files that hold a graph's weights beside it; only ONNX has any."""
-    return (
-        [graph.parent / name for name in sorted(external_files(load_graph(graph)))] if graph.suffix == ".onnx" else []
-    )
 
 
 def _file(path: Path, root: Path) -> dict[str, Any]:
