@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from transducer.graphs import example
 from transducer.onnx_files import external_files
+from transducer.parity import fixed_sizes, fp32_runner
 
 # What is measured: 10 s of audio for an encoder, one step for the others.
 MEASURED = {"B": 1, "T": 1000, "U": 1}

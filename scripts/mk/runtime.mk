@@ -2,15 +2,17 @@
 
 # The labels as training had them, one a line; where set, they are compared with the checkpoint's.
 VOCABULARY   ?=
+# Speech is decoded without a lexicon unless one is given.
+LEXICON      ?=
 # Log probabilities of words are divided by their letters to this power.
 LENGTH_POWER ?= 0
 
 RUNTIME_META := $(OUT)/meta/runtime_meta.json
-TRIE         := $(addprefix $(OUT)/lexicon/,trie.bin words.txt)
+TRIE         := $(if $(LEXICON),$(addprefix $(OUT)/lexicon/,trie.bin words.txt))
 
-runtime_meta_options := --beam $(BEAM) --prior-weight $(PRIOR_WEIGHT) --length-power $(LENGTH_POWER) \
-    $(addprefix --vocabulary ,$(VOCABULARY))
-$(eval $(call flags,runtime-meta,$(runtime_meta_options)))
+runtime_meta_options := $(if $(filter swipe,$(TASK)),--beam $(BEAM) --prior-weight $(PRIOR_WEIGHT) \
+                          --length-power $(LENGTH_POWER)) $(addprefix --vocabulary ,$(VOCABULARY))
+$(eval $(call flags,runtime-meta,$(strip $(runtime_meta_options))))
 $(eval $(call flags,trie,LEXICON=$(LEXICON)))
 
 $(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,write_runtime_meta)
@@ -18,12 +20,14 @@ $(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call
 	$(call run,write_runtime_meta) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt \
 	    --graphs $(ONNX) $(runtime_meta_options) --output $@
 
+ifneq ($(LEXICON),)
 $(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,write_trie)
 	@printf '  %-9s %s\n' LEXICON $(OUT)/lexicon
 	$(call run,write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
+endif
 
-# Reached only when the file is missing: the worker says so in its own words.
-$(VOCABULARY):
+# Reached only when a file is missing and nothing makes it: the worker says so in its own words.
+$(VOCABULARY) $(filter-out $(LEXICONS),$(LEXICON)):
 
 ## What decoders read beside the graphs
 .PHONY: runtime-meta trie
