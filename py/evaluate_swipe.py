@@ -18,11 +18,10 @@ import numpy as np
 from transducer.accuracy import accuracy, summary
 from transducer.beam_search import graph_step
 from transducer.cli import CheckError, InputError, existing, log, parser, run, write_json
-from transducer.graphs import Floats
 from transducer.keyboard import layout_of
-from transducer.parity import Runner, open_session, session_runner
+from transducer.parity import open_session, session_runner
 from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import decode_all, search_arguments, search_facts, search_of
+from transducer.swipe_recognition import decode_all, encoder_frames, search_arguments, search_facts, search_of
 from transducer.traces import read_traces
 from transducer.word_errors import interval, rate
 
@@ -70,12 +69,6 @@ def main() -> int:
     }
     write_json(options.output, report)
     return 0
-
-
-def encoder_frames(encode: Runner, features: Floats) -> Floats:
-    """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
-    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
-    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
 
 
 def reference_errors(path: Path, facts: dict[str, Any]) -> np.ndarray:

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
 from transducer.beam_search import BeamSearch, Step
 from transducer.graphs import Floats
 from transducer.lexicon import Lexicon, read_words
+from transducer.parity import Runner
 from transducer.traces import Trace
 
 
@@ -63,3 +65,9 @@ def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequen
         "prior_weight": options.prior_weight,
         "length_power": options.length_power,
     }
+
+
+def encoder_frames(encode: Runner, features: Floats) -> Floats:
+    """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
+    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
+    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
