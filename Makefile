@@ -61,6 +61,7 @@ include scripts/mk/trt.mk
 include scripts/mk/bench.mk
 include scripts/mk/runtime.mk
 include scripts/mk/package.mk
+include scripts/mk/bundle.mk
 
 ## Main targets
 .PHONY: all setup help clean
