@@ -55,7 +55,7 @@ archive_worker := $(call worker,archive_package)
 
 # $(call bundle_rule,kind,target)
 define bundle_rule
-$$(eval $$(call flags,package-$1-$2,$$(strip $$(graphs.$2) $(options.$1) $(inputs.$1) $(MODEL_LICENCE) $(NAME))))
+$$(eval $$(call flags,package-$1-$2,$$(strip $$(graphs.$2) $(subst ',,$(options.$1)) $(inputs.$1) $(MODEL_LICENCE) $(NAME))))
 $(PACKAGE_DIR)/$1/$2/SHA256SUMS: $(call graph_files,$2) $(call graph_checks,$2) $(RUNTIME_META) $(META) $(inputs.$1) \
     $(OUT)/.flags/package-$1-$2 $(package_worker)
 	$$(call say,PACKAGE)
