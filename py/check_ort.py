@@ -9,7 +9,7 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.checks import hashes, passed_check
+from transducer.checks import identity, passed_check
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS
 from transducer.parity import compare_files
@@ -37,8 +37,7 @@ def main() -> int:
         )
     error = {"against": options.base.name, "bound_relative_rms": options.max_relative_rms}
     report = {
-        "file": path.name,
-        "sha256": hashes(path),
+        **identity(path),
         "error": error | {"relative_rms": worst.relative_rms},
         "accuracy": base.get("accuracy"),
         "passed": True,

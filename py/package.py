@@ -29,7 +29,8 @@ SBOM = "sbom.cdx.json"
 RUNTIME_META = "meta/runtime_meta.json"
 LEXICON = {"trie": "lexicon/trie.bin", "words": "lexicon/words.txt"}
 # What a manifest repeats of a check: figures and their bounds, but not every case, nor how long it took.
-FIGURES = ("checker", "parity", "error", "accuracy", "made_with", "compute", "delegation")
+FIGURES = ("checker", "parity", "error", "accuracy", "made_with", "compute", "delegation", "bounds")
+UNTOLD = ("cases", "errors", "cpu_milliseconds")
 # What ran the graphs when they were checked.
 RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".pte": "executorch"}
 
@@ -170,10 +171,10 @@ def figures(check: dict[str, Any] | None) -> dict[str, Any] | None:
     if check is None:
         return None
 
-    def without_cases(value: Any) -> Any:
-        return {k: without_cases(v) for k, v in value.items() if k != "cases"} if isinstance(value, dict) else value
+    def told(value: Any) -> Any:
+        return {k: told(v) for k, v in value.items() if k not in UNTOLD} if isinstance(value, dict) else value
 
-    found = {key: without_cases(check[key]) for key in FIGURES if key in check}
+    found = {key: told(check[key]) for key in FIGURES if key in check}
     return {"file": f"checks/{check['file']}.check.json", "passed": check["passed"], **found}
 
 
