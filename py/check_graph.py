@@ -16,7 +16,7 @@ import torch
 
 from transducer.checkpoint import Checkpoint
 from transducer.cli import CheckError, existing, parser, run, write_json
-from transducer.graphs import GRAPHS, Arrays
+from transducer.graphs import GRAPHS, Arrays, input_names
 from transducer.modules import load_reference
 from transducer.onnx_files import external_files, interface, load_graph
 from transducer.parity import Runner, compare, fixed_sizes, open_session, session_runner
@@ -56,6 +56,9 @@ def main() -> int:
             f"the bound is {options.max_abs:g}."
         )
     model = load_graph(path)
+    names, wanted = [value.name for value in session.get_inputs()], input_names(options.graph, "swipe" in facts)
+    if names != wanted:
+        raise CheckError(f"{path} has the inputs {', '.join(names)} where {', '.join(wanted)} belong; export it again.")
     write_json(
         options.output,
         {
@@ -90,7 +93,7 @@ def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming:
         tensors = found if isinstance(found, tuple) else (found,)
         return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
 
-    if name == "joint":
+    if name in ("joint", "rnnt_step"):
         module.joint.log_softmax = False
     return run_module
 

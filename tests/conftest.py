@@ -16,7 +16,7 @@ from transducer.cli import log, run
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "models"
-FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint")
+FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint", "rnnt_step")
 
 # Under `make test`, the make that a test starts would take itself for a part of that run, and workers would be quiet.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "V"):

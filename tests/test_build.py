@@ -14,7 +14,7 @@ import pytest
 
 from conftest import ByKind, make, make_project
 
-GRAPHS = {"frontend", "encoder", "predictor", "joint"}
+GRAPHS = {"frontend", "encoder", "predictor", "joint", "rnnt_step"}
 RAW = {f"onnx/{graph}.raw.onnx" for graph in GRAPHS}
 FINAL = {f"onnx/{graph}.onnx" for graph in GRAPHS}
 CHECKS = {f"checks/{graph}.onnx.check.json" for graph in GRAPHS}

@@ -28,7 +28,7 @@ from transducer.patches import (
 )
 
 SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind not in ("parakeet-tdt-0.6b-v3", "cache-aware-tdt")]
-GRAPHS = ("encoder", "predictor", "joint")
+GRAPHS = ("encoder", "predictor", "joint", "rnnt_step")
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

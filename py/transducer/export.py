@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transducer import __version__
 from transducer.checkpoint import Checkpoint
 from transducer.cli import log, parser, replacing
-from transducer.graphs import DYNAMIC_AXES, GRAPHS, example
+from transducer.graphs import DYNAMIC_AXES, GRAPHS, example, input_names
 from transducer.metadata import as_props, describe
 from transducer.modules import load_module
 from transducer.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
@@ -41,6 +41,7 @@ TRACED = {
     "encoder_streaming": {"B": 2},
     "predictor": {"B": 2, "U": 3},
     "joint": {"B": 2, "T": 4, "U": 3},
+    "rnnt_step": {"B": 2},
     "frontend": {"B": 2, "samples": 16000},
 }
 # 10 s of features at 10 ms, one token at a time; a frontend adds a frame to the whole steps in its samples.
@@ -49,6 +50,7 @@ FIXED = {
     "encoder_streaming": {"B": 1},
     "predictor": {"B": 1, "U": 1},
     "joint": {"B": 1, "T": 1, "U": 1},
+    "rnnt_step": {"B": 1},
     "frontend": {"B": 1, "samples": 999 * 160},
 }
 
@@ -100,7 +102,8 @@ def export_graph(
             stack.enter_context(patch)
         weights = stack.enter_context(detached_weights(module))
         inputs = [torch.from_numpy(array).to(device) for array in example(name, sizes).values()]
-        model = trace(name, module, inputs, opset, fixed)
+        names = input_names(name, "swipe" in facts)
+        model = trace(name, module, dict(zip(names, inputs, strict=True)), opset, fixed)
     if weights_of:
         share_weights(model, weights, weights_of)
     else:
@@ -143,24 +146,25 @@ def detached_weights(module: nn.Module) -> Iterator[dict[str, Tensor]]:
             tensor.data = weights[name]
 
 
-def trace(name: str, module: nn.Module, inputs: list[Tensor], opset: int, fixed: bool) -> onnx.ModelProto:
+def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], opset: int, fixed: bool) -> onnx.ModelProto:
     """Return the module as an ONNX graph whose weights are inputs named as in the module."""
     log.info("exporter: TorchScript (torch.onnx.export with dynamo=False), opset %d", opset)
     graph = GRAPHS[name]
+    tensors = dict(zip(inputs, graph.inputs.values(), strict=True)) | dict(graph.outputs)
     axes = {
         tensor: {index: axis for index, axis in enumerate(names) if axis in DYNAMIC_AXES}
-        for tensor, names in {**graph.inputs, **graph.outputs}.items()
+        for tensor, names in tensors.items()
     }
     buffer = io.BytesIO()
     torch.onnx.export(
         module,
-        tuple(inputs),
+        tuple(inputs.values()),
         buffer,  # type: ignore[arg-type]  # a stream is taken too
         dynamo=False,
         export_params=False,
         do_constant_folding=False,
         opset_version=opset,
-        input_names=list(graph.inputs),
+        input_names=list(inputs),
         output_names=list(graph.outputs),
         dynamic_axes=None if fixed else axes,
     )

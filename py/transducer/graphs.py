@@ -63,12 +63,22 @@ GRAPHS = {
         inputs={"encoder_output": ("B", "D", "T"), "predictor_output": ("B", "H", "U")},
         outputs={"joint_output": ("B", "T", "U", "V+K")},
     ),
+    "rnnt_step": Graph(
+        inputs={"encoder_frame": ("B", "D"), "y": ("B",), "h": ("L", "B", "H"), "c": ("L", "B", "H")},
+        outputs={"logits": ("B", "V+K"), "h_out": ("L", "B", "H"), "c_out": ("L", "B", "H")},
+        integers=("y",),
+    ),
     "frontend": Graph(
         inputs={"waveform": ("B", "samples"), "length": ("B",)},
         outputs={"audio_signal": ("B", "F", "T"), "length_out": ("B",)},
         integers=("length",),
     ),
 }
+
+
+def input_names(name: str, swipe: bool) -> list[str]:
+    """Return the names of a graph's inputs, which are those of its contract but for a swipe encoder's first."""
+    return ["features" if swipe and tensor == "audio_signal" else tensor for tensor in GRAPHS[name].inputs]
 
 
 def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:

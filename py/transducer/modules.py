@@ -142,6 +142,22 @@ class Joint(nn.Module):
         return logits
 
 
+class Step(nn.Module):
+    """Predictor and joint for one encoder frame [B,D] and one token [B] each, with LSTM states [L,B,H].
+
+    Gives raw logits [B,V+K] and the next states.
+    """
+
+    def __init__(self, decoder: Any, joint: Any) -> None:
+        super().__init__()
+        self.decoder, self.joint = decoder, joint
+
+    def forward(self, encoder_frame: Tensor, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g, (h_out, c_out) = self.decoder.predict(y.unsqueeze(1), state=(h, c), add_sos=False)
+        logits = self.joint.joint(encoder_frame.unsqueeze(1), g)
+        return logits.squeeze(2).squeeze(1), h_out, c_out
+
+
 class FrontendReference(nn.Module):
     """NeMo's own preprocessor, unchanged: what Frontend is compared with."""
 
@@ -154,12 +170,14 @@ class FrontendReference(nn.Module):
         return audio_signal, length_out
 
 
-WRAPPERS: dict[str, tuple[str, Callable[..., nn.Module]]] = {
-    "encoder": ("encoder", Encoder),
-    "encoder_streaming": ("encoder", StreamingEncoder),
-    "predictor": ("decoder", Predictor),
-    "joint": ("joint", Joint),
-    "frontend": ("preprocessor", Frontend),
+# The sections of a checkpoint that a graph is made of, and their form in it.
+WRAPPERS: dict[str, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
+    "encoder": (("encoder",), Encoder),
+    "encoder_streaming": (("encoder",), StreamingEncoder),
+    "predictor": (("decoder",), Predictor),
+    "joint": (("joint",), Joint),
+    "rnnt_step": (("decoder", "joint"), Step),
+    "frontend": (("preprocessor",), Frontend),
 }
 # Where a graph's module is this project's own code, the NeMo code that it is compared with.
 REFERENCES: dict[str, Callable[..., nn.Module]] = {
@@ -173,15 +191,16 @@ def load_module(name: str, checkpoint: Checkpoint, streaming: Streaming | None =
 
     `streaming` says how a streaming encoder's input is cut; the other graphs have none.
     """
-    section, wrapper = WRAPPERS[name]
-    module = checkpoint.build(section)
+    sections, wrapper = WRAPPERS[name]
+    modules = [checkpoint.build(section) for section in sections]
     if name == "frontend":
-        require_supported(module.featurizer, checkpoint.source)
-    return wrapper(module, *filter(None, [streaming])).eval()
+        require_supported(modules[0].featurizer, checkpoint.source)
+    return wrapper(*modules, *filter(None, [streaming])).eval()
 
 
 def load_reference(name: str, checkpoint: Checkpoint, streaming: Streaming | None = None) -> nn.Module:
     """Return the NeMo module that a graph is compared with, in eval mode."""
     if name not in REFERENCES:
         return load_module(name, checkpoint)
-    return REFERENCES[name](checkpoint.build(WRAPPERS[name][0]), *filter(None, [streaming])).eval()
+    (section,), _ = WRAPPERS[name]
+    return REFERENCES[name](checkpoint.build(section), *filter(None, [streaming])).eval()

@@ -25,18 +25,20 @@ CASES: dict[str, list[dict[str, int]]] = {
     "encoder_streaming": [{"B": b} for b in (1, 3)],
     "predictor": [{"B": b, "U": u} for b in (1, 3) for u in (1, 5)],
     "joint": [{"B": b, "T": t, "U": u} for b in (1, 3) for t in (1, 7) for u in (1, 5)],
+    "rnnt_step": [{"B": b} for b in (1, 3, 16)],
     "frontend": [{"B": b, "samples": n} for b in (1, 3) for n in (160, 1600, 16000, 116800)],
 }
 # Outputs that go back into inputs at the next step, and how many steps a case takes to show that they can.
 FED_BACK = {
     "predictor": {"h_out": "h", "c_out": "c"},
+    "rnnt_step": {"h_out": "h", "c_out": "c"},
     "encoder_streaming": {
         "cache_last_channel_out": "cache_last_channel",
         "cache_last_time_out": "cache_last_time",
         "cache_last_channel_len_out": "cache_last_channel_len",
     },
 }
-STEPS = {"predictor": 2, "encoder_streaming": 12}
+STEPS = {"predictor": 2, "rnnt_step": 2, "encoder_streaming": 12}
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,21 @@ def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxrun
 
 
 def session_runner(session: onnxruntime.InferenceSession) -> Runner:
-    """Return a function from named inputs to named outputs."""
-    names = [output.name for output in session.get_outputs()]
-    return lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
+    """Return a function from inputs in the contract's order to named outputs."""
+    inputs, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
+
+    def run(arrays: Arrays) -> Arrays:
+        return dict(zip(names, session.run(names, dict(zip(inputs, arrays.values(), strict=True))), strict=True))
+
+    return run
 
 
 def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, int]:
     """Return the sizes of those axes that a graph's own inputs fix."""
-    shapes = {value.name: value.shape for value in session.get_inputs()}
     return {
         axis: size
-        for tensor, axes in GRAPHS[name].inputs.items()
-        for axis, size in zip(axes, shapes[tensor], strict=True)
+        for value, axes in zip(session.get_inputs(), GRAPHS[name].inputs.values(), strict=True)
+        for axis, size in zip(axes, value.shape, strict=True)
         if isinstance(size, int)
     }
 
@@ -146,11 +151,12 @@ def _recorded(
 
 def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:
     """Return a function from named inputs to named outputs in fp32, whatever the session's own are."""
-    halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
+    halves = [value.type == "tensor(float16)" for value in session.get_inputs()]
     run = session_runner(session)
 
     def converted(arrays: Arrays) -> Arrays:
-        found = run({name: array.astype(np.float16) if name in halves else array for name, array in arrays.items()})
+        inputs = zip(arrays.items(), halves, strict=True)
+        found = run({name: array.astype(np.float16) if half else array for (name, array), half in inputs})
         return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
 
     return converted

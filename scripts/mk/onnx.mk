@@ -1,10 +1,12 @@
 # fp32 graphs: traced (.raw.onnx), simplified (.onnx), checked against PyTorch; and the model's metadata.
 
-TRACED := encoder predictor joint frontend
+# Swipes have features instead of a frontend.
+TRACED := encoder predictor joint rnnt_step $(if $(filter swipe,$(TASK)),,frontend)
 GRAPHS := $(TRACED) $(if $(STREAMING),encoder_streaming)
 # The streaming encoder of a model without STREAMING can be asked for too, so it has all rules.
 EVERY  := $(sort $(GRAPHS) encoder_streaming)
 ONNX   := $(GRAPHS:%=$(OUT)/onnx/%.onnx)
+frontend := $(filter %/frontend.onnx,$(ONNX))
 META   := $(addprefix $(OUT)/meta/,model_meta.json vocab.txt tokens.txt)
 CHECKS := $(GRAPHS:%=$(OUT)/checks/%.onnx.check.json)
 
@@ -40,7 +42,7 @@ $(META) &: $(ONNX) $(CHECKPOINT) $(OUT)/.flags/meta $(call worker,write_model_me
 	    --output $(OUT)/meta/model_meta.json
 
 .PHONY: onnx meta check $(TRACED:=.onnx)
-onnx: $(ONNX)           ## encoder, predictor, joint and mel frontend as ONNX
-encoder.onnx predictor.onnx joint.onnx frontend.onnx: %.onnx: $(OUT)/onnx/%.onnx ## one of them
+onnx: $(ONNX)           ## encoder, predictor, joint, both as one step, and mel frontend as ONNX
+encoder.onnx predictor.onnx joint.onnx rnnt_step.onnx frontend.onnx: %.onnx: $(OUT)/onnx/%.onnx ## one of them
 meta: $(META)           ## model_meta.json, vocabulary and tokenizer
 check: $(CHECKS)        ## compare every graph with PyTorch

@@ -1,0 +1,19 @@
+"""Export predictor and joint of a checkpoint for one step to ONNX as traced, to be simplified next.
+
+Example:
+    .venv/bin/python py/export_rnnt_step.py --checkpoint out/demo-tdt/checkpoint \
+        --output out/demo-tdt/onnx/rnnt_step.raw.onnx
+"""
+
+import sys
+
+from transducer.cli import run
+from transducer.export import export_worker
+
+
+def main() -> int:
+    return export_worker("rnnt_step", __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
