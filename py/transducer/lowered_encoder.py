@@ -59,7 +59,8 @@ class LoweredEncoder(nn.Module):
             x = layer(x, positions, hidden)
         if self.out_proj is not None:
             x = self.out_proj(x)
-        return x.t().unsqueeze(0), self.subsampling.lengths(length)
+        # A quantizer makes floats of whole numbers that are added.
+        return x.t().unsqueeze(0), self.subsampling.lengths(length).to(torch.int64)
 
     def _positions(self, frames: int) -> Tensor:
         """Return the waves of the relative positions frames-1 to -(frames-1), all sines before all cosines."""
@@ -142,10 +143,10 @@ class _Attention(nn.Module):
         self.position = _linear(attention.linear_pos)
         # Sines lie before cosines here, where NeMo has them in turn.
         weight = self.position.weight
-        self.position.weight = _fixed(torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1))
+        self.position.weight = fixed(torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1))
         self.out = _linear(attention.linear_out)
-        self.content_bias = _fixed(attention.pos_bias_u.detach() * scale).unsqueeze(1)
-        self.position_bias = _fixed(attention.pos_bias_v.detach() * scale).unsqueeze(1)
+        self.content_bias = fixed(attention.pos_bias_u.detach() * scale).unsqueeze(1)
+        self.position_bias = fixed(attention.pos_bias_v.detach() * scale).unsqueeze(1)
 
     def forward(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
         frames = x.size(0)
@@ -188,8 +189,8 @@ class _Convolution(nn.Module):
         self.width = weight.size(0)
         self.padding = depthwise._left_padding, depthwise._right_padding
         self.depthwise = nn.Conv2d(self.width, self.width, (1, weight.size(2)), groups=self.width, bias=bias is not None)
-        self.depthwise.weight = _fixed(weight.unsqueeze(2))
-        self.depthwise.bias = None if bias is None else _fixed(bias)
+        self.depthwise.weight = fixed(weight.unsqueeze(2))
+        self.depthwise.bias = None if bias is None else fixed(bias)
         self.last = _linear(conv.pointwise_conv2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -210,7 +211,7 @@ class _Norm(nn.Module):
         width = norm.normalized_shape[0]
         self.eps = norm.eps
         self.register_buffer("mean", torch.full((1, width), 1 / width))
-        self.weight, self.bias = (_fixed(norm.weight), _fixed(norm.bias)) if scaled else (None, None)
+        self.weight, self.bias = (fixed(norm.weight), fixed(norm.bias)) if scaled else (None, None)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x - functional.linear(x, self.mean)
@@ -228,8 +229,8 @@ def _linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
         bias = shift if bias is None else bias + shift
         weight = weight * norm.weight.detach()
     found = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
-    found.weight = _fixed(weight)
-    found.bias = None if bias is None else _fixed(bias)  # type: ignore[assignment]
+    found.weight = fixed(weight)
+    found.bias = None if bias is None else fixed(bias)  # type: ignore[assignment]
     return found
 
 
@@ -238,9 +239,9 @@ def _halves(conv: Any) -> tuple[Any, Any]:
     parts = []
     for half in range(2):
         part = nn.Linear(conv.in_channels, conv.out_channels // 2, bias=conv.bias is not None)
-        part.weight = _fixed(conv.weight.detach()[:, :, 0].chunk(2)[half])
+        part.weight = fixed(conv.weight.detach()[:, :, 0].chunk(2)[half])
         if conv.bias is not None:
-            part.bias = _fixed(conv.bias.detach().chunk(2)[half])
+            part.bias = fixed(conv.bias.detach().chunk(2)[half])
         parts.append(part)
     return parts[0], parts[1]
 
@@ -265,7 +266,8 @@ def _padding(layer: Any) -> tuple[int, int]:
     return layer.padding[0], layer.padding[0]
 
 
-def _fixed(values: Tensor) -> nn.Parameter:
+def fixed(values: Tensor) -> nn.Parameter:
+    """Return a weight that is not trained."""
     return nn.Parameter(values.detach(), requires_grad=False)
 
 
