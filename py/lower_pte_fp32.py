@@ -1,7 +1,8 @@
 """Lower a graph to ExecuTorch in fp32 with nothing delegated: what the other files' accuracy is measured against.
 
 Example:
-    .venv/bin/python py/lower_pte_fp32.py --checkpoint out/demo-tdt/checkpoint --output out/demo-tdt/pte/encoder.fp32.pte
+    .venv/bin/python py/lower_pte_fp32.py --checkpoint out/demo-tdt/checkpoint \
+        --output out/demo-tdt/pte/encoder.fp32.pte
 """
 
 import sys

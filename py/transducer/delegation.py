@@ -5,6 +5,7 @@ Example:
 """
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ def quantized_nodes(graph: GraphModule) -> dict[str, int]:
 
 
 def delegated(program: Any) -> dict[str, Any]:
-    """Return the counts and shares of nodes and of floating-point operations that are delegated.
+    """Return the counts and shares of nodes and of floating-point operations that are delegated, and both by operator.
 
     Nodes are those that ExecuTorch's own delegation info counts. Operations are two for each multiplication and
     addition of matrix products and convolutions, at the sizes that the program was exported with.
@@ -31,14 +32,12 @@ def delegated(program: Any) -> dict[str, Any]:
     inside, outside = info.num_delegated_nodes, info.num_non_delegated_nodes
     here = sum(map(_flops, program.graph_module.graph.nodes))
     there = sum(_flops(node) for part in _parts(program.graph_module) for node in part.graph.nodes)
-    names = ("occurrences_in_delegated_graphs", "occurrences_in_non_delegated_graphs")
     return {
         "subgraphs": info.num_delegated_subgraphs,
         "nodes": {"delegated": inside, "others": outside, "share": _share(inside, outside)},
         "flops": {"delegated": there, "others": here, "share": _share(there, here)},
         "operators": {
-            name: [getattr(found, column) for column in names]
-            for name, found in sorted(info.delegation_by_operator.items())
+            name: [found.delegated, found.non_delegated] for name, found in sorted(info.delegation_by_operator.items())
         },
         **quantized_nodes(program.graph_module),
     }
@@ -107,16 +106,16 @@ def _flops(node: Node) -> int:
     if node.op != "call_function":
         return 0
     name = str(getattr(node.target, "__name__", node.target))
+    if not re.search(r"convolution|linear\.|(bmm|addmm|mm)\.default", name):
+        return 0
     operands = [_shape(argument) for argument in node.args if isinstance(argument, Node)]
-    if "convolution" in name or "conv2d" in name or "conv1d" in name:
+    if "convolution" in name:
         return 2 * math.prod(_shape(node)) * math.prod(operands[1][1:])
     if "linear." in name:
         return 2 * math.prod(operands[0]) * operands[1][0]
     if "addmm" in name:
         return 2 * math.prod(operands[1]) * operands[2][-1]
-    if any(product in name for product in ("bmm.", "mm.default", "matmul.")):
-        return 2 * math.prod(operands[0]) * operands[1][-1]
-    return 0
+    return 2 * math.prod(operands[0]) * operands[1][-1]
 
 
 def _shape(node: Node) -> list[int]:

@@ -188,7 +188,9 @@ class _Convolution(nn.Module):
             self.inner = _Norm(inner, scaled=True)
         self.width = weight.size(0)
         self.padding = depthwise._left_padding, depthwise._right_padding
-        self.depthwise = nn.Conv2d(self.width, self.width, (1, weight.size(2)), groups=self.width, bias=bias is not None)
+        self.depthwise = nn.Conv2d(
+            self.width, self.width, (1, weight.size(2)), groups=self.width, bias=bias is not None
+        )
         self.depthwise.weight = fixed(weight.unsqueeze(2))
         self.depthwise.bias = None if bias is None else fixed(bias)
         self.last = _linear(conv.pointwise_conv2)
@@ -276,7 +278,10 @@ def require_supported(encoder: Any, source: str) -> None:
     context = tuple(encoder.att_context_size)
     convolution = encoder.layers[0].conv
     found = {
-        "subsampling": (getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__), ("striding", "dw_striding")),
+        "subsampling": (
+            getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__),
+            ("striding", "dw_striding"),
+        ),
         "self_attention_model": (encoder.self_attention_model, ("rel_pos",)),
         "conv_norm_type": (convolution.norm_type, ("batch_norm", "layer_norm")),
         "pointwise activation": (convolution.pointwise_activation, ("glu_",)),

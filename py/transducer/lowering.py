@@ -200,7 +200,9 @@ def part_of(options: argparse.Namespace) -> Part:
     streaming = None
     if options.graph == "encoder_streaming":
         if not options.streaming:
-            raise InputError(f"{options.output.name}: name the model_meta.json of a model with STREAMING=1 by --streaming.")
+            raise InputError(
+                f"{options.output.name}: name the model_meta.json of a model with STREAMING=1 by --streaming."
+            )
         meta = json.loads(existing(options.streaming, "run `make meta STREAMING=1` first").read_text(encoding="utf-8"))
         streaming = Streaming.from_facts(meta["streaming"])
     return load_part(options.graph, Checkpoint(options.checkpoint), options.max_frames, streaming)

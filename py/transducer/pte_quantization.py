@@ -10,6 +10,7 @@ and the subsampling's convolutions stay in fp32, which is where int8 loses most.
 
 import argparse
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,12 +37,17 @@ LIMITS = {INT8_STATIC: 127, INT8: 127, INT4: 7}
 Utterance = tuple[Tensor, Tensor]
 
 
-def quantization_arguments(args: argparse.ArgumentParser) -> None:
-    """Add the options of calibration and of what to do when a model cannot be quantized."""
-    args.add_argument("--manifest", type=Path, help="NeMo manifest of speech, or manifest of swipes, to calibrate with")
+def data_arguments(args: argparse.ArgumentParser) -> None:
+    """Add the options that say which utterances are taken."""
+    args.add_argument("--manifest", type=Path, help="NeMo manifest of speech, or manifest of swipes")
     args.add_argument("--frontend", type=Path, help="frontend.onnx, which makes the features of speech")
     args.add_argument("--batches", type=int, default=16)
     args.add_argument("--batch-size", type=int, default=8)
+
+
+def quantization_arguments(args: argparse.ArgumentParser) -> None:
+    """Add the options of calibration and of what to do when a model cannot be quantized."""
+    data_arguments(args)
     args.add_argument("--synthetic-calibration", action="store_true", help="calibrate on noise, which real data is not")
     args.add_argument("--fallback-to-fp32", action="store_true", help="write the fp32 form where int8 cannot be made")
     args.add_argument("--exclude", default="", help="regular expression of names of layers to leave in fp32")
@@ -54,12 +60,8 @@ def calibration_utterances(options: argparse.Namespace) -> list[Utterance]:
     """
     checkpoint = Checkpoint(options.checkpoint)
     facts, source = describe(checkpoint), checkpoint.source
-    wanted = options.batches * options.batch_size
-    if options.synthetic_calibration:
-        log.warning("%s: calibrated on noise, so expect its accuracy to be worse than on real data", options.output)
-        random = torch.Generator().manual_seed(0)
-        lengths = torch.linspace(20, min(400, options.max_frames), wanted).int().tolist()
-        return [(torch.randn(1, facts["dims"]["F"], n, generator=random), torch.tensor([n])) for n in lengths]
+    if getattr(options, "synthetic_calibration", False):
+        return noise(options)
     if not options.manifest:
         raise InputError(
             f"{source}: there is nothing to calibrate with; set CALIB_MANIFEST to a manifest, or SYNTHETIC_CALIBRATION=1."
@@ -74,19 +76,27 @@ def calibration_utterances(options: argparse.Namespace) -> list[Utterance]:
         batches = speech_batches(
             options.manifest, frontend, options.batches, options.batch_size, int(facts["sample_rate"])
         )
-    shortest = facts["subsampling_factor"] + 1
+    shortest, longest = facts["subsampling_factor"] + 1, getattr(options, "max_frames", sys.maxsize)
     found = [
         (torch.from_numpy(np.ascontiguousarray(row[None, :, :frames])), torch.tensor([frames]))
         for features, lengths in batches
         for row, frames in zip(features, lengths.tolist(), strict=True)
-        if shortest <= frames <= options.max_frames
+        if shortest <= frames <= longest
     ]
     if not found:
         raise InputError(
-            f"{options.manifest}: none of {wanted} entries has {shortest} to {options.max_frames} feature frames; "
+            f"{options.manifest}: no entry chosen from it has {shortest} to {longest} feature frames; "
             "set CALIB_MANIFEST to another manifest or PTE_MAX_FRAMES to more."
         )
     return found
+
+
+def noise(options: argparse.Namespace) -> list[Utterance]:
+    """Return as many utterances of noise, of 20 to 400 frames."""
+    log.warning("%s: calibrated on noise, so expect its accuracy to be worse than on real data", options.output)
+    dims, random = describe(Checkpoint(options.checkpoint))["dims"], torch.Generator().manual_seed(0)
+    lengths = torch.linspace(20, min(400, options.max_frames), options.batches * options.batch_size).int().tolist()
+    return [(torch.randn(1, dims["F"], frames, generator=random), torch.tensor([frames])) for frames in lengths]
 
 
 def linear_layers(module: nn.Module, exclude: str = "") -> dict[str, nn.Linear]:
@@ -201,7 +211,9 @@ class Sensitivity:
     def _round(self, name: str, way: str) -> Any:
         def rounded(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
             (x,) = args
-            low, high = self.ranges[name] if way == INT8_STATIC else (min(0.0, float(x.min())), max(0.0, float(x.max())))
+            low, high = (
+                self.ranges[name] if way == INT8_STATIC else (min(0.0, float(x.min())), max(0.0, float(x.max())))
+            )
             scale = max((high - low) / 255, 2.0**-12)
             return (((x - low) / scale).round().clamp(0, 255) * scale + low,)
 

@@ -93,8 +93,12 @@ class PteSession:
         return [axis if axis in self.bounds else sizes.get(axis, axis) for axis in axes]
 
 
-def open_pte(path: Path) -> PteSession:
-    """Load a program. Raises: InputError if it was not built, is damaged or not of its manifest."""
+def open_pte(path: Path, threads: int = 0) -> PteSession:
+    """Load a program (threads 0: as many as there are already, all cores at first; they are the process's, not its own).
+
+    Raises: InputError if it was not built, is damaged or not of its manifest.
+    """
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime
 
     existing(path, f"build it with `make {path.name}`")
@@ -103,6 +107,8 @@ def open_pte(path: Path) -> PteSession:
         raise InputError(f"{path} is not the file that its manifest describes; build it again.")
     import executorch.kernels.quantized  # noqa: F401  registers what quantizes outside of delegates
 
+    if threads:
+        _unsafe_reset_threadpool(threads)
     try:
         method = Runtime.get().load_program(path).load_method("forward")
     except RuntimeError as error:
