@@ -179,7 +179,7 @@ class Decoder:
 
 
 class StepDecoder(Decoder):
-    """The same search by the one graph rnnt_step: a state's `g` is the last label [B, 1], whose LSTM step is to come."""
+    """The same search by the one graph rnnt_step: a state's `g` is the last label [B, 1], its LSTM step to come."""
 
     def __init__(self, meta: Mapping[str, Any], step: Path) -> None:
         self._read_meta(meta)

@@ -277,11 +277,9 @@ def require_supported(encoder: Any, source: str) -> None:
     """Refuse an encoder that LoweredEncoder does not compute. Raises: InputError."""
     context = tuple(encoder.att_context_size)
     convolution = encoder.layers[0].conv
+    subsampling = getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__)
     found = {
-        "subsampling": (
-            getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__),
-            ("striding", "dw_striding"),
-        ),
+        "subsampling": (subsampling, ("striding", "dw_striding")),
         "self_attention_model": (encoder.self_attention_model, ("rel_pos",)),
         "conv_norm_type": (convolution.norm_type, ("batch_norm", "layer_norm")),
         "pointwise activation": (convolution.pointwise_activation, ("glu_",)),

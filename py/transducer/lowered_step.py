@@ -28,7 +28,7 @@ class LoweredStep(nn.Module):
         lstm = getattr(decoder.prediction["dec_rnn"], "lstm", None)
         if type(lstm) is not nn.LSTM or lstm.proj_size or not decoder.blank_as_pad:
             raise InputError(
-                f"{source}: its predictor is no plain LSTM, and ExecuTorch files are made of one only; use the ONNX graphs."
+                f"{source}: its predictor is no plain LSTM, which ExecuTorch files are made of; use the ONNX graphs."
             )
         self.embed = decoder.prediction["embed"]
         self.cells = nn.ModuleList(_Cell(lstm, layer) for layer in range(lstm.num_layers))

@@ -152,7 +152,7 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
 
     module = edge.exported_program()
     graph = GRAPHS[part.graph]
-    names = [name for name in graph.inputs] if "swipe" not in part.facts else swipe_names(graph.inputs)
+    names = list(graph.inputs) if "swipe" not in part.facts else swipe_names(graph.inputs)
     manifest = {
         "file": output.name,
         "graph": part.graph,
@@ -200,9 +200,7 @@ def part_of(options: argparse.Namespace) -> Part:
     streaming = None
     if options.graph == "encoder_streaming":
         if not options.streaming:
-            raise InputError(
-                f"{options.output.name}: name the model_meta.json of a model with STREAMING=1 by --streaming."
-            )
+            raise InputError(f"{options.output.name}: name a streaming model's model_meta.json by --streaming.")
         meta = json.loads(existing(options.streaming, "run `make meta STREAMING=1` first").read_text(encoding="utf-8"))
         streaming = Streaming.from_facts(meta["streaming"])
     return load_part(options.graph, Checkpoint(options.checkpoint), options.max_frames, streaming)

@@ -4,8 +4,8 @@ Example:
     utterances = calibration_utterances(options)
     quantizer = quantizer_of({name: "int8-static" for name in linear_layers(part.module)})
 
-Only linear layers are quantized: they are nearly all of the weights. Attention's products of activations, softmax, norms
-and the subsampling's convolutions stay in fp32, which is where int8 loses most.
+Only linear layers are quantized: they are nearly all of the weights. Attention's products of activations, softmax,
+norms and the subsampling's convolutions stay in fp32, which is where int8 loses most.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def calibration_utterances(options: argparse.Namespace) -> list[Utterance]:
         return noise(options)
     if not options.manifest:
         raise InputError(
-            f"{source}: there is nothing to calibrate with; set CALIB_MANIFEST to a manifest, or SYNTHETIC_CALIBRATION=1."
+            f"{source}: nothing to calibrate with; set CALIB_MANIFEST to a manifest, or SYNTHETIC_CALIBRATION=1."
         )
     if "swipe" in facts:
         layout = layout_of(facts["swipe"]["layout"], source)

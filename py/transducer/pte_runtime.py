@@ -76,8 +76,8 @@ class PteSession:
                 low, high = self.bounds.get(axis, self._fixed(axis, size))
                 if not low <= size <= high:
                     raise InputError(
-                        f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; cut the input, or lower "
-                        "it with other bounds (PTE_MAX_FRAMES)."
+                        f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; cut the input, or "
+                        "lower it with other bounds (PTE_MAX_FRAMES)."
                     )
         found = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
         # The runtime's own buffers are used again by its next call.
@@ -94,7 +94,7 @@ class PteSession:
 
 
 def open_pte(path: Path, threads: int = 0) -> PteSession:
-    """Load a program (threads 0: as many as there are already, all cores at first; they are the process's, not its own).
+    """Load a program (threads 0: as many as there are, all cores at first; they are the process's, not its own).
 
     Raises: InputError if it was not built, is damaged or not of its manifest.
     """
