@@ -19,7 +19,7 @@ from transducer.checkpoint import Checkpoint
 from transducer.cli import CheckError, existing, log, parser, run, sha256_of, write_json
 from transducer.graphs import GRAPHS, Arrays
 from transducer.modules import load_reference
-from transducer.parity import Case, Runner, compare, errors
+from transducer.parity import Case, Runner, case_errors, compare
 from transducer.pte_quantization import Utterance, calibration_utterances, data_arguments
 from transducer.pte_runtime import PteSession, open_pte
 from transducer.streaming import Streaming
@@ -113,7 +113,7 @@ def compared(name: str, expected: Runner, found: Runner, utterance: Utterance) -
     arrays = dict(zip(GRAPHS[name].inputs, (tensor.numpy() for tensor in utterance), strict=True))
     outputs = expected(arrays), found(arrays)
     shapes = {tensor: list(array.shape) for tensor, array in outputs[1].items()}
-    return Case({"B": 1, "T": utterance[0].shape[2]}, shapes, *errors(*outputs))
+    return Case({"B": 1, "T": utterance[0].shape[2]}, shapes, *case_errors(*outputs))
 
 
 def varied(session: PteSession) -> list[dict[str, int]]:
