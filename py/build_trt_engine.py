@@ -27,17 +27,10 @@ from tqdm import tqdm
 
 from transducer.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.onnx_files import external_files, interface, load_graph
-from transducer.tensorrt import (
-    Job,
-    build_command,
-    exclusively,
-    failure,
-    polygraphy,
-    precision,
-    require_fit,
-    require_supported,
-    script_command,
-)
+from transducer.trt_backend import exclusively
+from transducer.trt_commands import Job, build_command, failure, polygraphy, script_command
+from transducer.trt_graph import precision, require_supported
+from transducer.trt_profile import require_fit
 
 
 def main() -> int:
@@ -47,6 +40,7 @@ def main() -> int:
     args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
     args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
     args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
+    args.add_argument("--check", type=Path, help="where check_trt_engine.py is to record parity; named by the manifest")
     args.add_argument("--output", type=Path, required=True, help="the .plan")
     options = args.parse_args()
     plan: Path = options.output
@@ -85,6 +79,7 @@ def main() -> int:
             **interface(model),
             "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
             "timing_cache_sha256": sha256_of(cache) if cache and cache.exists() else None,
+            "check": os.path.relpath(options.check, plan.parent) if options.check else None,
             "seconds": round(seconds, 1),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }

@@ -78,9 +78,9 @@ def main() -> int:
 
 
 def quantized_share(variant: str, compute: dict[str, Any], weights: dict[str, dict[str, int]]) -> float:
-    """Return the share of the heavy arithmetic that is in the variant's dtype, where it can be; for fp16, of the weights.
+    """Return the share of the heavy arithmetic that is in the variant's dtype; for fp16, of the weights.
 
-    Static int8 has no LSTM, in ONNX Runtime or in TensorRT.
+    Neither ONNX Runtime nor TensorRT has a static int8 LSTM, so for it the share is of what is no LSTM.
     """
     if variant in COMPUTED_IN:
         share = float(compute["shares"].get(COMPUTED_IN[variant], 0))
