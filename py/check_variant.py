@@ -26,7 +26,7 @@ SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000
 COMPUTED_IN = {"int8": "int8", "int8-qdq": "int8", "int4": "int4"}
 
 # What is kept of a report on a whole set: of speech, and of swipes.
-ACCURACY = ("utterances", "bound_wer_delta", "onnx", "pytorch", "wer_delta")
+ACCURACY: tuple[str, ...] = ("utterances", "bound_wer_delta", "onnx", "pytorch", "wer_delta")
 ACCURACY += ("traces", "bound_top1_delta", "all", "seen", "novel", "top1_delta")
 
 

@@ -459,7 +459,7 @@ def test_an_operator_that_trtexec_refuses_is_named(project: Path) -> None:
 
 
 def test_without_a_gpu_checks_are_skipped_and_none_is_written(project: Path) -> None:
-    """Asked for by name, a skipped check does not exit as a passed one; as a part of everything, it is in no one's way."""
+    """Asked for by name, a skipped check does not exit as a passed one; as a part of everything, it stops nothing."""
     for goal in ("trt-check", "trt-bench"):
         done = engines(project, goal=goal, gpu="")
         assert done.returncode == 2 and f"SKIPPED   {goal}: nothing was done" in done.stdout
@@ -587,8 +587,9 @@ def steps_of(graph: str) -> int:
 
 
 def test_the_check_of_an_engine_names_its_plan_and_fails_with_the_figure(prepared: Path) -> None:
-    from check_trt_engine import checked
     from polygraphy.backend.onnxrt import OnnxrtRunner
+
+    from check_trt_engine import checked
 
     path = prepared / "joint.trt.onnx"
     profile = build_profile("joint", path, (0.1, 0.5, 1), (1, 2, 3))

@@ -10,12 +10,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from transducer.graphs import GRAPHS, Arrays, example
+
+if TYPE_CHECKING:
+    from transducer.trt_engine import EngineSession
 
 Runner = Callable[[Arrays], Arrays]
 
@@ -69,7 +73,7 @@ def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxrun
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def session_runner(session: onnxruntime.InferenceSession) -> Runner:
+def session_runner(session: "onnxruntime.InferenceSession | EngineSession") -> Runner:
     """Return a function from inputs in the contract's order to named outputs."""
     inputs, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
 

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
 from transducer.beam_search import BeamSearch, Step, graph_step
-from transducer.cli import existing
+from transducer.decoder import open_graph
 from transducer.graphs import Floats
 from transducer.lexicon import Lexicon, read_words
-from transducer.parity import Runner, open_session, session_runner
+from transducer.parity import Runner, session_runner
 from transducer.traces import Trace
 
 
@@ -46,12 +46,12 @@ def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[
 
 def open_encoder(path: Path) -> Runner:
     """Return an encoder graph as a function of named arrays, on one thread."""
-    return session_runner(open_session(existing(path, "build it first"), threads=1))
+    return session_runner(open_graph(path, threads=1))
 
 
 def open_step(path: Path) -> Step:
     """Return the step of an rnnt_step graph, on one thread."""
-    return graph_step(open_session(existing(path, "build it first"), threads=1))
+    return graph_step(open_graph(path, threads=1))
 
 
 def encoder_frames(encode: Runner, features: Floats) -> Floats:
