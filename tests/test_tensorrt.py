@@ -28,7 +28,7 @@ from transducer.bfloat16 import runnable
 from transducer.cli import CheckError, InputError
 from transducer.onnx_files import load_graph, metadata
 from transducer.parity import compare_files, open_session
-from transducer.trt_backend import require_loadable
+from transducer.trt_backend import BACKENDS, require_loadable
 from transducer.trt_commands import Job, bench_command, script_command, trtexec_command
 from transducer.trt_engine import EngineSession, open_engine
 from transducer.trt_parity import TOLERANCES, cases, compared
@@ -502,9 +502,8 @@ def test_what_is_missing_is_one_sentence(
 def test_no_tensorrt_at_all_names_the_three_ways_to_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import find_tensorrt
-
-    monkeypatch.setattr(find_tensorrt, "BACKENDS", {"trtexec": "", "polygraphy": "no_tensorrt", "rtx": "no_rtx"})
+    monkeypatch.setitem(BACKENDS, "polygraphy", "no_tensorrt")
+    monkeypatch.setitem(BACKENDS, "rtx", "no_rtx")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run_worker("find_tensorrt", "--tell", "--output", tmp_path / "backend.mk") == 0
     complaint = re.search(r"^TRT_MISSING := (.*)$", (tmp_path / "backend.mk").read_text(), re.MULTILINE)
