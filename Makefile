@@ -59,7 +59,9 @@ include scripts/mk/quantize.mk
 include scripts/mk/ort.mk
 include scripts/mk/trt.mk
 include scripts/mk/bench.mk
+include scripts/mk/runtime.mk
 include scripts/mk/package.mk
+include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
 
 ## Main targets
 .PHONY: all setup help clean

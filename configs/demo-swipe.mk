@@ -2,3 +2,4 @@
 TASK       := swipe
 MODEL      := models/demo-swipe.nemo
 VALIDATION := models/swipe-validation/manifest.jsonl.gz
+VOCABULARY := configs/vocabularies/english.txt

@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 
 from transducer.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.checks import hashes
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import external_files, interface, load_graph, metadata
@@ -61,6 +62,7 @@ def main() -> int:
         )
     report = {
         "file": path.name,
+        "sha256": hashes(path),
         "variant": options.variant,
         "made_with": json.loads(metadata(model)["quantization"]),
         "sidecars": sorted(external_files(model)),
