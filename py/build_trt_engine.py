@@ -5,9 +5,9 @@ Example:
         --profile out/demo-tdt/trt/profiles/joint.fp16.json --found out/demo-tdt/trt/backend.json \
         --output out/demo-tdt/trt/rtx-1.7.1.116-any/joint.fp16.plan
 
-Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json; with
-polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a script that builds the engine anew and compares it
-with ONNX Runtime.
+Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json, with
+TensorRT's Python package joint.fp16.layers.txt; with polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a
+script that builds the engine anew and compares it with ONNX Runtime.
 """
 
 import contextlib
@@ -62,6 +62,11 @@ def main() -> int:
         seconds = time.monotonic() - began
         if code != 0 or not new.exists():
             raise InputError(failure(options.onnx, log_path.read_text(encoding="utf-8", errors="replace"), log_path))
+        if found["tensorrt"] == "polygraphy":
+            # TensorRT-RTX has no layers before it is on the user's GPU.
+            layers = [polygraphy(), "inspect", "model", str(new), "--model-type", "engine", "--show", "layers", "attrs"]
+            told = subprocess.run(layers, capture_output=True, text=True, check=False)
+            plan.with_suffix(".layers.txt").write_text(told.stdout + told.stderr, encoding="utf-8")
         variables = [f"{name}={value}" for name, value in environment.items()]
         manifest = {key: found[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
             "plan": plan.name,

@@ -108,9 +108,12 @@ def test_joint_and_step_are_calibrated_on_what_greedy_decoding_gives_them(
     steps = list(step_inputs(encoder, step, iter(batches)))
     asked: list[tuple[Any, Any]] = []
     join = Decoder._join
-    monkeypatch.setattr(
-        Decoder, "_join", lambda self, *inputs: asked.append(tuple(map(np.copy, inputs))) or join(self, *inputs)
-    )
+
+    def recorded(self: Decoder, frames: Any, g: Any) -> Any:
+        asked.append((frames.copy(), g.copy()))
+        return join(self, frames, g)
+
+    monkeypatch.setattr(Decoder, "_join", recorded)
     meta = json.loads((demo / "meta/model_meta.json").read_text())
     decoder = Decoder(meta, demo / "onnx/predictor.onnx", demo / "onnx/joint.onnx")
     for features, lengths in batches:

@@ -223,6 +223,19 @@ def test_a_streaming_profile_is_the_models_window_and_caches(tmp_path: Path) -> 
     assert found["cache_last_channel"]["max"] == [4, 16, 28, 144] and found["cache_last_time"]["min"] == [4, 1, 144, 8]
 
 
+def test_a_swipe_profile_is_in_seconds_of_trace(tmp_path: Path) -> None:
+    values = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["B", 39, "T"]),
+        helper.make_tensor_value_info("length", TensorProto.INT64, ["B"]),
+    ]
+    model = helper.make_model(helper.make_graph([], "g", values, []))
+    model.metadata_props.add(key="swipe", value=json.dumps({"frame_seconds": 0.025}))
+    onnx.save(model, tmp_path / "encoder.onnx")
+    found = build_profile("encoder", tmp_path / "encoder.onnx", (0.1, 2, 10), (1, 4, 16))
+    assert found["inputs"]["features"] == {"min": [1, 39, 5], "opt": [4, 39, 81], "max": [16, 39, 401]}
+    assert found["axes"]["T"] == {"min": 5, "opt": 81, "max": 401}
+
+
 def fixed_graph(folder: Path, frames: int) -> Path:
     """Write a graph with the encoder's inputs whose axes are all fixed."""
     signal = helper.make_tensor_value_info("audio_signal", TensorProto.FLOAT, [1, 80, frames])
@@ -372,6 +385,8 @@ def test_make_builds_engines_in_the_folder_of_their_tensorrt_and_gpu(project: Pa
     assert manifest["gpu"] == {"name": "NVIDIA A10", "arch": "sm_86", "driver": "570.86.15", "cuda": "12.8"}
     assert (manifest["tensorrt"], manifest["version"], manifest["arch"]) == ("trtexec", "10.13.0.35", "sm_86")
     assert manifest["profile"]["inputs"]["audio_signal"]["max"] == [16, 80, 601]
+    # Where the parity figures are when there are any.
+    assert manifest["check"] == "../../checks/trtexec-10.13.0.35-sm_86.encoder.plan.check.json"
     assert f"--saveEngine={FOLDER}/encoder.plan" in manifest["command"] and "--stronglyTyped" in manifest["command"]
     cache = project / FOLDER / "timing.NVIDIA-A10.cache"
     # Builds come one after the other, and the second goes on with what the first has timed.
