@@ -54,9 +54,9 @@ $(calib_decoded): $(filter %.onnx,$(calib_decoders))
 
 # $(call variant_check,graph,variant), and what it shows beyond errors: the accuracy of the model with this one variant.
 variant_check    = $(OUT)/checks/$1.$2.onnx.check.json
-with_variant     = $(foreach graph,$(DECODED),$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
+with_variant     = $(foreach graph,$(if $(filter rnnt_step,$1),encoder rnnt_step,$(DECODED)),$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
 # What is not decoded here, as a streaming encoder, has none.
-variant_accuracy = $(if $(filter $(DECODED),$1),$(call accuracy_check,$(call with_variant,$1,$2)))
+variant_accuracy = $(if $(filter $(DECODED) rnnt_step,$1),$(call accuracy_check,$(call with_variant,$1,$2)))
 
 # $(call variant_rule,variant)
 define variant_rule
