@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transducer.calibration import speech_batches, trace_batches
+from transducer.calibration_inputs import speech_batches, trace_batches
 from transducer.checkpoint import Checkpoint
 from transducer.cli import InputError, existing, hushed, log
 from transducer.keyboard import layout_of
