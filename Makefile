@@ -60,6 +60,7 @@ include scripts/mk/bench.mk
 include scripts/mk/package.mk
 include scripts/mk/train.mk
 include scripts/mk/swipe.mk
+include scripts/mk/decoders.mk
 
 ## Main targets
 .PHONY: all setup help clean
