@@ -14,6 +14,8 @@ const MIN_SECONDS = 0.1;
 export interface SpeechOptions {
   /** Variant of the graphs, such as "int8"; those that are not built in it are taken in fp32. */
   readonly variant?: string;
+  /** What runs the step, which is small and called often: a GPU loses more on the way than it gains. */
+  readonly stepRuntime?: Runtime;
 }
 
 /** What was heard, and how many milliseconds each part took. */
@@ -44,11 +46,11 @@ export class SpeechDecoder {
   }
 
   /** Open a package. Throws TransducerError. */
-  static async open(files: Files, runtime: Runtime, { variant }: SpeechOptions = {}): Promise<SpeechDecoder> {
+  static async open(files: Files, runtime: Runtime, { variant, stepRuntime = runtime }: SpeechOptions = {}): Promise<SpeechDecoder> {
     const found = await Package.open(files, "speech");
     const frontend = await found.load(runtime, "frontend", variant);
     const encoder = await found.load(runtime, "encoder", variant);
-    const step = await found.load(runtime, "rnnt_step", variant);
+    const step = await found.load(stepRuntime, "rnnt_step", variant);
     return new SpeechDecoder(found.meta, frontend, encoder, step);
   }
 

@@ -16,6 +16,8 @@ export interface SwipeOptions {
   readonly words?: Iterable<string>;
   /** Prefixes kept; that of the package unless given. */
   readonly beam?: number;
+  /** What runs the step, which is small and called often: a GPU loses more on the way than it gains. */
+  readonly stepRuntime?: Runtime;
 }
 
 /** The words of a swipe, the best first, and how many milliseconds each part took. */
@@ -51,13 +53,13 @@ export class SwipeDecoder {
 
   /** Open a package. A dynamic one has no lexicon: give `words`, or add them later. Throws TransducerError. */
   static async open(files: Files, runtime: Runtime, options: SwipeOptions = {}): Promise<SwipeDecoder> {
-    const { variant, words, beam } = options;
+    const { variant, words, beam, stepRuntime = runtime } = options;
     const found = await Package.open(files, "swipe");
     const layout = placeKeys(found.meta.layout!);
     const lexicon = (words ? undefined : await found.lexicon()) ?? Lexicon.fromWords(words ?? [], found.characters);
     // One after the other: onnxruntime-web starts itself with the first.
     const encoder = await found.load(runtime, "encoder", variant);
-    const step = await found.load(runtime, "rnnt_step", variant);
+    const step = await found.load(stepRuntime, "rnnt_step", variant);
     return new SwipeDecoder(found.meta, layout, lexicon, encoder, step, beam ?? found.meta.decoding!.beam);
   }
 
