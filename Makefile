@@ -50,17 +50,18 @@ endif
 include scripts/mk/lib.mk
 include scripts/mk/dev.mk
 include scripts/mk/checkpoint.mk
+include scripts/mk/train.mk
+include scripts/mk/swipe.mk
 include scripts/mk/onnx.mk
 include scripts/mk/streaming.mk
-include scripts/mk/decode.mk
+include scripts/mk/$(if $(filter swipe,$(TASK)),decode_swipe,decode).mk
 include scripts/mk/quantize.mk
 include scripts/mk/ort.mk
 include scripts/mk/trt.mk
 include scripts/mk/bench.mk
+include scripts/mk/runtime.mk
 include scripts/mk/package.mk
-include scripts/mk/train.mk
-include scripts/mk/swipe.mk
-include scripts/mk/decoders.mk
+include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
 
 ## Main targets
 .PHONY: all setup help clean

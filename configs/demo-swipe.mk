@@ -3,3 +3,4 @@
 TASK       := swipe
 MODEL      := models/demo-swipe.nemo
 VALIDATION := models/swipe-validation/manifest.jsonl.gz
+VOCABULARY := configs/vocabularies/english.txt

@@ -15,6 +15,7 @@ import onnx
 import torch
 
 from transducer.checkpoint import Checkpoint
+from transducer.checks import hashes
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS, Arrays, input_names
 from transducer.modules import load_reference
@@ -63,6 +64,7 @@ def main() -> int:
         options.output,
         {
             "file": path.name,
+            "sha256": hashes(path),
             "checker": "valid",
             "ir_version": model.ir_version,
             "opset": model.opset_import[0].version,

@@ -1,8 +1,8 @@
-"""Check a variant of a graph: what it computes in, its error beside the fp32 graph, and its word error rate.
+"""Check a variant of a graph: what it computes in, its error beside the fp32 graph, and its accuracy.
 
 Example:
     .venv/bin/python py/check_variant.py --graph encoder --variant int8 --onnx out/demo-tdt/onnx/encoder.int8.onnx \
-        --base out/demo-tdt/onnx/encoder.onnx --wer out/demo-tdt/checks/wer.encoder.int8.check.json \
+        --base out/demo-tdt/onnx/encoder.onnx --accuracy out/demo-tdt/checks/wer.encoder.int8.check.json \
         --output out/demo-tdt/checks/encoder.int8.onnx.check.json
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 
 from transducer.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.checks import hashes
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import external_files, interface, load_graph, metadata
@@ -25,6 +26,10 @@ SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000
 # What the heavy arithmetic of a variant is to be in; fp16 is for devices that ONNX Runtime's CPU kernels are not.
 COMPUTED_IN = {"int8": "int8", "int8-qdq": "int8", "int4": "int4"}
 
+# What is kept of a report on a whole set: of speech, and of swipes.
+ACCURACY = ("utterances", "bound_wer_delta", "onnx", "pytorch", "wer_delta")
+ACCURACY += ("traces", "bound_top1_delta", "all", "seen", "novel", "top1_delta")
+
 
 def main() -> int:
     args = parser(__doc__)
@@ -32,7 +37,7 @@ def main() -> int:
     args.add_argument("--variant", required=True, help="fp16, int8, int8-qdq or int4")
     args.add_argument("--onnx", type=Path, required=True)
     args.add_argument("--base", type=Path, required=True, help="the fp32 graph")
-    args.add_argument("--wer", type=Path, help="what evaluate_wer.py wrote of the model with this variant")
+    args.add_argument("--accuracy", type=Path, help="what evaluate_wer.py or _swipe.py wrote of the model with it")
     args.add_argument("--max-relative-rms", type=float, default=0.05, help="largest error that passes")
     args.add_argument("--min-share", type=float, default=0.75, help="least share of the arithmetic that is quantized")
     args.add_argument("--output", type=Path, required=True)
@@ -53,10 +58,11 @@ def main() -> int:
     if not all(case.relative_rms <= options.max_relative_rms for case in cases):
         raise CheckError(
             f"{path} differs from {base.name} by {worst.relative_rms:.2%} (root mean square) at {dict(worst.sizes)}; "
-            f"the bound is {options.max_relative_rms:.2%}: exclude nodes by EXCLUDE, or calibrate on more speech."
+            f"the bound is {options.max_relative_rms:.2%}: exclude nodes by EXCLUDE, or calibrate on more data."
         )
     report = {
         "file": path.name,
+        "sha256": hashes(path),
         "variant": options.variant,
         "made_with": json.loads(metadata(model)["quantization"]),
         "sidecars": sorted(external_files(model)),
@@ -66,7 +72,7 @@ def main() -> int:
         "compute": compute,
         "operators": operators(model),
         "error": error(base, cases, options.max_relative_rms),
-        "accuracy": accuracy(options.wer),
+        "accuracy": accuracy(options.accuracy),
         "passed": True,
     }
     write_json(options.output, report)
@@ -90,12 +96,12 @@ def error(base: Path, cases: list[Case], bound: float) -> dict[str, Any]:
     }
 
 
-def accuracy(wer: Path | None) -> dict[str, Any] | None:
-    """Return the figures of a passed check of the word error rate."""
-    if not wer:
+def accuracy(report: Path | None) -> dict[str, Any] | None:
+    """Return the figures of a passed check of the word error rate, or of a swipe model's top-1."""
+    if not report:
         return None
-    found = json.loads(existing(wer, "run `make evaluate` first").read_text(encoding="utf-8"))
-    return {key: found[key] for key in ("utterances", "bound_wer_delta", "onnx", "pytorch", "wer_delta")}
+    found = json.loads(existing(report, "run `make evaluate` first").read_text(encoding="utf-8"))
+    return {key: found[key] for key in ACCURACY if key in found}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Example:
         --output out/demo-tdt/onnx/encoder.int8-qdq.onnx
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from onnxruntime import InferenceSession
 
-from transducer.calibration import METHODS, activation_limits, speech_batches
+from transducer.calibration import METHODS, activation_limits, speech_batches, trace_batches
 from transducer.cli import InputError, existing, log, parser, run
 from transducer.graphs import GRAPHS, Arrays
+from transducer.keyboard import layout_of
 from transducer.onnx_files import inline_tensor, metadata
 from transducer.parity import FED_BACK, open_session
 from transducer.streaming import Streaming
 from transducer.variants import Named, Source, int8_columns
+
+Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 # The zero point of all activations.
 ZERO = "int8_zero"
@@ -36,8 +40,8 @@ def main() -> int:
     args = parser(__doc__)
     args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
     args.add_argument("--input", type=Path, required=True, help="the fp32 graph")
-    args.add_argument("--frontend", type=Path, required=True, help="frontend.onnx, which makes the features")
-    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest of speech to calibrate with")
+    args.add_argument("--frontend", type=Path, help="frontend.onnx, which makes the features of speech")
+    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest of speech, or manifest of swipes")
     args.add_argument("--batches", type=int, default=16)
     args.add_argument("--batch-size", type=int, default=8)
     args.add_argument("--method", choices=METHODS, default="Percentile")
@@ -46,13 +50,11 @@ def main() -> int:
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     if options.graph not in ("encoder", "encoder_streaming"):
-        raise InputError(f"{options.input}: speech calibrates encoders only; quantize {options.graph} to int8 instead.")
+        raise InputError(f"{options.input}: only encoders are calibrated; quantize {options.graph} to int8 instead.")
     graph = Source(options.input, options.exclude)
     static = Static(graph, options.convolutions)
     names = static.activations()
-    frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
-    sample_rate = int(metadata(graph.model)["sample_rate"])
-    batches = speech_batches(options.manifest, frontend, options.batches, options.batch_size, sample_rate)
+    batches = calibration_batches(metadata(graph.model), options)
     inputs: Iterator[Arrays]
     if options.graph == "encoder":
         inputs = (dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)) for batch in batches)
@@ -71,10 +73,22 @@ def main() -> int:
     return 0
 
 
+def calibration_batches(facts: dict[str, str], options: argparse.Namespace) -> Batches:
+    """Return batches of features [B,F,T] and lengths [B] of the kind that the model was trained on."""
+    count, size = options.batches, options.batch_size
+    if "swipe" in facts:
+        layout = layout_of(json.loads(facts["swipe"])["layout"], str(options.input))
+        return trace_batches(options.manifest, layout, count, size)
+    if not options.frontend:
+        raise InputError(f"{options.input}: a model of speech needs its frontend; name it by --frontend.")
+    frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
+    return speech_batches(options.manifest, frontend, count, size, int(facts["sample_rate"]))
+
+
 def windows(
     streaming: Streaming,
     session: InferenceSession,
-    batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]],
+    batches: Batches,
 ) -> Iterator[Arrays]:
     """Yield the inputs of every step of a streaming encoder over batches of features, caches fed back."""
     names = [value.name for value in session.get_outputs()]

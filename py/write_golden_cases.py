@@ -1,7 +1,8 @@
 """Write golden cases for decoders in other languages: 200 swipes with all that comes between points and words.
 
 Example:
-    .venv/bin/python py/write_golden_cases.py --checkpoint out/demo-swipe/checkpoint \
+    .venv/bin/python py/write_golden_cases.py --encoder out/demo-swipe/onnx/encoder.onnx \
+        --step out/demo-swipe/onnx/rnnt_step.onnx --meta out/demo-swipe/meta/runtime_meta.json \
         --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --output decoders/golden/cases.json.gz
 
@@ -13,21 +14,21 @@ import base64
 import gzip
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from transducer.beam_search import BeamSearch, Integers, Step, module_step
-from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.beam_search import BeamSearch, Integers, graph_step
+from transducer.cli import InputError, existing, log, parser, replacing, run
 from transducer.graphs import Floats
-from transducer.keyboard import Layout, layout_of
+from transducer.keyboard import layout_of
 from transducer.lexicon import NONE, ROOT, Lexicon, read_words
-from transducer.metadata import describe
-from transducer.swipe_features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, swipe_features
+from transducer.parity import open_session, session_runner
+from transducer.swipe_features import swipe_features
+from transducer.swipe_recognition import encoder_frames
 from transducer.traces import Trace, read_traces
 
 FORMAT = 1
@@ -37,84 +38,62 @@ RARE_RANK, LONG, SHORT = 15_000, 11, 2
 
 
 def main() -> int:
-    args = parse_args()
-    checkpoint = Checkpoint(args.checkpoint)
-    if "swipe" not in checkpoint.config:
-        raise InputError(f"{checkpoint.source} is no swipe model; give one trained by `make train CONFIG=demo-swipe`.")
-    labels = "".join(checkpoint.labels)
-    words = read_words(args.lexicon)
-    lexicon = Lexicon(words, labels)
-    layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)
-    decoding = {"beam": args.beam, "prior_weight": args.prior_weight, "length_power": 0.0, "max_symbols": 10}
-    meta = describe_decoding(checkpoint, decoding)
-    encode, step = by_modules(checkpoint)
-    search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **decoding)
-    chosen = choose(read_traces(args.manifest, labels), lexicon)
+    options = parse_args()
+    meta = read_meta(options.meta)
+    labels = "".join(meta["tokens"][:-1])
+    lexicon = Lexicon(read_words(options.lexicon), labels)
+    layout = layout_of(meta["layout"], str(options.meta))
+    search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
+    encode = session_runner(open_session(existing(options.encoder, "build it first"), threads=1))
+    step = graph_step(open_session(existing(options.step, "build it first"), threads=1))
+    chosen = choose(read_traces(options.manifest, labels), lexicon)
     prefixes = spell_nodes(lexicon, labels)
-    cases = [
-        {"kind": kind, **golden_case(trace, layout, encode, search, step, prefixes, args.count)}
-        for kind, trace in tqdm(chosen, desc="golden cases", delay=5, disable=None, unit="case", leave=False)
-    ]
-    content = {"format": FORMAT, "meta": meta, "words": "words.txt.gz", "cases": cases}
-    write_gzip(args.output, json.dumps(content, sort_keys=True, separators=(",", ":")))
-    write_gzip(args.output.with_name("words.txt.gz"), "".join(f"{word}\n" for word in words))
-    log.info("%d cases, %.1f MB", len(cases), args.output.stat().st_size / 1e6)
+    cases = []
+    for kind, trace in tqdm(chosen, desc="golden cases", delay=5, disable=None, unit="case", leave=False):
+        features = swipe_features(trace.points, layout)
+        frames = encoder_frames(encode, features)
+        beams = Beams(prefixes)
+        found = search.decode(frames, step, options.count, beams)
+        cases.append(
+            {
+                "word": trace.word,
+                "kind": kind,
+                "points": trace.points.tolist(),
+                "features": packed(features),
+                "encoder_frames": packed(frames),
+                "beams": beams.seen,
+                "n_best": [
+                    {"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)}
+                    for one in found
+                ],
+            }
+        )
+    words = options.output.with_name("words.txt.gz")
+    write_gzip(words, "".join(f"{word}\n" for word in lexicon.words))
+    content = {"format": FORMAT, "meta": meta, "words": words.name, "cases": cases}
+    write_gzip(options.output, json.dumps(content, sort_keys=True, separators=(",", ":")))
+    log.info("%d cases, %.1f MB", len(cases), options.output.stat().st_size / 1e6)
     return 0
 
 
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
-    args.add_argument("--checkpoint", type=Path, required=True, help="unpacked checkpoint of a swipe model")
+    args.add_argument("--encoder", type=Path, required=True, help="fp32 graph")
+    args.add_argument("--step", type=Path, required=True, help="fp32 rnnt_step graph")
+    args.add_argument("--meta", type=Path, required=True, help="runtime_meta.json")
     args.add_argument("--manifest", type=Path, required=True, help="traces to choose from, .jsonl or .jsonl.gz")
     args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
-    args.add_argument("--beam", type=int, default=16)
-    args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
     args.add_argument("--count", type=int, default=10, help="words in an n-best list")
     args.add_argument("--output", type=Path, required=True, help="the .json.gz file; words.txt.gz comes beside it")
     return args.parse_args()
 
 
-def describe_decoding(checkpoint: Checkpoint, decoding: dict[str, Any]) -> dict[str, Any]:
-    """Return what runtime_meta.json would tell a decoder about a model without files."""
-    facts = describe(checkpoint)
-    tokens = [*checkpoint.labels, "<blk>"]
-    return {
-        "format": 1,
-        "task": "swipe",
-        "tokens": tokens,
-        "characters": {token: number for number, token in enumerate(tokens[:-1])},
-        "unknown_id": None,
-        "featurizer": {
-            "version": 1,
-            "frame_seconds": FRAME_SECONDS,
-            "kinematics": KINEMATICS,
-            "proximity_width": PROXIMITY_WIDTH,
-        },
-        "layout": facts["swipe"]["layout"],
-        "decoding": decoding,
-        "lexicon": None,
-        "graphs": {},
-        **{key: facts[key] for key in ("model_type", "blank_id", "dims", "durations", "max_symbols", "source")},
-        "subsampling_factor": facts["subsampling_factor"],
-    }
-
-
-def by_modules(checkpoint: Checkpoint) -> tuple[Callable[[Floats], Floats], Step]:
-    """Return the encoder, from features [T, F] to encoder frames [T_enc, D], and the step."""
-    import torch
-
-    from transducer.modules import load_module
-
-    torch.set_num_threads(1)
-    encoder = load_module("encoder", checkpoint)
-
-    @torch.inference_mode()
-    def encode(features: Floats) -> Floats:
-        encoded, lengths = encoder(torch.from_numpy(features.T[None]), torch.tensor([len(features)]))
-        frames: Floats = encoded[0, :, : int(lengths[0])].T.contiguous().numpy()
-        return frames
-
-    return encode, module_step(checkpoint.build("decoder"), checkpoint.build("joint"))
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return a swipe model's runtime_meta.json but for what is of files and of the machine that made them."""
+    meta: dict[str, Any] = json.loads(existing(path, "run `make runtime-meta` first").read_text(encoding="utf-8"))
+    if meta["task"] != "swipe":
+        raise InputError(f"{path} is of no swipe model; give one of CONFIG=demo-swipe.")
+    return {key: value for key, value in meta.items() if key != "versions"} | {"graphs": {}, "lexicon": None}
 
 
 def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:
@@ -150,34 +129,16 @@ def spell_nodes(lexicon: Lexicon, labels: str) -> list[str]:
     return prefixes
 
 
-def golden_case(
-    trace: Trace,
-    layout: Layout,
-    encode: Callable[[Floats], Floats],
-    search: BeamSearch,
-    step: Step,
-    prefixes: list[str],
-    count: int,
-) -> dict[str, Any]:
-    beams: list[dict[str, Any]] = []
+class Beams:
+    """Keeps the prefixes that have left each frame, the best first, and their log probabilities."""
 
-    def watch(nodes: Integers, scores: Any) -> None:
-        spelled = [prefixes[node] for node in nodes]
-        beams.append({"prefixes": spelled, "log_probs": [round(float(score), 6) for score in scores]})
+    def __init__(self, prefixes: list[str]) -> None:
+        self._prefixes = prefixes
+        self.seen: list[dict[str, Any]] = []
 
-    features = swipe_features(trace.points, layout)
-    frames = encode(features)
-    found = search.decode(frames, step, count, watch)
-    return {
-        "word": trace.word,
-        "points": trace.points.tolist(),
-        "features": packed(features),
-        "encoder_frames": packed(frames),
-        "beams": beams,
-        "n_best": [
-            {"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)} for one in found
-        ],
-    }
+    def __call__(self, nodes: Integers, log_probs: NDArray[np.float64]) -> None:
+        spelled = [self._prefixes[node] for node in nodes]
+        self.seen.append({"prefixes": spelled, "log_probs": [round(value, 6) for value in log_probs.tolist()]})
 
 
 def packed(array: Floats) -> dict[str, Any]:

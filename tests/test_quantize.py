@@ -278,7 +278,7 @@ def test_calibration_data(demo: Path, tmp_path: Path, capsys: Capture) -> None:
     soundfile.write(tmp_path / "nan.wav", np.full(16000, np.nan, np.float32), 16000, subtype="FLOAT")
     cases = {
         "has no usable entry": [{"audio_filepath": "gone.wav", "text": "a"}],
-        "has 1 usable utterances, and 16 batches of 8 need 128": [{"audio_filepath": str(speech), "text": "a"}],
+        "has 1 usable entries, and 16 batches of 8 need 128": [{"audio_filepath": str(speech), "text": "a"}],
         "nan.wav has samples that are not finite": [{"audio_filepath": "nan.wav", "text": "a"}] * 128,
     }
     for sentence, lines in cases.items():

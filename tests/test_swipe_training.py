@@ -97,14 +97,14 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
     (trained / "words.txt").write_text("\n".join(words), encoding="utf-8")
     inputs = ("--checkpoint", checkpoint.folder, "--manifest", trained / "m.jsonl", "--lexicon", trained / "words.txt")
     output = trained / "swipe.check.json"
-    assert run_worker("evaluate_swipe", *inputs, "--beam", 4, "--output", output) == 0
+    assert run_worker("evaluate_swipe_checkpoint", *inputs, "--beam", 4, "--output", output) == 0
     report = json.loads(output.read_text(encoding="utf-8"))
     assert [report[name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
     for name in ("all", "seen", "novel"):
         assert 0 <= report[name]["top1"] <= report[name]["top3"] <= report[name]["top5"] <= 100
     assert len(report["errors"]) == round(40 * (1 - report["all"]["top1"] / 100))
     output.unlink()
-    assert run_worker("evaluate_swipe", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
+    assert run_worker("evaluate_swipe_checkpoint", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
     assert not output.exists()
 
 

@@ -20,9 +20,11 @@ from tqdm import tqdm
 
 from transducer.graphs import example
 from transducer.onnx_files import external_files
+from transducer.parity import fixed_sizes, fp32_runner
 
-# What is measured: 10 s of audio for an encoder, one step for the others.
+# What is measured: 10 s of audio or 2 s of a swipe for an encoder, one step for the others.
 MEASURED = {"B": 1, "T": 1000, "U": 1}
+SWIPE = {"T": 80}
 # Inputs by dtype that make a kernel's arithmetic one of integers.
 INTEGERS = {"int8", "uint8", "int4", "uint4"}
 
@@ -67,7 +69,8 @@ def compute_shares(name: str, path: Path) -> dict[str, Any]:
     """
     flops: dict[str, int] = defaultdict(int)
     kernels: dict[str, set[str]] = defaultdict(set)
-    for kernel in _kernels(name, path):
+    ran, at = _kernels(name, path)
+    for kernel in ran:
         operator, inputs, outputs = kernel["op_name"], kernel["input_type_shape"], kernel["output_type_shape"]
         if count := _flops(operator, [_shape(value) for value in inputs], [_shape(value) for value in outputs]):
             dtypes = {dtype for value in inputs for dtype in value}
@@ -77,14 +80,14 @@ def compute_shares(name: str, path: Path) -> dict[str, Any]:
     total = sum(flops.values())
     return {
         "flops": total,
-        "at": MEASURED,
+        "at": at,
         "shares": {kind: round(count / total, 4) for kind, count in sorted(flops.items())},
         "kernels": {kind: sorted(names) for kind, names in sorted(kernels.items())},
     }
 
 
-def _kernels(name: str, path: Path) -> list[dict[str, Any]]:
-    """Return what ONNX Runtime's profiler says of each kernel of one run."""
+def _kernels(name: str, path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return what ONNX Runtime's profiler says of each kernel of one run, and the sizes of its input."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_profiling = True
@@ -95,9 +98,10 @@ def _kernels(name: str, path: Path) -> list[dict[str, Any]]:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         facts = session.get_modelmeta().custom_metadata_map
         dims = json.loads(facts["dims"])
-        fp32_runner(session)(example(name, MEASURED | dims | fixed_sizes(name, session)))
+        at = MEASURED | (SWIPE if "swipe" in facts else {}) | fixed_sizes(name, session)
+        fp32_runner(session)(example(name, dims | at))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+    return [event["args"] for event in events if event["name"].endswith("_kernel_time")], at
 
 
 def _shape(value: dict[str, list[int]]) -> list[int]:

@@ -74,7 +74,7 @@ class BeamSearch:
     ) -> None:
         if lexicon.children.shape[1] != blank:
             raise ValueError(f"blank is {blank}, which is not the last of {lexicon.children.shape[1] + 1} labels")
-        self._lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
+        self.lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
         self._beam, self._max_symbols = beam, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
 
@@ -90,13 +90,13 @@ class BeamSearch:
             beams = self._through_frame(frame, beams, step)
             if watch:
                 watch(beams.node, beams.score)
-        words = self._lexicon.word[beams.node]
+        words = self.lexicon.word[beams.node]
         found = [self._candidate(word, score) for word, score in zip(words, beams.score, strict=True) if word != NONE]
         return sorted(found, key=lambda candidate: (-candidate.score, candidate.word))[:count]
 
     def _candidate(self, index: int, log_prob: float) -> Candidate:
-        word = self._lexicon.words[index]
-        score = log_prob / len(word) ** self._length_power + self._prior_weight * self._lexicon.prior[index]
+        word = self.lexicon.words[index]
+        score = log_prob / len(word) ** self._length_power + self._prior_weight * self.lexicon.prior[index]
         return Candidate(word, float(log_prob), float(score))
 
     def _through_frame(self, frame: Floats, active: _Beams, step: Step) -> _Beams:
@@ -118,16 +118,16 @@ class BeamSearch:
 
     def _grown(self, active: _Beams, log_probs: NDArray[np.float64], h: Floats, c: Floats, left: _Beams) -> _Beams:
         """Return the best prefixes one letter longer, only those that may still come before the worst of `left`."""
-        nodes = self._lexicon.children[active.node]
+        nodes = self.lexicon.children[active.node]
         scores = np.where(nodes == NONE, -np.inf, active.score[:, None] + log_probs[:, : self._blank])
-        ranks = (scores + self._prior_weight * self._lexicon.ahead[nodes]).ravel()
+        ranks = (scores + self._prior_weight * self.lexicon.ahead[nodes]).ravel()
         worst = self._rank(left).min() if len(left.node) >= self._beam else -np.inf
         best = np.argsort(-ranks, kind="stable")[: self._beam]
         parent, label = np.divmod(best[ranks[best] > worst], self._blank)
         return _Beams(nodes[parent, label].astype(np.int64), label, h[:, parent], c[:, parent], scores[parent, label])
 
     def _rank(self, beams: _Beams) -> NDArray[np.float64]:
-        return np.asarray(beams.score + self._prior_weight * self._lexicon.ahead[beams.node])
+        return np.asarray(beams.score + self._prior_weight * self.lexicon.ahead[beams.node])
 
     def _best(self, beams: _Beams) -> _Beams:
         return beams[np.argsort(-self._rank(beams), kind="stable")[: self._beam]]

@@ -1,4 +1,4 @@
-"""The ranges that activations have on real speech, for static quantization.
+"""The ranges that activations have on real speech or swipes, for static quantization.
 
 Example:
     batches = speech_batches(manifest, frontend, count=16, size=8)
@@ -19,8 +19,11 @@ from tqdm import tqdm
 from transducer.audio import read_audio
 from transducer.cli import InputError, log
 from transducer.graphs import Arrays
+from transducer.keyboard import Layout
 from transducer.manifest import read_lines
 from transducer.onnx_files import load_graph
+from transducer.swipe_features import swipe_features
+from transducer.traces import read_traces
 
 METHODS = ("MinMax", "Entropy", "Percentile")
 # Of the values of an activation, those that Percentile keeps within the limit.
@@ -42,14 +45,7 @@ def speech_batches(
         log.warning("calibration leaves out: %s", problem)
     if not utterances:
         raise InputError(f"{manifest} has no usable entry to calibrate with; the first problem: {problems[0]}")
-    wanted = count * size
-    if not 0 < wanted <= len(utterances):
-        raise InputError(
-            f"{manifest} has {len(utterances)} usable utterances, and {count} batches of {size} need {wanted}; "
-            "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
-        )
-    chosen = np.linspace(0, len(utterances) - 1, wanted).round().astype(int)
-    for rows in np.split(chosen, count):
+    for rows in _evenly(manifest, len(utterances), count, size):
         waves = [read_audio(utterances[row]["audio_filepath"], sample_rate) for row in rows]
         lengths = np.array([len(wave) for wave in waves])
         padded = np.zeros((size, lengths.max()), np.float32)
@@ -62,6 +58,34 @@ def speech_batches(
         yield features, frames
 
 
+def trace_batches(
+    manifest: Path, layout: Layout, count: int, size: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's swipes, evenly chosen.
+
+    Raises: InputError if the manifest has too few usable traces.
+    """
+    traces = read_traces(manifest)
+    for rows in _evenly(manifest, len(traces), count, size):
+        features = [swipe_features(traces[row].points, layout) for row in rows]
+        lengths = np.array([len(frames) for frames in features])
+        padded = np.zeros((size, features[0].shape[1], lengths.max()), np.float32)
+        for row, frames in zip(padded, features, strict=True):
+            row[:, : len(frames)] = frames.T
+        yield padded, lengths
+
+
+def _evenly(manifest: Path, usable: int, count: int, size: int) -> list[NDArray[np.int64]]:
+    """Return the entries [size] of each of `count` batches. Raises: InputError if there are not so many."""
+    wanted = count * size
+    if not 0 < wanted <= usable:
+        raise InputError(
+            f"{manifest} has {usable} usable entries, and {count} batches of {size} need {wanted}; "
+            "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
+        )
+    return np.split(np.linspace(0, usable - 1, wanted).round().astype(np.int64), count)
+
+
 def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays], method: str) -> dict[str, float]:
     """Run a graph and return for each named tensor the magnitude that int8's largest value should stand for.
 
@@ -69,9 +93,11 @@ def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays]
     that loses least information (the smallest divergence between the values and their quantized form).
     """
     session = _observed(path, names)
+    given = [value.name for value in session.get_inputs()]
     histograms = {name: Histogram() for name in names}
     for arrays in tqdm(inputs, desc="calibrate", unit="batch", delay=5, leave=False):
-        for name, found in zip(names, session.run(names, arrays), strict=True):
+        inputs = dict(zip(given, arrays.values(), strict=True))
+        for name, found in zip(names, session.run(names, inputs), strict=True):
             if not np.isfinite(found).all():
                 raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is no speech.")
             histograms[name].add(found)

@@ -58,9 +58,7 @@ class Model:
         for role in roles:
             if (role, "") not in found:
                 raise InputError(f"No {role}.onnx is among the graphs; build it with `make onnx` and name it.")
-        facts = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
-        lines = existing(tokens, "run `make meta` first").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return cls(found, facts, [line.rpartition(" ")[0] for line in lines])
+        return cls(found, read_facts(meta), read_tokens(tokens))
 
     @property
     def source(self) -> str:
@@ -74,6 +72,18 @@ class Model:
     def graph(self, role: str, variant: str = "") -> Path:
         """Return the graph of a role in a variant, or in fp32 where the variant was not built for it."""
         return self.graphs.get((role, variant), self.graphs[role, ""])
+
+
+def read_facts(meta: Path) -> dict[str, Any]:
+    """Return the content of model_meta.json."""
+    facts: dict[str, Any] = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
+    return facts
+
+
+def read_tokens(path: Path) -> list[str]:
+    """Return the tokens of "token id" lines, in order of their ids."""
+    lines = existing(path, "run `make meta` first").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return [line.rpartition(" ")[0] for line in lines]
 
 
 def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: Sequence[str] = ROLES) -> int:

@@ -38,8 +38,10 @@ class Trace:
     novel: bool = False
 
 
-def read_traces(path: Path, labels: str) -> list[Trace]:
+def read_traces(path: Path, labels: str | None = None) -> list[Trace]:
     """Return a manifest's good traces; the others are counted by what is wrong with them, and told of.
+
+    `labels` are the letters that words may have; where none are given, any.
 
     Raises: InputError if the manifest cannot be read or has no good trace.
     """
@@ -78,7 +80,7 @@ def report(path: Path, problems: dict[str, list[int]]) -> None:
         log.warning("%s: left out %d line%s (%s): %s.", path, len(lines), "s" * (len(lines) > 1), some, problem)
 
 
-def parse_trace(line: str, labels: str) -> Trace:
+def parse_trace(line: str, labels: str | None) -> Trace:
     """Return a manifest line's trace. Raises: TraceError."""
     try:
         entry: Any = json.loads(line)
@@ -89,7 +91,7 @@ def parse_trace(line: str, labels: str) -> Trace:
         raise TraceError("not a JSON object with a word and points of x, y and t") from None
     if not isinstance(word, str) or not word:
         raise TraceError("the word is empty")
-    if not set(word) <= set(labels):
+    if labels is not None and not set(word) <= set(labels):
         raise TraceError("the word has characters outside the vocabulary")
     return Trace(word, checked(points), bool(entry.get("novel")))
 

@@ -23,6 +23,9 @@ ifneq ($(STREAM),)
   endif
 endif
 
+# The graphs that decode together.
+DECODED := encoder predictor joint
+
 # $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint.
 decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1)
 decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) --predictor $(word 2,$1) \
@@ -30,11 +33,11 @@ decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) --p
 
 transcriber   = $(if $(STREAM),transcribe_stream,transcribe)
 
-# $(call wer_check,graphs): a check is named by the graphs that are not fp32, and its bound is that of the first.
+# $(call accuracy_check,graphs): a check is named by the graphs that are not fp32, and its bound is that of the first.
 space     := $(subst ,, )
 variants   = $(patsubst %.onnx,%,$(filter-out $(TRACED:=.onnx),$1 $(FRONTEND)))
-wer_check  = $(OUT)/checks/wer.$(or $(subst $(space),-,$(strip $(variants))),fp32).check.json
-wer_bound  = $(or $(MAX_WER_DELTA$(firstword $(suffix $(variants)))),$(MAX_WER_DELTA))
+accuracy_check  = $(OUT)/checks/wer.$(or $(subst $(space),-,$(strip $(variants))),fp32).check.json
+accuracy_bound  = $(or $(MAX_WER_DELTA$(firstword $(suffix $(variants)))),$(MAX_WER_DELTA))
 
 # Streams are compared with NeMo's offline decoding under the same attention context.
 CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
@@ -51,20 +54,20 @@ $(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM
 	$(call run,evaluate_checkpoint) --checkpoint $(MODEL) --manifest $(manifest) \
 	    $(if $(STREAM),--like $(OUT)/meta/model_meta.json) --output $@
 
-# $(call wer_rule,graphs): the rule of a check, once.
-define wer_rule
-$(if $(filter $(wer_check),$(WER_RULES)),,$(wer_recipe))
-WER_RULES += $(wer_check)
+# $(call accuracy_rule,graphs): the rule of a check, once.
+define accuracy_rule
+$(if $(filter $(accuracy_check),$(ACCURACY_RULES)),,$(call accuracy_recipe,$(accuracy_check),$(call decode_graphs,$1),$1,$(accuracy_bound)))
+ACCURACY_RULES += $(accuracy_check)
 endef
-define wer_recipe
-$(call wer_check,$1): $(call decode_graphs,$1) $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation \
-    $(OUT)/.flags/wer $(call worker,evaluate_wer)
+# $(call accuracy_recipe,check,files,graphs,bound)
+define accuracy_recipe
+$1: $2 $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation $(OUT)/.flags/wer $(call worker,evaluate_wer)
 	$$(call say,EVALUATE)
-	$$(call run,evaluate_wer) $(call decode_flags,$1) --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) \
-	    --manifest $$(manifest) --reference $(CHECKPOINT_WER) --max-wer-delta $(wer_bound) --output $$@
+	$$(call run,evaluate_wer) $(call decode_flags,$3) --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) \
+	    --manifest $$(manifest) --reference $(CHECKPOINT_WER) --max-wer-delta $4 --output $$@
 endef
-evaluated = $(call wer_check,$1 $(PREDICTOR) $(JOINT))
-$(foreach encoder,$(ENCODER),$(eval $(call wer_rule,$(encoder) $(PREDICTOR) $(JOINT))))
+evaluated = $(call accuracy_check,$1 $(PREDICTOR) $(JOINT))
+$(foreach encoder,$(ENCODER),$(eval $(call accuracy_rule,$(encoder) $(PREDICTOR) $(JOINT))))
 
 # Reached only when a file is missing and nothing makes it: the worker says so in its own words.
 $(filter-out $(ONNX),$(sort $(call decode_graphs,$(ENCODER) $(PREDICTOR) $(JOINT))) $(VALIDATION)):

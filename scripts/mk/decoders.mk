@@ -2,13 +2,14 @@
 
 GOLDEN := decoders/golden/cases.json.gz
 
-$(eval $(call flags,golden,TEST=$(TEST) LEXICON=$(LEXICON) BEAM=$(BEAM) PRIOR_WEIGHT=$(PRIOR_WEIGHT)))
+$(eval $(call flags,golden,$(TEST) $(LEXICON)))
 
-# words.txt.gz is written beside it, first the cases, then the words that they were decoded with.
-$(GOLDEN): $(CHECKPOINT) $(TEST) $(LEXICON) $(OUT)/.flags/golden $(call worker,write_golden_cases)
+# The words that the cases are decoded with are written beside them, in words.txt.gz.
+$(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $(TEST) $(LEXICON) \
+    $(OUT)/.flags/golden $(call worker,write_golden_cases)
 	$(call say,GOLDEN)
-	$(call run,write_golden_cases) --checkpoint $(OUT)/checkpoint --manifest $(TEST) --lexicon $(LEXICON) \
-	    --beam $(BEAM) --prior-weight $(PRIOR_WEIGHT) --output $@
+	$(call run,write_golden_cases) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \
+	    --meta $(RUNTIME_META) --manifest $(TEST) --lexicon $(LEXICON) --output $@
 
 ## Decoders in other languages
 .PHONY: golden

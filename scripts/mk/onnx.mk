@@ -6,6 +6,7 @@ GRAPHS := $(TRACED) $(if $(STREAMING),encoder_streaming)
 # The streaming encoder of a model without STREAMING can be asked for too, so it has all rules.
 EVERY  := $(sort $(GRAPHS) encoder_streaming)
 ONNX   := $(GRAPHS:%=$(OUT)/onnx/%.onnx)
+frontend := $(filter %/frontend.onnx,$(ONNX))
 META   := $(addprefix $(OUT)/meta/,model_meta.json vocab.txt tokens.txt)
 CHECKS := $(GRAPHS:%=$(OUT)/checks/%.onnx.check.json)
 

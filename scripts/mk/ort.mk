@@ -15,7 +15,7 @@ $(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/.flags/int8 $(call
 
 # Phones multiply signed bytes and have int8 convolutions, and ranges known beforehand spare them a pass. The
 # subsampling's convolutions lose too much.
-$(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/onnx/frontend.onnx $(CALIB_MANIFEST) \
+$(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(frontend) $(CALIB_MANIFEST) \
     $(OUT)/.flags/int8-qdq $(call worker,quantize_int8_qdq)
 	$(call say,QUANTIZE)
 	$(call run,quantize_int8_qdq) --input $< $(options.int8-qdq) --convolutions \
@@ -33,17 +33,14 @@ $(eval $(call ort_rule,fp16,any,$(OUT)/onnx/encoder.fp16.onnx))
 
 # $(call ort_check_rule,target)
 define ort_check_rule
-$(OUT)/checks/wer.encoder.$1.int8.check.json: $(ORT)/encoder.$1.int8.onnx $(filter-out $(OUT)/onnx/encoder.onnx,$(ONNX)) \
-    $(META) $(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/validation $(OUT)/.flags/wer $(call worker,evaluate_wer)
-	$$(call say,EVALUATE)
-	$$(call run,evaluate_wer) $(call decode_flags,../ort/encoder.$1.int8.onnx predictor.onnx joint.onnx) \
-	    --segment-seconds $(SEGMENT_SECONDS) --manifest $$(manifest) --reference $(CHECKPOINT_WER) \
-	    --max-wer-delta $(MAX_WER_DELTA) --output $$@
+$(call accuracy_recipe,$(call accuracy_check,encoder.$1.int8.onnx),$(ORT)/encoder.$1.int8.onnx $(filter-out \
+    $(OUT)/onnx/encoder.onnx,$(ONNX)),../ort/encoder.$1.int8.onnx $(patsubst %,%.onnx,$(filter-out encoder,$(DECODED))),$(call \
+    accuracy_bound,encoder.$1.int8.onnx))
 $(OUT)/checks/encoder.$1.int8.onnx.check.json: $(ORT)/encoder.$1.int8.onnx $(OUT)/onnx/encoder.onnx \
-    $(OUT)/checks/wer.encoder.$1.int8.check.json $(OUT)/.flags/variants $(call worker,check_variant)
+    $(call accuracy_check,encoder.$1.int8.onnx) $(OUT)/.flags/variants $(call worker,check_variant)
 	$$(call say,CHECK)
 	$$(call run,check_variant) --graph encoder --variant $2 --onnx $$< --base $(OUT)/onnx/encoder.onnx \
-	    --wer $(OUT)/checks/wer.encoder.$1.int8.check.json --max-relative-rms $(MAX_RMS.$2) --output $$@
+	    --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
 endef
 $(eval $(call ort_check_rule,web,int8))
 $(eval $(call ort_check_rule,android,int8-qdq))

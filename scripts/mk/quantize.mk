@@ -10,7 +10,7 @@ EXCLUDE          ?=
 KEEP_IO          ?= 1
 # 1: int8 weights of 7 bits, for x86 CPUs without VNNI.
 REDUCE_RANGE     ?=
-# Static int8: the speech that says which ranges activations have, and how limits are chosen from it.
+# Static int8: the speech or swipes that say which ranges activations have, and how limits are chosen from it.
 CALIB_MANIFEST   ?= $(VALIDATION)
 CALIB_BATCHES    ?= 16
 CALIB_BATCH_SIZE ?= 8
@@ -29,11 +29,11 @@ worker.int8       := quantize_int8
 worker.int8-qdq   := quantize_int8_qdq
 worker.int4       := quantize_int4
 
-calib_manifest     = '$(or $(CALIB_MANIFEST),$(error There is no speech to calibrate $(NAME) with: set CALIB_MANIFEST \
-                       to a NeMo manifest))'
+calib_manifest     = '$(or $(CALIB_MANIFEST),$(error There is no data to calibrate $(NAME) with: set CALIB_MANIFEST \
+                       to a manifest))'
 options.fp16       = $(if $(filter 0,$(KEEP_IO)),--fp16-io)
 options.int8       = $(if $(REDUCE_RANGE),--reduce-range)
-options.int8-qdq   = --graph $(firstword $(subst ., ,$(@F))) --frontend $(OUT)/onnx/frontend.onnx --manifest $(calib_manifest) \
+options.int8-qdq   = --graph $(firstword $(subst ., ,$(@F))) $(addprefix --frontend ,$(frontend)) --manifest $(calib_manifest) \
                        --batches $(CALIB_BATCHES) --batch-size $(CALIB_BATCH_SIZE) --method $(CALIB_METHOD)
 options.int4       = --block-size $(INT4_BLOCK)
 
@@ -44,13 +44,13 @@ $(eval $(call flags,int8-qdq,CALIB_MANIFEST=$(CALIB_MANIFEST) CALIB_BATCHES=$(CA
 $(eval $(call flags,int4,INT4_BLOCK=$(INT4_BLOCK) EXCLUDE=$(EXCLUDE)))
 $(eval $(call flags,variants,$(foreach v,$(VARIANTS),$v=$(MAX_RMS.$v))))
 
-$(VARIED:%=$(OUT)/onnx/%.int8-qdq.onnx): $(OUT)/onnx/frontend.onnx $(CALIB_MANIFEST)
+$(VARIED:%=$(OUT)/onnx/%.int8-qdq.onnx): $(frontend) $(CALIB_MANIFEST)
 
-# $(call variant_check,graph,variant), and what it shows beyond errors: the WER of the model with this one variant.
-variant_check = $(OUT)/checks/$1.$2.onnx.check.json
-with_variant  = $(foreach graph,encoder predictor joint,$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
-# A streaming encoder is not decoded here.
-variant_wer   = $(if $(filter encoder predictor joint,$1),$(call wer_check,$(call with_variant,$1,$2)))
+# $(call variant_check,graph,variant), and what it shows beyond errors: the accuracy of the model with this one variant.
+variant_check    = $(OUT)/checks/$1.$2.onnx.check.json
+with_variant     = $(foreach graph,$(DECODED),$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
+# What is not decoded here, as a streaming encoder, has none.
+variant_accuracy = $(if $(filter $(DECODED),$1),$(call accuracy_check,$(call with_variant,$1,$2)))
 
 # $(call variant_rule,variant)
 define variant_rule
@@ -63,19 +63,19 @@ $(foreach variant,$(VARIANTS),$(eval $(call variant_rule,$(variant))))
 
 # $(call variant_check_rule,graph,variant)
 define variant_check_rule
-$(if $(call variant_wer,$1,$2),$(eval $(call wer_rule,$(call with_variant,$1,$2))))
-$(call variant_check,$1,$2): $(OUT)/onnx/$1.$2.onnx $(OUT)/onnx/$1.onnx $(call variant_wer,$1,$2) \
+$(if $(call variant_accuracy,$1,$2),$(eval $(call accuracy_rule,$(call with_variant,$1,$2))))
+$(call variant_check,$1,$2): $(OUT)/onnx/$1.$2.onnx $(OUT)/onnx/$1.onnx $(call variant_accuracy,$1,$2) \
     $(OUT)/.flags/variants $(call worker,check_variant)
 	$$(call say,CHECK)
 	$$(call run,check_variant) --graph $1 --variant $2 --onnx $$< --base $(OUT)/onnx/$1.onnx \
-	    $(addprefix --wer ,$(call variant_wer,$1,$2)) --max-relative-rms $(MAX_RMS.$2) --output $$@
+	    $(addprefix --accuracy ,$(call variant_accuracy,$1,$2)) --max-relative-rms $(MAX_RMS.$2) --output $$@
 .PHONY: $1.$2.onnx
 $1.$2.onnx: $(OUT)/onnx/$1.$2.onnx $(if $(VALIDATION),$(call variant_check,$1,$2))
 endef
 $(foreach graph,$(VARIED),$(foreach variant,$(VARIANTS),$(eval $(call variant_check_rule,$(graph),$(variant)))))
 
 VARIANT_CHECKS := $(foreach v,$(VARIANTS),$(call variant_check,encoder,$v)) $(foreach v,fp16 int8,$(foreach \
-                    g,predictor joint,$(call variant_check,$g,$v)))
+                    g,$(filter-out encoder,$(DECODED)),$(call variant_check,$g,$v)))
 
 # Names like those above, but of no variant. One rule each: a rule of several patterns makes all of them at once.
 define unknown_variant

@@ -4,16 +4,8 @@ LAYOUT       ?= configs/layouts/qwerty.json
 TRACES       ?= out/swipe
 # A shortened run needs fewer traces.
 TRAIN_TRACES ?= $(if $(STEPS),20000,240000)
-TEST         ?= models/swipe-test/manifest.jsonl.gz
 # A checkpoint to distil from.
 TEACHER      ?=
-# A word a line, the most frequent first.
-LEXICON      ?= $(OUT)/lexicons/lexicon_full.txt
-BEAM         ?= 16
-PRIOR_WEIGHT ?= 0.5
-# Top-1 on TEST, in per cent, below which validation fails.
-MIN_TOP1     ?= 0
-
 LEXICONS := $(addprefix $(OUT)/lexicons/,lexicon_small.txt lexicon_full.txt lexicon_stats.json)
 
 $(LEXICONS) &: $(call worker,prepare_lexicons)
@@ -45,23 +37,10 @@ $(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(TRAIN_MANIFEST) $(c
 	    $(if $(TEACHER),--teacher $(OUT)/teacher) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
 endif
 
-$(eval $(call flags,swipe,TEST=$(TEST) BEAM=$(BEAM) PRIOR_WEIGHT=$(PRIOR_WEIGHT) MIN_TOP1=$(MIN_TOP1) $(LEXICON)))
-
-$(OUT)/checks/swipe.check.json: $(CHECKPOINT) $(TEST) $(LEXICON) $(OUT)/.flags/swipe $(call worker,evaluate_swipe)
-	$(call say,EVALUATE)
-	$(call run,evaluate_swipe) --checkpoint $(OUT)/checkpoint --manifest $(TEST) --lexicon $(LEXICON) \
-	    --beam $(BEAM) --prior-weight $(PRIOR_WEIGHT) --min-top1 $(MIN_TOP1) --output $@
-
-$(OUT)/checks/templates.check.json: $(LAYOUT) $(TEST) $(LEXICON) $(OUT)/.flags/swipe $(call worker,evaluate_templates)
-	$(call say,EVALUATE)
-	$(call run,evaluate_templates) --manifest $(TEST) --layout $(LAYOUT) --lexicon $(LEXICON) --output $@
-
-# Reached only when a file is missing and nothing makes it: the worker says so in its own words.
-$(filter-out $(MODEL),$(TEACHER)) $(filter-out $(LEXICONS),$(LEXICON)) $(filter-out $(HELD_OUT),$(TEST)):
+# Reached only when the file is missing: the worker says so in its own words.
+$(filter-out $(MODEL),$(TEACHER)):
 
 ## Swipe model
-.PHONY: lexicons validate swipe-baseline swipe-traces
+.PHONY: lexicons swipe-traces
 lexicons: $(LEXICONS)                              ## word lists by frequency, small and full, with statistics
-validate: $(OUT)/checks/swipe.check.json           ## WER, top-1, 3 and 5 of a swipe model on TEST
-swipe-baseline: $(OUT)/checks/templates.check.json ## the same of template matching
 swipe-traces: $(HELD_OUT)                          ## synthesise the validation and test traces anew

@@ -1,0 +1,108 @@
+"""Measure a swipe checkpoint in PyTorch on a manifest of traces: greedy WER, and top-1, 3 and 5 by beam search.
+
+Example:
+    .venv/bin/python py/evaluate_swipe_checkpoint.py --checkpoint out/demo-swipe/checkpoint \
+        --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
+        --output out/demo-swipe/checks/checkpoint.check.json
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transducer.accuracy import accuracy, summary
+from transducer.beam_search import module_step
+from transducer.checkpoint import Checkpoint
+from transducer.cli import CheckError, InputError, log, parser, run, write_json
+from transducer.graphs import Floats
+from transducer.keyboard import layout_of
+from transducer.swipe_features import swipe_features
+from transducer.swipe_recognition import decode_all, search_arguments, search_facts, search_of
+from transducer.traces import Trace, read_traces
+
+BATCH_SIZE = 64
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--checkpoint", type=Path, required=True, help="unpacked checkpoint")
+    search_arguments(args)
+    args.add_argument("--min-top1", type=float, default=0.0, help="fail below this, per cent of all traces")
+    args.add_argument("--threads", type=int, default=1)
+    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
+    options = args.parse_args()
+    checkpoint = Checkpoint(options.checkpoint)
+    if "swipe" not in checkpoint.config:
+        raise InputError(f"{checkpoint.source} is no swipe model; give one trained by `make train CONFIG=demo-swipe`.")
+    traces = read_traces(options.manifest, "".join(checkpoint.labels))
+    prednet = checkpoint.config["decoder"]["prednet"]
+    dims = {"L": int(prednet["pred_rnn_layers"]), "H": int(prednet["pred_hidden"])}
+    search = search_of(options, checkpoint.labels, dims)
+
+    import torch
+
+    torch.set_num_threads(options.threads)  # a step is too small to share
+    frames, greedy = encode(checkpoint, traces)
+    step = module_step(checkpoint.build("decoder"), checkpoint.build("joint"))
+    found, milliseconds = decode_all(frames, step, search, len(traces))
+    figures = accuracy(traces, found)
+    for name, group in figures.items():
+        wrong = [text != trace.word for trace, text in zip(traces, greedy, strict=True) if belongs(trace, name)]
+        group["greedy_wer"] = round(100 * float(np.mean(wrong)), 2)
+    if options.min_top1 and figures["all"]["top1"] < options.min_top1:
+        told = f"{figures['all']['top1']} %, below {options.min_top1} %"
+        raise CheckError(f"{checkpoint.source}: top-1 on {options.manifest} is {told}; train longer.")
+    report = {
+        "checkpoint": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
+        "parameters": sum(tensor.numel() for tensor in checkpoint.weights.values()),
+        **search_facts(options, search, traces),
+        "search_cpu_milliseconds": milliseconds,
+        **figures,
+        "errors": [
+            {"trace": number, "word": trace.word, "found": words, "greedy": text}
+            for number, (trace, words, text) in enumerate(zip(traces, found, greedy, strict=True))
+            if words[:1] != [trace.word]
+        ],
+    }
+    write_json(options.output, report)
+    log.info("top-1 / 3 / 5 of %s; greedy WER %.1f %%", summary(figures), figures["all"]["greedy_wer"])
+    return 0
+
+
+def belongs(trace: Trace, group: str) -> bool:
+    return group == "all" or trace.novel == (group == "novel")
+
+
+def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], list[str]]:
+    """Return the encoder frames [T_enc, D] of every trace, and what NeMo's greedy search reads in them."""
+    import torch
+    from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
+
+    from transducer.modules import load_module
+    from transducer.swipe_training import collate
+
+    layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)
+    features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]
+    encoder, labels = load_module("encoder", checkpoint), checkpoint.labels
+    decoder, joint = checkpoint.build("decoder"), checkpoint.build("joint")
+    greedy = GreedyBatchedRNNTInfer(decoder, joint, blank_index=len(labels), max_symbols_per_step=10)
+    frames: list[Any] = [None] * len(traces)
+    texts = [""] * len(traces)
+    order = sorted(range(len(traces)), key=lambda index: len(features[index]))
+    nothing = torch.zeros(1, dtype=torch.int64)
+    for start in range(0, len(order), BATCH_SIZE):
+        rows = order[start : start + BATCH_SIZE]
+        batch = collate([(features[row], nothing) for row in rows])
+        with torch.inference_mode():
+            encoded, lengths = encoder(*list(batch)[:2])
+            (hypotheses,) = greedy(encoder_output=encoded, encoded_lengths=lengths)
+        for row, one, length, hypothesis in zip(rows, encoded, lengths, hypotheses, strict=True):
+            frames[row] = one[:, :length].T.contiguous().numpy()
+            texts[row] = "".join(labels[int(label)] for label in hypothesis.y_sequence)
+    return frames, texts
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

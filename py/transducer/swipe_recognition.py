@@ -1,0 +1,84 @@
+"""Recognise swipes by an encoder, a step and a lexicon, whatever runs them, and measure how often that is right.
+
+Example:
+    search = search_of(options, labels, facts["dims"])
+    found, milliseconds = decode_all(frames, step, search)
+"""
+
+import argparse
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from transducer.accuracy import DEPTHS
+from transducer.beam_search import BeamSearch, Step, graph_step
+from transducer.cli import existing
+from transducer.graphs import Floats
+from transducer.lexicon import Lexicon, read_words
+from transducer.parity import Runner, open_session, session_runner
+from transducer.traces import Trace
+
+
+def search_arguments(args: argparse.ArgumentParser) -> None:
+    """Add the options of a search and of what it is measured on."""
+    args.add_argument("--manifest", type=Path, required=True, help="traces, .jsonl or .jsonl.gz")
+    args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument("--beam", type=int, default=16)
+    args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
+    args.add_argument("--length-power", type=float, default=0.0, help="of the length that log probabilities are over")
+
+
+def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[str, int]) -> BeamSearch:
+    """Return the beam search that the options ask for."""
+    return BeamSearch(
+        Lexicon(read_words(options.lexicon), labels),
+        blank=len(labels),
+        state_shape=(dims["L"], dims["H"]),
+        beam=options.beam,
+        prior_weight=options.prior_weight,
+        length_power=options.length_power,
+    )
+
+
+def open_encoder(path: Path) -> Runner:
+    """Return an encoder graph as a function of named arrays, on one thread."""
+    return session_runner(open_session(existing(path, "build it first"), threads=1))
+
+
+def open_step(path: Path) -> Step:
+    """Return the step of an rnnt_step graph, on one thread."""
+    return graph_step(open_session(existing(path, "build it first"), threads=1))
+
+
+def encoder_frames(encode: Runner, features: Floats) -> Floats:
+    """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
+    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
+    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
+
+
+def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> tuple[list[list[str]], float]:
+    """Return the best words of each trace's encoder frames [T_enc, D], and the CPU time per trace in ms."""
+    began = time.process_time()
+    found = [
+        [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
+        for encoded in tqdm(frames, desc="beam search", total=count, delay=5, disable=None, unit="trace", leave=False)
+    ]
+    return found, round((time.process_time() - began) / count * 1000, 2)
+
+
+def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequence[Trace]) -> dict[str, Any]:
+    """Return what a report says of the search and of what it was measured on."""
+    known = set(search.lexicon.words)
+    return {
+        "manifest": options.manifest.name,
+        "traces": len(traces),
+        "lexicon": {"file": options.lexicon.name, "words": len(search.lexicon.words)},
+        "not_in_lexicon": sum(trace.word not in known for trace in traces),
+        "beam": options.beam,
+        "prior_weight": options.prior_weight,
+        "length_power": options.length_power,
+    }
