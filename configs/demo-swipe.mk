@@ -1,5 +1,4 @@
-# A small Conformer RNN-T that reads swipes on a QWERTY keyboard. Not checked in yet: `make train CONFIG=demo-swipe`
-# makes it, to be copied to models/.
+# A small Conformer RNN-T that reads swipes on a QWERTY keyboard; models/demo-swipe.md is its card.
 TASK       := swipe
 MODEL      := models/demo-swipe.nemo
 VALIDATION := models/swipe-validation/manifest.jsonl.gz
