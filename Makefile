@@ -62,6 +62,7 @@ include scripts/mk/bench.mk
 include scripts/mk/runtime.mk
 include scripts/mk/package.mk
 include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
+include scripts/mk/demo.mk
 
 ## Main targets
 .PHONY: all setup help clean

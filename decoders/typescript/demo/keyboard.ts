@@ -4,6 +4,8 @@ import { colour, drawing, make } from "./page.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = 0.05;
+// A trace fades to this within that time, and stays until the next.
+const FAINT = 0.3;
 const FADE_MS = 350;
 
 export interface KeyboardEvents {
@@ -136,11 +138,11 @@ export class Keyboard {
     if (!this.layout) return;
     const { context, width, height } = drawing(this.canvas);
     const swiping = this.pointer !== undefined;
-    const strength = swiping ? 1 : Math.max(0, 1 - (performance.now() - this.ended) / FADE_MS);
+    const strength = swiping ? 1 : Math.max(FAINT, 1 - (performance.now() - this.ended) / FADE_MS);
     const last = this.points[this.points.length - 1];
     const under = swiping && last ? this.layout.keys.indexOf(this.keyAt(last)) : -1;
     this.keys.forEach((key, at) => key.classList.toggle("under", at === under));
-    if (!last || !strength) return;
+    if (!last) return;
     const place = ({ x, y }: Point): [number, number] => [x * width, y * height];
     context.lineCap = context.lineJoin = "round";
     context.strokeStyle = colour("--trace");
@@ -156,6 +158,6 @@ export class Keyboard {
       context.lineTo(...place(this.points[at]!));
       context.stroke();
     }
-    if (!swiping) requestAnimationFrame(() => this.draw());
+    if (!swiping && strength > FAINT) requestAnimationFrame(() => this.draw());
   }
 }

@@ -68,6 +68,10 @@ export function milliseconds(value: number): string {
   return value < 9.95 ? `${value.toFixed(1)} ms` : `${value.toFixed(0)} ms`;
 }
 
+export function duration(value: number): string {
+  return value < 1000 ? milliseconds(value) : `${(value / 1000).toFixed(1)} s`;
+}
+
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }

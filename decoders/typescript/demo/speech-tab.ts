@@ -1,7 +1,7 @@
 /** The tab to speak in: microphone, file or example to waveform, words in their time, and text. */
 import type { SpeechResult } from "../src/index.js";
 import { Engine } from "./engine.js";
-import { choice, colour, deviceChoice, drawing, element, make, megabytes, milliseconds, reason, say, showTiming, type Catalogue, type PackageEntry } from "./page.js";
+import { choice, colour, deviceChoice, drawing, duration, element, make, megabytes, milliseconds, reason, say, showTiming, type Catalogue, type PackageEntry } from "./page.js";
 import { Recorder } from "./recorder.js";
 
 // Below this a word is marked as unsure.
@@ -78,7 +78,7 @@ export class SpeechTab {
     try {
       const opened = await this.engine.call("open", { task: "speech", url: new URL(found.url, location.href).href, variant, device: this.device(), threads });
       this.sampleRate = opened.sampleRate!;
-      element("speech-facts").textContent = `${found.model}: ${megabytes(opened.bytes)} loaded and checked in ${milliseconds(opened.milliseconds)}, ${threads} thread${threads > 1 ? "s" : ""}.`;
+      element("speech-facts").textContent = `${found.model}: ${megabytes(opened.bytes)} loaded and checked in ${duration(opened.milliseconds)}, ${threads} thread${threads > 1 ? "s" : ""}.`;
       say("speech-status", "Record, choose a file, or drop one here.");
       this.enable(true);
     } catch (error) {
@@ -203,7 +203,8 @@ export class SpeechTab {
     element("wave-words").replaceChildren(
       ...this.words.map(({ text, start }, at) => {
         const span = make("span", { textContent: text });
-        const until = this.words[at + 1]?.start ?? seconds;
+        // On two lines in turn, so that a short word does not hide behind the next.
+        const until = this.words[at + 2]?.start ?? seconds;
         span.style.left = `${(100 * start) / seconds}%`;
         span.style.width = `${(100 * (until - start)) / seconds}%`;
         return span;
