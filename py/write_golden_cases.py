@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from transducer.beam_search import BeamSearch, Integers, graph_step
+from transducer.beam_search import BeamSearch, Integers
 from transducer.cli import InputError, existing, log, parser, replacing, run
 from transducer.graphs import Floats
 from transducer.keyboard import layout_of
 from transducer.lexicon import NONE, ROOT, Lexicon, read_words
-from transducer.parity import open_session, session_runner
 from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import encoder_frames
+from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
 from transducer.traces import Trace, read_traces
 
 FORMAT = 1
@@ -44,8 +43,7 @@ def main() -> int:
     lexicon = Lexicon(read_words(options.lexicon), labels)
     layout = layout_of(meta["layout"], str(options.meta))
     search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
-    encode = session_runner(open_session(existing(options.encoder, "build it first"), threads=1))
-    step = graph_step(open_session(existing(options.step, "build it first"), threads=1))
+    encode, step = open_encoder(options.encoder), open_step(options.step)
     chosen = choose(read_traces(options.manifest, labels), lexicon)
     prefixes = spell_nodes(lexicon, labels)
     cases = []
