@@ -142,17 +142,16 @@ export class Keyboard {
     const last = this.points[this.points.length - 1];
     const under = swiping && last ? this.layout.keys.indexOf(this.keyAt(last)) : -1;
     this.keys.forEach((key, at) => key.classList.toggle("under", at === under));
+    this.canvas.style.opacity = String(0.85 * strength);
     if (!last) return;
     const place = ({ x, y }: Point): [number, number] => [x * width, y * height];
     context.lineCap = context.lineJoin = "round";
     context.strokeStyle = colour("--trace");
     const full = Math.max(5, width / 90);
     for (let at = 1; at < this.points.length; at++) {
-      // Older parts are fainter and thinner.
-      const age = (last.t - this.points[at]!.t) / 900;
-      const fresh = Math.max(0.25, 1 - age);
-      context.globalAlpha = strength * fresh * 0.85;
-      context.lineWidth = full * (0.5 + 0.5 * fresh);
+      // Older parts are thinner.
+      const fresh = Math.max(0.2, 1 - (last.t - this.points[at]!.t) / 900);
+      context.lineWidth = full * (0.4 + 0.6 * fresh);
       context.beginPath();
       context.moveTo(...place(this.points[at - 1]!));
       context.lineTo(...place(this.points[at]!));

@@ -6,6 +6,8 @@ import { Keyboard } from "./keyboard.js";
 import { choice, deviceChoice, duration, element, make, megabytes, milliseconds, reason, say, showTiming, type PackageEntry } from "./page.js";
 
 const SHOWN = 5;
+// Between looks at an unfinished swipe, so that the finished one seldom has to wait for one.
+const LOOK_MS = 150;
 const KINDS: Record<string, string> = { bundled: "Bundled", dynamic: "Dynamic" };
 
 /** A word of the text: one of those that a swipe may have meant, or tapped letter by letter. */
@@ -24,6 +26,7 @@ export class SwipeTab {
   private readonly own = new Set<string>();
   private list: string | undefined;
   private looking = false;
+  private looked = 0;
   private readonly times: number[] = [];
   private readonly kind: () => string;
   private readonly variant: () => string;
@@ -113,9 +116,9 @@ export class SwipeTab {
     document.documentElement.dataset.swipe = enabled ? "ready" : "loading";
   }
 
-  /** Show what the swipe looks like so far, as often as the decoder is free. */
+  /** Show what the swipe looks like so far, every now and then. */
   private async look(points: readonly Point[]): Promise<void> {
-    if (this.looking || points.length < 8) return;
+    if (this.looking || points.length < 8 || performance.now() - this.looked < LOOK_MS) return;
     this.looking = true;
     try {
       const { words } = await this.engine.call("decode", [...points], SHOWN);
@@ -125,6 +128,7 @@ export class SwipeTab {
       // The whole swipe will say what is wrong.
     } finally {
       this.looking = false;
+      this.looked = performance.now();
     }
   }
 
