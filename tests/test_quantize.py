@@ -379,4 +379,4 @@ def test_names_through_make(tmp_path: Path) -> None:
     done = make("-n", "encoder.int4.onnx", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
     assert "--max-wer-delta 1.0" in done.stdout
     done = make("-n", "encoder.int8-qdq.onnx", f"MODEL={ROOT}/models/demo-tdt.nemo", f"OUT={tmp_path}/out")
-    assert done.returncode == 2 and "set CALIB_MANIFEST to a NeMo manifest" in done.stderr
+    assert done.returncode == 2 and "set CALIB_MANIFEST to a manifest" in done.stderr
