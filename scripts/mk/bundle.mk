@@ -20,7 +20,7 @@ targets := $(if $(filter all,$(TARGET)),$(TARGETS),$(TARGET))
 
 # $(call bundled_onnx,graphs), $(call bundled_pte,files): as NAME-IN-PACKAGE=FILE, like all that follow.
 bundled_onnx = $(foreach graph,$1,$(graph).onnx=$(OUT)/onnx/$(graph).onnx)
-bundled_pte  = $(foreach file,$1,$(file)=$(OUT)/pte/$(file))
+bundled_pte  = $(foreach file,$1,$(file).pte=$(PTE)/$(file).pte)
 bundled_step = $(call bundled_onnx,rnnt_step $(filter frontend,$(TRACED)))
 
 graphs.web     = encoder.int8.onnx=$(ORT)/encoder.web.int8.onnx $(bundled_step)
@@ -28,7 +28,7 @@ graphs.web     = encoder.int8.onnx=$(ORT)/encoder.web.int8.onnx $(bundled_step)
 graphs.desktop = $(call bundled_onnx,encoder $(filter encoder_streaming,$(GRAPHS))) $(bundled_step) \
                    $(if $(VALIDATION),encoder.int8.onnx=$(OUT)/onnx/encoder.int8.onnx)
 graphs.server  = $(graphs.desktop)
-graphs.android = $(call bundled_pte,encoder.xnnpack.pte encoder.int8.pte rnnt_step.pte) \
+graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 rnnt_step $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
                    encoder.int8.ort=$(ORT)/encoder.android.int8.ort $(bundled_step)
 
 # $(call files_below,paths): the files among paths and in their folders.
