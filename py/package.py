@@ -89,6 +89,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
     args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
     args.add_argument("--lexicon-licence", default=UNKNOWN_LICENCE, help="of the word list")
+    args.add_argument("--lexicon-credit", default="", help="whom the word list's licence asks to name")
     args.add_argument("--command", default="", help="the command to be told in the manifest")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
     return args.parse_args()
@@ -152,6 +153,7 @@ def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Conten
         "command": options.command,
         "checkpoint": meta["source"],
         "licences": {"model": options.licence, **({"lexicon": options.lexicon_licence} if options.trie else {})},
+        "credits": options.lexicon_credit,
         "versions": {**meta["versions"], **{name: version(name) for name in sorted({"onnx", *ran})}},
     }
 

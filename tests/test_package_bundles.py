@@ -506,6 +506,7 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     assert manifest["command"] == "make package-bundled LEXICON=lexicon_full.txt CONFIG=demo-swipe TARGET=web"
     words = next(entry for entry in manifest["files"] if entry["path"] == "lexicon/words.txt")
     assert words["licence"] == "CC-BY-SA-4.0"
+    assert "wordfreq by Robyn Speer" in (sums.parent / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "p/demo-swipe-bundled-web.zip").exists()
     assert "Nothing to be done" in make(*arguments, "package-bundled", cwd=project).stdout
     assert make(f"DIR={sums.parent}", "verify-package", cwd=project).returncode == 0

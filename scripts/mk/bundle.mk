@@ -9,6 +9,10 @@ BUNDLE_ASSETS ?=
 # SPDX ids or expressions; where unset, nothing is said of a licence.
 MODEL_LICENCE   ?= NOASSERTION
 LEXICON_LICENCE ?= $(if $(filter $(LEXICONS),$(LEXICON)),CC-BY-SA-4.0,NOASSERTION)
+# Whom that licence asks to name.
+LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(LEXICON)),words and their order are from wordfreq by Robyn Speer$(comma) \
+                     which credits SUBTLEX$(comma) OpenSubtitles$(comma) Wikipedia$(comma) the Leeds Internet Corpus$(comma) \
+                     ParaCrawl and Google Books Ngrams)
 # Bytes that a web package may have as a .zip.
 MAX_WEB_BYTES ?=
 
@@ -38,7 +42,8 @@ graph_files  = $(foreach graph,$(graphs.$1),$(lastword $(subst =, ,$(graph))))
 graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 
 options.dynamic :=
-options.bundled := $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)') \
+options.bundled := $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
+                     --lexicon-credit '$(strip $(LEXICON_CREDIT))') \
                      $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
 inputs.dynamic  :=
 inputs.bundled  := $(TRIE) $(call files_below,$(BUNDLE_ASSETS))
