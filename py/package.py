@@ -89,6 +89,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
     args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
     args.add_argument("--lexicon-licence", default=UNKNOWN_LICENCE, help="of the word list")
+    args.add_argument("--lexicon-credit", default="", help="whom the word list's licence asks to name")
     args.add_argument("--command", default="", help="the command to be told in the manifest")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
     return args.parse_args()
@@ -106,6 +107,9 @@ def gather(options: argparse.Namespace, meta: dict[str, Any]) -> Contents:
         contents.add(f"graphs/{name}", File(source, "graph", options.licence, check))
         for sidecar in sidecars_of(source):
             contents.add(f"graphs/{sidecar.name}", File(sidecar, "weights", options.licence, check))
+        if source.suffix == ".pte":
+            about = source.with_suffix(".json")
+            contents.add(f"graphs/{Path(name).with_suffix('.json')}", File(about, "graph metadata", options.licence))
     facts, tokens = model / "meta/model_meta.json", model / "meta/tokens.txt"
     if read_facts(facts)["source"] != meta["source"] or read_tokens(tokens) != meta["tokens"]:
         raise InputError(f"{options.runtime_meta} is of another model than {facts}; run `make runtime-meta` again.")
@@ -123,14 +127,18 @@ def gather(options: argparse.Namespace, meta: dict[str, Any]) -> Contents:
 
 
 def require_origin(graph: Path, meta: dict[str, Any]) -> None:
-    """Refuse a graph that was made from another checkpoint; only ONNX files say what they were made from."""
+    """Refuse a graph that was made from another checkpoint; an .ort file does not say what it was made from."""
     if graph.suffix == ".onnx":
         source = json.loads(metadata(load_graph(graph))["source"])
-        if source != meta["source"]:
-            raise InputError(
-                f"{graph} was made from {source['file']} ({source['sha256'][:12]}) and the metadata from "
-                f"{meta['source']['file']} ({meta['source']['sha256'][:12]}); build both from one checkpoint."
-            )
+    elif graph.suffix == ".pte":
+        source = read_facts(graph.with_suffix(".json"))["facts"]["source"]
+    else:
+        return
+    if source != meta["source"]:
+        raise InputError(
+            f"{graph} was made from {source['file']} ({source['sha256'][:12]}) and the metadata from "
+            f"{meta['source']['file']} ({meta['source']['sha256'][:12]}); build both from one checkpoint."
+        )
 
 
 def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Contents) -> dict[str, Any]:
@@ -145,6 +153,7 @@ def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Conten
         "command": options.command,
         "checkpoint": meta["source"],
         "licences": {"model": options.licence, **({"lexicon": options.lexicon_licence} if options.trie else {})},
+        "credits": options.lexicon_credit,
         "versions": {**meta["versions"], **{name: version(name) for name in sorted({"onnx", *ran})}},
     }
 

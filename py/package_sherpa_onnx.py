@@ -22,9 +22,8 @@ from transducer.packaging import (
     write_graph,
     write_tokens,
 )
-from transducer.sherpa import FRONTEND, encoder_props
+from transducer.sherpa import FRONTEND, encoder_props, file_name, variants_text
 
-FILES = {"encoder": "encoder", "predictor": "decoder", "joint": "joiner"}
 MAX_TOKENS = {"tdt": 5, "rnnt": 10}
 
 README = """{headline}
@@ -87,19 +86,11 @@ def fill(model: Model, folder: Path) -> None:
     (folder / "README.md").write_text(readme(model), encoding="utf-8")
 
 
-def file_name(role: str, variant: str) -> str:
-    return ".".join(filter(None, (FILES[role], variant, "onnx")))
-
-
 def readme(model: Model) -> str:
     facts = model.facts
-    others = [file_name(role, variant) for role, variant in sorted(model.graphs) if variant]
-    variants = "The graphs are fp32."
-    if others:
-        variants = f"Besides fp32 there are {', '.join(f'`{name}`' for name in others)}: give these names instead."
     return README.format(
         headline=headline(model, "sherpa-onnx"),
-        variants=variants,
+        variants=variants_text(model),
         highfreq=frontend_of(facts)["highfreq"],
         max_tokens=MAX_TOKENS[facts["model_type"]],
         max_symbols=facts["max_symbols"],

@@ -21,9 +21,8 @@ from transducer.packaging import (
     write_graph,
     write_tokens,
 )
-from transducer.sherpa import GUARD, online_encoder
+from transducer.sherpa import GUARD, file_name, online_encoder, variants_text
 
-FILES = {"encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}
 # It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
 ONLINE_FRONTEND: dict[str, list[object]] = {
     "normalize": [""],
@@ -80,7 +79,7 @@ print(recognizer.get_result(stream))
 
 
 def main() -> int:
-    return package_worker(__doc__, fill, tuple(FILES))
+    return package_worker(__doc__, fill, ("encoder_streaming", "predictor", "joint"))
 
 
 def fill(model: Model, folder: Path) -> None:
@@ -101,16 +100,8 @@ def fill(model: Model, folder: Path) -> None:
     (folder / "README.md").write_text(readme(model), encoding="utf-8")
 
 
-def file_name(role: str, variant: str) -> str:
-    return ".".join(filter(None, (FILES[role], variant, "onnx")))
-
-
 def readme(model: Model) -> str:
     facts, streaming = model.facts, model.facts["streaming"]
-    others = [file_name(role, variant) for role, variant in sorted(model.graphs) if variant]
-    variants = "The graphs are fp32."
-    if others:
-        variants = f"Besides fp32 there are {', '.join(f'`{name}`' for name in others)}: give these names instead."
     return README.format(
         name=Path(model.source).stem,
         features=facts["dims"]["F"],
@@ -118,7 +109,7 @@ def readme(model: Model) -> str:
         lookahead=streaming["lookahead_ms"],
         shift=streaming["shift_ms"],
         tail=round(streaming["shift_ms"] / 1000 + TAIL, 2),
-        variants=variants,
+        variants=variants_text(model),
         max_symbols=facts["max_symbols"],
         facts=facts_text(model),
     )

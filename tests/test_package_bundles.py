@@ -459,6 +459,44 @@ def test_streaming_models_share_weights_in_a_package(built: ByKind, tmp_path: Pa
     assert meta["graphs"].keys() == {"encoder", "encoder_streaming", "frontend", "rnnt_step"} and meta["streaming"]
 
 
+def test_android_packages_hold_executorch_files(swipe: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A .pte goes in with what tells its inputs, and only if it was made from the same checkpoint."""
+    step, checkpoint = swipe / "pte/rnnt_step.pte", ("--checkpoint", swipe / "checkpoint")
+    lowered = ("--graph", "rnnt_step", *checkpoint, "--max-frames", 512, "--output", step)
+    assert run_worker("lower_pte_xnnpack", *lowered) == 0
+    report = swipe / "checks/rnnt_step.pte.check.json"
+    assert run_worker("check_pte", "--pte", step, *checkpoint, "--max-abs", 1e-4, "--output", report) == 0
+    graphs = {"rnnt_step.pte": "pte/rnnt_step.pte", "rnnt_step.onnx": "onnx/rnnt_step.onnx"}
+    folder = tmp_path / "android"
+    assert package(swipe, folder, graphs, "android") == 0 and verify(folder) == 0
+    assert (folder / "graphs/rnnt_step.json").read_bytes() == step.with_suffix(".json").read_bytes()
+    assert load(folder / "meta/runtime_meta.json")["graphs"]["rnnt_step"].keys() == {"fp32", "fp32.pte"}
+    entry = next(e for e in load(folder / "manifest.json")["files"] if e["path"] == "graphs/rnnt_step.pte")
+    assert entry["check"]["delegation"]["flops"]["share"] >= 0.9
+    assert load(folder / "manifest.json")["versions"]["executorch"] == version("executorch")
+    about = load(step.with_suffix(".json"))
+    about["facts"]["source"]["sha256"] = "0" * 64
+    step.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
+    assert package(swipe, folder, graphs, "android") == 2
+    assert "rnnt_step.pte was made from demo-swipe.nemo (000000000000)" in capsys.readouterr().err
+
+
+def test_android_packages_hold_ort_files(swipe: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A flatbuffer goes in with a check of its own, that needs the check of the file that it was made from."""
+    base, ort = (swipe / f"ort/encoder.web.int8.{kind}" for kind in ("onnx", "ort"))
+    optimised = ("--graph", "encoder", "--target", "web", "--input", base, "--output", ort)
+    assert run_worker("optimize_ort", *optimised) == 0
+    compared = ("--graph", "encoder", "--ort", ort, "--base", base)
+    output = swipe / "checks/encoder.web.int8.ort.check.json"
+    assert run_worker("check_ort", *compared, "--checks", tmp_path, "--output", output) == 2
+    assert "encoder.web.int8.onnx is not checked" in capsys.readouterr().err
+    assert run_worker("check_ort", *compared, "--checks", swipe / "checks", "--output", output) == 0
+    assert 0 <= load(output)["error"]["relative_rms"] < 0.05
+    graphs = {"encoder.int8.ort": "ort/encoder.web.int8.ort", "rnnt_step.onnx": "onnx/rnnt_step.onnx"}
+    assert package(swipe, tmp_path / "p", graphs, "android") == 0 and verify(tmp_path / "p") == 0
+    assert load(tmp_path / "p/meta/runtime_meta.json")["graphs"]["encoder"].keys() == {"int8.ort"}
+
+
 def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None:
     """From nothing, Make plans every check before the package; then it packages once, and again after a check."""
     project, out = make_project(tmp_path), tmp_path / "out"
@@ -484,6 +522,7 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     assert manifest["command"] == "make package-bundled LEXICON=lexicon_full.txt CONFIG=demo-swipe TARGET=web"
     words = next(entry for entry in manifest["files"] if entry["path"] == "lexicon/words.txt")
     assert words["licence"] == "CC-BY-SA-4.0"
+    assert "wordfreq by Robyn Speer" in (sums.parent / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "p/demo-swipe-bundled-web.zip").exists()
     assert "Nothing to be done" in make(*arguments, "package-bundled", cwd=project).stdout
     assert make(f"DIR={sums.parent}", "verify-package", cwd=project).returncode == 0

@@ -146,7 +146,9 @@ def readme(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
         version=versions["transducer-export"],
         nemo=versions["nemo"],
         torch=versions["torch"],
-        licence="; ".join(f"{of}: {licence}" for of, licence in manifest["licences"].items()),
+        licence="; ".join(
+            [*(f"{of}: {licence}" for of, licence in manifest["licences"].items()), manifest["credits"]]
+        ).removesuffix("; "),
     )
 
 

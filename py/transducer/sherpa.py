@@ -13,6 +13,8 @@ import onnx.parser
 from transducer.onnx_files import set_metadata
 from transducer.packaging import Model, expose, frontend_of
 
+# Graphs under the names that its examples use.
+FILES = {"encoder": "encoder", "encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}
 # What sherpa-onnx's frontend for NeMo models follows besides; where it has settings of its own, the README says so.
 FRONTEND = {"normalize": ["per_feature", ""]}
 
@@ -81,6 +83,19 @@ online (
     cache_last_time_out = Transpose <perm = [1, 0, 2, 3]> (inner_time_out)
 }}
 """
+
+
+def file_name(role: str, variant: str) -> str:
+    """Return a graph's name in a package; variant "" is fp32."""
+    return ".".join(filter(None, (FILES[role], variant, "onnx")))
+
+
+def variants_text(model: Model) -> str:
+    """Return what a package's README says of the graphs that are not fp32."""
+    others = [f"`{file_name(role, variant)}`" for role, variant in sorted(model.graphs) if variant]
+    return (
+        f"Besides fp32 there are {', '.join(others)}: give these names instead." if others else "The graphs are fp32."
+    )
 
 
 def encoder_props(model: Model) -> dict[str, str]:

@@ -26,7 +26,6 @@ $(BENCH)/bench.json: $(foreach entry,$(benched),$(lastword $(subst =, ,$(entry))
 	    --rounds $(BENCH_ROUNDS) --output $@
 
 # NAME=ENCODER,STEP, as bench_swipe takes them.
-comma  := ,
 timed   = $1=$2$(comma)$3
 words  := $(call timed,fp32-onnx,$(OUT)/onnx/encoder.onnx,$(OUT)/onnx/rnnt_step.onnx) \
           $(call timed,int8-onnx,$(OUT)/onnx/encoder.int8.onnx,$(OUT)/onnx/rnnt_step.onnx) \

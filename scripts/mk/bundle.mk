@@ -9,6 +9,10 @@ BUNDLE_ASSETS ?=
 # SPDX ids or expressions; where unset, nothing is said of a licence.
 MODEL_LICENCE   ?= NOASSERTION
 LEXICON_LICENCE ?= $(if $(filter $(LEXICONS),$(LEXICON)),CC-BY-SA-4.0,NOASSERTION)
+# Whom that licence asks to name.
+LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(LEXICON)),words and their order are from wordfreq by Robyn Speer$(comma) \
+                     which credits SUBTLEX$(comma) OpenSubtitles$(comma) Wikipedia$(comma) the Leeds Internet Corpus$(comma) \
+                     ParaCrawl and Google Books Ngrams)
 # Bytes that a web package may have as a .zip.
 MAX_WEB_BYTES ?=
 
@@ -20,7 +24,7 @@ targets := $(if $(filter all,$(TARGET)),$(TARGETS),$(TARGET))
 
 # $(call bundled_onnx,graphs), $(call bundled_pte,files): as NAME-IN-PACKAGE=FILE, like all that follow.
 bundled_onnx = $(foreach graph,$1,$(graph).onnx=$(OUT)/onnx/$(graph).onnx)
-bundled_pte  = $(foreach file,$1,$(file)=$(OUT)/pte/$(file))
+bundled_pte  = $(foreach file,$1,$(file).pte=$(PTE)/$(file).pte)
 bundled_step = $(call bundled_onnx,rnnt_step $(filter frontend,$(TRACED)))
 
 graphs.web     = encoder.int8.onnx=$(ORT)/encoder.web.int8.onnx $(bundled_step)
@@ -28,7 +32,7 @@ graphs.web     = encoder.int8.onnx=$(ORT)/encoder.web.int8.onnx $(bundled_step)
 graphs.desktop = $(call bundled_onnx,encoder $(filter encoder_streaming,$(GRAPHS))) $(bundled_step) \
                    $(if $(VALIDATION),encoder.int8.onnx=$(OUT)/onnx/encoder.int8.onnx)
 graphs.server  = $(graphs.desktop)
-graphs.android = $(call bundled_pte,encoder.xnnpack.pte encoder.int8.pte rnnt_step.pte) \
+graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 rnnt_step $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
                    encoder.int8.ort=$(ORT)/encoder.android.int8.ort $(bundled_step)
 
 # $(call files_below,paths): the files among paths and in their folders.
@@ -38,7 +42,8 @@ graph_files  = $(foreach graph,$(graphs.$1),$(lastword $(subst =, ,$(graph))))
 graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 
 options.dynamic :=
-options.bundled := $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)') \
+options.bundled := $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
+                     --lexicon-credit '$(strip $(LEXICON_CREDIT))') \
                      $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
 inputs.dynamic  :=
 inputs.bundled  := $(TRIE) $(call files_below,$(BUNDLE_ASSETS))

@@ -1,6 +1,7 @@
 # What all fragments use: quiet recipes, flag stamps, and the files that a worker depends on.
 
 Q := $(if $(filter 1,$(V)),,@)
+comma := ,
 export V
 
 # One line per artefact: $(call say,VERB).
