@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 import checkpoints
@@ -133,3 +134,13 @@ def build(model: Path, out: Path) -> None:
     assert (
         run_worker("write_model_meta", "--checkpoint", out / "checkpoint", "--graphs", *graphs, "--output", meta) == 0
     )
+
+
+def with_sidecar(built: Path, copy: Path) -> Path:
+    """Copy a build folder and move the encoder's weights to encoder.onnx.data, as those of large models are."""
+    for part in ("onnx", "meta"):
+        shutil.copytree(built / part, copy / part)
+    encoder = onnx.load_model(copy / "onnx/encoder.onnx")
+    path = copy / "onnx/encoder.onnx"
+    onnx.save_model(encoder, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    return copy

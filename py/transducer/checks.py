@@ -1,7 +1,7 @@
 """Check artefacts, FILE.check.json: which bytes they are of, and whether these passed.
 
 Example:
-    write_json(output, {"file": path.name, "sha256": hashes(path), ..., "passed": True})
+    write_json(output, {**identity(path), ..., "passed": True})
     report = passed_check(Path("out/demo-tdt/onnx/joint.onnx"), Path("out/demo-tdt/checks"))
 """
 
@@ -13,9 +13,10 @@ from transducer.cli import InputError, existing, sha256_of
 from transducer.onnx_files import sidecars_of
 
 
-def hashes(graph: Path) -> dict[str, str]:
-    """Return the SHA-256 of a graph's file and of its sidecars, by name."""
-    return {path.name: sha256_of(path) for path in [graph, *sidecars_of(graph)]}
+def identity(graph: Path) -> dict[str, Any]:
+    """Return what a check says of the bytes that it is of: file, SHA-256, and SHA-256 of sidecars by name."""
+    sidecars = {path.name: sha256_of(path) for path in sidecars_of(graph)}
+    return {"file": graph.name, "sha256": sha256_of(graph), "sidecars": sidecars}
 
 
 def passed_check(graph: Path, checks: Path) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def passed_check(graph: Path, checks: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if report.get("passed") is not True:
         raise InputError(f"{graph} has not passed its check; see {path} and build it again.")
-    if report.get("sha256") != hashes(existing(graph, "build it first")):
+    found = identity(existing(graph, "build it first"))
+    if any(report.get(key, {}) != value for key, value in found.items()):
         raise InputError(f"{path} is of another {graph.name} than there is now; remove it and run `make {path}`.")
     return report

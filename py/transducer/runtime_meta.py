@@ -18,7 +18,7 @@ UNKNOWN = "<unk>"
 BLANKS = ("<blank>", "<blk>")
 # What model_meta.json says too, under the same names.
 SHARED = ("model_type", "blank_id", "dims", "durations", "max_symbols", "subsampling_factor", "source", "versions")
-SPEECH = ("sample_rate", "window_stride", "frontend", "streaming")
+SPEECH = ("tokenizer", "sample_rate", "window_stride", "frontend", "streaming")
 
 
 def describe(facts: Mapping[str, Any], tokens: Sequence[str], decoding: Mapping[str, float]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from transducer.cli import existing
 from transducer.graphs import Floats
 from transducer.lexicon import Lexicon, read_words
 from transducer.parity import Runner, open_session, session_runner
+from transducer.pte_runtime import open_pte
 from transducer.traces import Trace
 
 
@@ -46,12 +47,18 @@ def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[
 
 def open_encoder(path: Path) -> Runner:
     """Return an encoder graph as a function of named arrays, on one thread."""
-    return session_runner(open_session(existing(path, "build it first"), threads=1))
+    return session_runner(_open(path))
 
 
 def open_step(path: Path) -> Step:
     """Return the step of an rnnt_step graph, on one thread."""
-    return graph_step(open_session(existing(path, "build it first"), threads=1))
+    return graph_step(_open(path))
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".pte":
+        return open_pte(path, threads=1)
+    return open_session(existing(path, "build it first"), threads=1)
 
 
 def encoder_frames(encode: Runner, features: Floats) -> Floats:
