@@ -256,7 +256,8 @@ def test_the_demo_in_chromium(tmp_path: Path) -> None:
     assert sum(word == trace.word for word, trace in zip(meant, traces, strict=False)) >= 17
     absent, added, removed = found["own"]
     assert "zorkmid" not in absent and added[0] == "zorkmid" and "zorkmid" not in removed
-    assert found["ghost"] == "keyboard" and found["chosen"][0] == found["chosen"][1]
+    assert found["ghost"][0]["word"] == found["gpu"][0]["word"] == "keyboard"
+    assert found["chosen"][0] == found["chosen"][1]
     assert found["dynamic"]["before"] == 0 and found["dynamic"]["after"][0] == meant[0]
     # Exact traces: the top word of Python, within 30 ms.
     for variant, folder in (("int8", package.with_name("web")), ("fp32", package)):

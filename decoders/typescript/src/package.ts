@@ -76,20 +76,28 @@ export class Package {
   }
 
   /**
-   * Load a graph into a runtime, in a variant or, where there is none, in fp32.
+   * Load a graph into a runtime, in a variant; unless one is given, in fp32 or what there is instead.
    *
    * Throws bad-package if the package has no such graph, and what reading and loading throw.
    */
-  async load(runtime: Runtime, role: string, variant = "fp32"): Promise<Graph> {
+  async load(runtime: Runtime, role: string, variant?: string): Promise<Graph> {
     const built = this.meta.graphs[role] ?? {};
-    const graph = built[variant] ?? built.fp32 ?? Object.values(built)[0];
-    if (!graph) throw new TransducerError("bad-package", `${this.files.name} has no ${role} graph; package the model again.`);
+    const graph = variant ? built[variant] : (built.fp32 ?? Object.values(built)[0]);
+    if (!graph) {
+      const there = Object.keys(built).join(", ");
+      throw new TransducerError("bad-package", `${this.files.name} has no ${role} graph${there && ` in ${variant}, only in ${there}`}; ${there ? "choose one of these" : "package the model again"}.`);
+    }
     if (graph.sidecars?.length) {
       throw new TransducerError("bad-graph", `${graph.file} keeps its weights in a second file, which is too large for this library; use its int8 variant.`);
     }
     const bytes = await this.read(graph.file);
     if (this.sums.get(graph.file) !== graph.sha256) throw mismatch(graph.file, `${META} says`);
     return runtime.load(bytes, graph.file);
+  }
+
+  /** Load a graph in a variant, or, if it is not built in it, as if none were given: small graphs often are not. */
+  loadSmall(runtime: Runtime, role: string, variant?: string): Promise<Graph> {
+    return this.load(runtime, role, variant && this.variants(role).includes(variant) ? variant : undefined);
   }
 
   /** Labels of the characters that words are spelt with. Throws bad-package for models of word pieces. */

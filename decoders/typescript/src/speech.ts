@@ -12,7 +12,7 @@ import { Turns } from "./turns.js";
 const MIN_SECONDS = 0.1;
 
 export interface SpeechOptions {
-  /** Variant of the graphs, such as "int8"; those that are not built in it are taken in fp32. */
+  /** Variant of the encoder, such as "int8", and of the other graphs where they are built in it. */
   readonly variant?: string;
   /** What runs the step, which is small and called often: a GPU loses more on the way than it gains. */
   readonly stepRuntime?: Runtime;
@@ -48,9 +48,9 @@ export class SpeechDecoder {
   /** Open a package. Throws TransducerError. */
   static async open(files: Files, runtime: Runtime, { variant, stepRuntime = runtime }: SpeechOptions = {}): Promise<SpeechDecoder> {
     const found = await Package.open(files, "speech");
-    const frontend = await found.load(runtime, "frontend", variant);
+    const frontend = await found.loadSmall(runtime, "frontend", variant);
     const encoder = await found.load(runtime, "encoder", variant);
-    const step = await found.load(stepRuntime, "rnnt_step", variant);
+    const step = await found.loadSmall(stepRuntime, "rnnt_step", variant);
     return new SpeechDecoder(found.meta, frontend, encoder, step);
   }
 

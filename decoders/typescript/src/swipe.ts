@@ -10,7 +10,7 @@ import type { Graph, Runtime } from "./runtime.js";
 import { Turns } from "./turns.js";
 
 export interface SwipeOptions {
-  /** Variant of the graphs, such as "int8"; those that are not built in it are taken in fp32. */
+  /** Variant of the encoder, such as "int8", and of the other graphs where they are built in it. */
   readonly variant?: string;
   /** Words to be found, the most frequent first, in place of the package's lexicon. */
   readonly words?: Iterable<string>;
@@ -59,7 +59,7 @@ export class SwipeDecoder {
     const lexicon = (words ? undefined : await found.lexicon()) ?? Lexicon.fromWords(words ?? [], found.characters);
     // One after the other: onnxruntime-web starts itself with the first.
     const encoder = await found.load(runtime, "encoder", variant);
-    const step = await found.load(stepRuntime, "rnnt_step", variant);
+    const step = await found.loadSmall(stepRuntime, "rnnt_step", variant);
     return new SwipeDecoder(found.meta, layout, lexicon, encoder, step, beam ?? found.meta.decoding!.beam);
   }
 

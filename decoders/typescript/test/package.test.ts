@@ -62,6 +62,7 @@ test("a changed, a missing and an unlisted file are typed errors that name it", 
   await assert.rejects(SwipeDecoder.open(withMeta(other, { "graphs/encoder.onnx": "graph" }), runtime), expectError("hash-mismatch", META));
   // What is packaged as it was, and yet no graph.
   await assert.rejects(SwipeDecoder.open(files, runtime), expectError("bad-graph", "graphs/encoder.onnx"));
+  await assert.rejects(SwipeDecoder.open(files, runtime, { variant: "int9" }), expectError("bad-package", "int9", "fp32"));
   await assert.rejects(SwipeDecoder.open(withMeta({}), runtime), expectError("bad-package", "encoder"));
   const sidecars = { graphs: { encoder: { fp32: { ...graph, sidecars: [graph] } } } };
   await assert.rejects(SwipeDecoder.open(withMeta(sidecars, { "graphs/encoder.onnx": "graph" }), runtime), expectError("bad-graph", "second file"));

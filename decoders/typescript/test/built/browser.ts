@@ -35,6 +35,12 @@ const browser = await chromium.launch({
   executablePath: input.chromium,
   args: [
     "--no-sandbox",
+    // A GPU in software, so that WebGPU is there on any machine.
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan",
+    "--use-vulkan=swiftshader",
+    "--disable-vulkan-surface",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     `--use-file-for-fake-audio-capture=${input.microphone}%noloop`,
@@ -84,6 +90,16 @@ async function hear(page: Page, file: string): Promise<SpeechResult> {
   return found;
 }
 
+/** Type a word and let the page swipe it. */
+async function watch(page: Page, word: string): Promise<Decoded> {
+  await page.focus("#ghost-word");
+  await page.fill("#ghost-word", "");
+  await page.keyboard.type(word);
+  const decoded = next<Decoded>(page, "decoded");
+  await page.keyboard.press("Enter");
+  return decoded;
+}
+
 async function ready(page: Page): Promise<void> {
   await page.waitForSelector("html[data-swipe=ready]");
 }
@@ -105,14 +121,10 @@ await page.waitForSelector("#own-words button", { state: "detached" });
 await look();
 
 // By the keyboard alone: a word is typed and swiped by the page, another candidate chosen, tabs changed.
-await page.focus("#ghost-word");
-await page.keyboard.type("keyboard");
-const typed = next<Decoded>(page, "decoded");
-await page.keyboard.press("Enter");
-const ghost = (await typed).words[0]?.word;
+const { words: ghost } = await watch(page, "keyboard");
 await page.focus("#candidates button:nth-child(2)");
 await page.keyboard.press("Enter");
-const chosen = [await page.textContent("#text .new"), (await typed).words[1]?.word];
+const chosen = [await page.textContent("#text .new"), ghost[1]?.word];
 
 // The dynamic package knows no words until it is given some.
 await page.click("#swipe-kind label:has-text('Dynamic')");
@@ -123,6 +135,14 @@ await page.setInputFiles("#list", { name: "words.txt", mimeType: "text/plain", b
 await page.waitForSelector("html[data-swipe=loading]");
 await ready(page);
 const after = (await swipe(page, input.swipes[0]!.points)).words.map(({ word }) => word);
+
+// The encoder on a GPU.
+await page.click("#swipe-kind label:has-text('Bundled')");
+await page.click("#swipe-variant label:has-text('fp32')");
+await page.click("#swipe-device label:has-text('GPU')");
+await page.waitForSelector("html[data-swipe=loading]");
+await ready(page);
+const gpu = (await watch(page, "keyboard")).words;
 
 // Exact traces in the browser, and how long they take from points to words.
 const timed = (await page.evaluate(async ({ traces }) => {
@@ -137,9 +157,15 @@ const timed = (await page.evaluate(async ({ traces }) => {
     for (const trace of traces.slice(0, 5)) await engine.call("decode", trace, 5);
     results[variant] = [];
     for (const trace of traces) {
-      const begin = performance.now();
-      const { words } = await engine.call("decode", trace, 5);
-      results[variant].push({ words, milliseconds: performance.now() - begin });
+      let words: Candidate[] = [];
+      let least = Infinity;
+      // The best of three tells the page's time from that of other programs.
+      for (let round = 0; round < 3; round++) {
+        const begin = performance.now();
+        ({ words } = await engine.call("decode", trace, 5));
+        least = Math.min(least, performance.now() - begin);
+      }
+      results[variant].push({ words, milliseconds: least });
     }
   }
   return results;
@@ -203,5 +229,5 @@ async function touch(page: Page, context: BrowserContext, points: Point[]): Prom
 
 writeFileSync(
   outputFile,
-  JSON.stringify({ requests: [...new Set(requests)], problems, swipes, own, ghost, chosen, dynamic: { before, after }, timed, audio, microphone, isolated, overflows }),
+  JSON.stringify({ requests: [...new Set(requests)], problems, swipes, own, ghost, gpu, chosen, dynamic: { before, after }, timed, audio, microphone, isolated, overflows }),
 );
