@@ -26,10 +26,11 @@ endif
 # The graphs that decode together.
 DECODED := encoder predictor joint
 
-# $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint.
+# $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint, or
+# encoder and rnnt_step.
 decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1)
-decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) --predictor $(word 2,$1) \
-                  --joint $(word 3,$1)
+decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) \
+                  $(if $(word 3,$1),--predictor $(word 2,$1) --joint $(word 3,$1),--step $(word 2,$1))
 
 transcriber   = $(if $(STREAM),transcribe_stream,transcribe)
 
