@@ -15,6 +15,7 @@ from transducer.decoder import Decoder
 from transducer.onnx_files import load_graph, metadata
 from transducer.parity import compare_files, open_session
 from transducer.recognizer import Recognizer
+from transducer.runtimes import Runtime
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
 WEB = ROOT / "tests/web"
@@ -34,9 +35,10 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def optimise(source: Path, target: str, output: Path) -> int:
+def optimise(source: Path, target: str, output: Path, runtime: Path | None = None) -> int:
     arguments = ["--graph", "encoder", "--target", target, "--input", source, "--output", output]
-    return run_worker("optimize_ort", *arguments)
+    runtime = runtime or ROOT / f"configs/runtimes/{target}.json"
+    return run_worker("optimize_ort", *arguments, "--runtime", runtime)
 
 
 @pytest.mark.parametrize(("target", "mode"), [("web", 1), ("android", 0)])
@@ -53,6 +55,31 @@ def test_optimised_forms(target: str, mode: int, model: Path, tmp_path: Path) ->
     assert flat.read_bytes()[4:8] == b"ORTM"
     for path in (graph, flat):
         assert max(case.relative_rms for case in compare_files("encoder", source, path)) < 0.05
+
+
+def test_an_operator_that_the_runtime_lacks(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both the graph's check and its optimised form fail, and name node and operator."""
+    runtime = json.loads((ROOT / "configs/runtimes/web.json").read_text())
+    runtime["operators"] = [name for name in runtime["operators"] if name != "Softmax"]
+    (tmp_path / "web.json").write_text(json.dumps(runtime))
+    source, output = model / "ort/encoder.web.int8.onnx", tmp_path / "encoder.web.int8_ort.onnx"
+    assert optimise(source, "web", output, tmp_path / "web.json") == 1
+    told = [capsys.readouterr().err]
+    arguments = ["--graph", "encoder", "--variant", "int8", "--onnx", source, "--base", model / "onnx/encoder.onnx"]
+    arguments += ["--output", tmp_path / "check.json", "--runtime", tmp_path / "web.json"]
+    assert run_worker("check_variant", *arguments) == 1
+    told.append(capsys.readouterr().err)
+    for sentence in told:
+        assert "/layers.0/self_attn/Softmax is of the operator Softmax, which ONNX Runtime Web" in sentence
+    assert not output.exists() and not (tmp_path / "check.json").exists()
+
+
+@pytest.mark.parametrize(("target", "accelerator"), [("web", "WebGPU"), ("android", "XNNPACK")])
+def test_what_runtimes_leave_to_the_cpu(target: str, accelerator: str, model: Path) -> None:
+    path = model / f"ort/encoder.{target}.int8.onnx"
+    found = Runtime.read(ROOT / f"configs/runtimes/{target}.json").judged(load_graph(path), path)
+    assert found["accelerator"] == accelerator and "Conv" not in found["left_to_cpu"]
+    assert found["left_to_cpu"]["LayerNormalization" if target == "android" else "MatMulInteger"] > 0
 
 
 def test_recipes_differ_as_the_runtimes_do(model: Path) -> None:
