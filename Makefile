@@ -57,9 +57,13 @@ include scripts/mk/streaming.mk
 include scripts/mk/$(if $(filter swipe,$(TASK)),decode_swipe,decode).mk
 include scripts/mk/quantize.mk
 include scripts/mk/ort.mk
+include scripts/mk/pte.mk
 include scripts/mk/trt.mk
 include scripts/mk/bench.mk
+include scripts/mk/runtime.mk
 include scripts/mk/package.mk
+include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
+include scripts/mk/bundle.mk
 
 ## Main targets
 .PHONY: all setup help clean

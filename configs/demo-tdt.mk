@@ -1,6 +1,7 @@
 # The checked-in demo: a small FastConformer-TDT for spoken numbers, times, dates and device commands.
-MODEL      := models/demo-tdt.nemo
-VALIDATION := models/validation/manifest.jsonl
+MODEL         := models/demo-tdt.nemo
+VALIDATION    := models/validation/manifest.jsonl
+MODEL_LICENCE := Apache-2.0
 # It has heard few commands at a time, so recordings are cut in every pause.
 SEGMENT_SECONDS := 0.5 8
 TRT_OPT_S       := 3

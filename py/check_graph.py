@@ -15,10 +15,11 @@ import onnx
 import torch
 
 from transducer.checkpoint import Checkpoint
+from transducer.checks import identity
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS, Arrays, input_names
 from transducer.modules import load_reference
-from transducer.onnx_files import external_files, interface, load_graph
+from transducer.onnx_files import interface, load_graph
 from transducer.parity import Runner, compare, fixed_sizes, open_session, session_runner
 from transducer.streaming import Streaming
 
@@ -62,12 +63,11 @@ def main() -> int:
     write_json(
         options.output,
         {
-            "file": path.name,
+            **identity(path),
             "checker": "valid",
             "ir_version": model.ir_version,
             "opset": model.opset_import[0].version,
             "nodes": len(model.graph.node),
-            "sidecars": sorted(external_files(model)),
             **interface(model),
             "parity": {
                 "against": "PyTorch",

@@ -15,9 +15,10 @@ from typing import Any
 import onnx
 
 from transducer.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.checks import identity
 from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS
-from transducer.onnx_files import external_files, interface, load_graph, metadata
+from transducer.onnx_files import interface, load_graph, metadata
 from transducer.parity import CASES, Case, compare_files
 from transducer.runtimes import Runtime
 
@@ -63,10 +64,9 @@ def main() -> int:
             f"the bound is {options.max_relative_rms:.2%}: exclude nodes by EXCLUDE, or calibrate on more data."
         )
     report = {
-        "file": path.name,
+        **identity(path),
         "variant": options.variant,
         "made_with": json.loads(metadata(model)["quantization"]),
-        "sidecars": sorted(external_files(model)),
         **interface(model),
         **sizes(path, model),
         "weights": weights,

@@ -16,13 +16,18 @@ from typing import Any
 import numpy as np
 
 from transducer.accuracy import accuracy, summary
-from transducer.beam_search import graph_step
 from transducer.cli import CheckError, InputError, existing, log, parser, run, write_json
-from transducer.graphs import Floats
 from transducer.keyboard import layout_of
-from transducer.parity import Runner, open_session, session_runner
 from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import decode_all, search_arguments, search_facts, search_of
+from transducer.swipe_recognition import (
+    decode_all,
+    encoder_frames,
+    open_encoder,
+    open_step,
+    search_arguments,
+    search_facts,
+    search_of,
+)
 from transducer.traces import read_traces
 from transducer.word_errors import interval, rate
 
@@ -44,8 +49,7 @@ def main() -> int:
     traces = read_traces(options.manifest, "".join(labels))
     layout = layout_of(meta["swipe"]["layout"], str(options.meta))
     search = search_of(options, labels, meta["dims"])
-    encode = session_runner(open_session(existing(options.encoder, "build it first"), threads=1))
-    step = graph_step(open_session(existing(options.step, "build it first"), threads=1))
+    encode, step = open_encoder(options.encoder), open_step(options.step)
     frames = (encoder_frames(encode, swipe_features(trace.points, layout)) for trace in traces)
     found, milliseconds = decode_all(frames, step, search, len(traces))
     figures = accuracy(traces, found)
@@ -70,12 +74,6 @@ def main() -> int:
     }
     write_json(options.output, report)
     return 0
-
-
-def encoder_frames(encode: Runner, features: Floats) -> Floats:
-    """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
-    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
-    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
 
 
 def reference_errors(path: Path, facts: dict[str, Any]) -> np.ndarray:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
 from transducer.live import chosen_live
 from transducer.manifest import Utterance, read_lines, stretch
-from transducer.recognizer import GRAPHS, Recognizer, chosen, graph_arguments
+from transducer.recognizer import Recognizer, chosen, graph_arguments
 from transducer.word_errors import Errors, character_errors, interval, rate, word_errors
 
 
@@ -58,7 +58,8 @@ def main() -> int:
             f"MAX_WER_DELTA allows {options.max_wer_delta:g}; {advice}, or "
             "raise the bound in the config if the loss is worth it."
         )
-    graphs = {name: getattr(options, name) for name in GRAPHS}
+    decoder = ("step",) if options.step else ("predictor", "joint")
+    graphs = {name: getattr(options, name) for name in ("frontend", "encoder", *decoder)}
     facts = {"graphs": graphs, "utterances": len(rows), "bound_wer_delta": options.max_wer_delta, "passed": True}
     if options.stream:
         facts["streaming"] = {key: recognizer.meta["streaming"][key] for key in ("att_context_size", "lookahead_ms")}

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 import checkpoints
+from transducer.checkpoint import Checkpoint
 from transducer.cli import log, run
 
 ROOT = Path(__file__).parents[1]
@@ -121,12 +123,24 @@ def build_streaming(out: Path) -> None:
 def build(model: Path, out: Path) -> None:
     """Unpack a checkpoint, export and simplify its graphs, and write its metadata, as `make onnx meta` does."""
     assert run_worker("unpack_checkpoint", "--model", model, "--output", out / "checkpoint/manifest.json") == 0
-    for graph in FP32_GRAPHS:
+    swipe = "swipe" in Checkpoint(out / "checkpoint").config
+    traced = [graph for graph in FP32_GRAPHS if not (swipe and graph == "frontend")]
+    for graph in traced:
         raw, final = out / f"onnx/{graph}.raw.onnx", out / f"onnx/{graph}.onnx"
         assert run_worker(f"export_{graph}", "--checkpoint", out / "checkpoint", "--output", raw) == 0
         assert run_worker("simplify_onnx", "--graph", graph, "--input", raw, "--output", final) == 0
-    graphs = [out / f"onnx/{graph}.onnx" for graph in FP32_GRAPHS]
+    graphs = [out / f"onnx/{graph}.onnx" for graph in traced]
     meta = out / "meta/model_meta.json"
     assert (
         run_worker("write_model_meta", "--checkpoint", out / "checkpoint", "--graphs", *graphs, "--output", meta) == 0
     )
+
+
+def with_sidecar(built: Path, copy: Path) -> Path:
+    """Copy a build folder and move the encoder's weights to encoder.onnx.data, as those of large models are."""
+    for part in ("onnx", "meta"):
+        shutil.copytree(built / part, copy / part)
+    encoder = onnx.load_model(copy / "onnx/encoder.onnx")
+    path = copy / "onnx/encoder.onnx"
+    onnx.save_model(encoder, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    return copy

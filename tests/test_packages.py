@@ -24,7 +24,7 @@ import soundfile
 from kaldialign import edit_distance
 from numpy.typing import NDArray
 
-from conftest import DEMO, ByKind, make, make_project, run_worker
+from conftest import DEMO, ByKind, make, make_project, run_worker, with_sidecar
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 RUNTIMES = ("sherpa-onnx", "onnx-asr")
@@ -249,16 +249,6 @@ def test_interfaces(demo: Path) -> None:
     assert [shape for _, _, shape in outputs] == [["B", hidden, "U"], ["B"], state, state]
     _, [joined] = interface(demo / "package/sherpa-onnx/joiner.onnx")
     assert joined[2] == ["B", "T", "U", width]
-
-
-def with_sidecar(built: Path, copy: Path) -> Path:
-    """Copy a build folder and move the encoder's weights to encoder.onnx.data, as those of large models are."""
-    for part in ("onnx", "meta"):
-        shutil.copytree(built / part, copy / part)
-    encoder = onnx.load_model(copy / "onnx/encoder.onnx")
-    path = copy / "onnx/encoder.onnx"
-    onnx.save_model(encoder, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
-    return copy
 
 
 @pytest.mark.parametrize(("runtime", "encoder"), [("sherpa-onnx", "encoder.onnx"), ("onnx-asr", "encoder-model.onnx")])

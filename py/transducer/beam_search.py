@@ -23,6 +23,8 @@ Integers = NDArray[np.int64]
 # Encoder frames [B, D], last labels [B] and LSTM states [L, B, H] before these labels, to raw logits [B, V] and the
 # states after them: the contract of rnnt_step.
 Step = Callable[[Floats, Integers, Floats, Floats], tuple[Floats, Floats, Floats]]
+# Told of the prefixes that have left a frame, the best first: trie nodes [A] and log probabilities [A].
+Watcher = Callable[[Integers, NDArray[np.float64]], None]
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,18 @@ class BeamSearch:
         self._beam, self._max_symbols = beam, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
 
-    def decode(self, frames: Floats, step: Step, count: int = 5) -> list[Candidate]:
-        """Return the best `count` words of encoder frames [T, D], the best first; fewer where fewer were found."""
+    def decode(self, frames: Floats, step: Step, count: int = 5, watch: Watcher | None = None) -> list[Candidate]:
+        """Return the best `count` words of encoder frames [T, D], the best first; fewer where fewer were found.
+
+        watch: called after every frame.
+        """
         layers, width = self._state_shape
         zeros = np.zeros((layers, 1, width), np.float32)
         beams = _Beams(np.array([ROOT]), np.array([self._blank]), zeros, zeros, np.zeros(1))
         for frame in frames:
             beams = self._through_frame(frame, beams, step)
+            if watch:
+                watch(beams.node, beams.score)
         words = self.lexicon.word[beams.node]
         found = [self._candidate(word, score) for word, score in zip(words, beams.score, strict=True) if word != NONE]
         return sorted(found, key=lambda candidate: (-candidate.score, candidate.word))[:count]

@@ -22,6 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from transducer.cli import InputError, existing
 from transducer.graphs import Floats
 from transducer.parity import open_session
+from transducer.pte_runtime import PteSession, open_pte
 from transducer.trt_engine import EngineSession, open_engine
 
 Integers = NDArray[np.int64]
@@ -80,18 +81,24 @@ class Decoder:
     """
 
     def __init__(self, meta: Mapping[str, Any], predictor: Path, joint: Path) -> None:
+        self._read_meta(meta)
+        # One thread: these graphs are too small to share, and waking others takes longer than the work.
+        self.graphs = self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
+        self._require_width(joint, self._joint)
+
+    def _read_meta(self, meta: Mapping[str, Any]) -> None:
         dims = meta["dims"]
         self._layers, self._hidden, self._labels = dims["L"], dims["H"], dims["V"]
         self._blank = int(meta["blank_id"])
         self._durations = np.array(meta["durations"], dtype=np.int64)
         self._tdt = len(self._durations) > 0
         self._max_symbols = int(meta["max_symbols"])
-        # One thread: these graphs are too small to share, and waking others takes longer than the work.
-        self.graphs = self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
-        width = self._joint.get_outputs()[0].shape[-1]
+
+    def _require_width(self, path: Path, graph: Any) -> None:
+        width = graph.get_outputs()[0].shape[-1]
         if width != self._labels + len(self._durations):
             raise InputError(
-                f"{joint} has {width} outputs where model_meta.json asks for {self._labels} labels and "
+                f"{path} has {width} outputs where model_meta.json asks for {self._labels} labels and "
                 f"{len(self._durations)} durations; use the files of one build."
             )
 
@@ -122,7 +129,7 @@ class Decoder:
         while (active := time < encoded_lengths).any():
             rows = _index(active)
             now = streams[rows], time[rows]
-            logits = self._join(frames[now], g[rows])
+            logits, after = self._score(frames[now], g[rows], h[:, rows], c[:, rows])
             labels = logits[:, : self._labels].argmax(1)
             durations = self._durations[logits[:, self._labels :].argmax(1)] if self._tdt else np.zeros_like(labels)
             blank = labels == self._blank
@@ -133,13 +140,21 @@ class Decoder:
                 confidence = _probability(logits[spoken, : self._labels], label)
                 steps.append((stream, frame + state.frames[stream], label, durations[spoken], confidence))
                 place = spoken if rows is EVERY else stream
-                g[place], h[:, place], c[:, place] = self._predict(label, h[:, place], c[:, place])
+                g[place], h[:, place], c[:, place] = self._follow(label, *(states[:, spoken] for states in after))
             # Label after label may fall on one frame, but not without end.
             repeats[rows] = np.where(advance == 0, repeats[rows] % self._max_symbols + 1, 0)
             advance += repeats[rows] == self._max_symbols
             time[rows] += advance
-        after = DecoderState(g, h, c, time - encoded_lengths, state.frames + encoded_lengths)
-        return self._hypotheses(steps, batch), after
+        now_at = DecoderState(g, h, c, time - encoded_lengths, state.frames + encoded_lengths)
+        return self._hypotheses(steps, batch), now_at
+
+    def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
+        """Return the logits [B, V+K] of frames [B, D] after g, and the LSTM states that the next label starts from."""
+        return self._join(frames, g), (h, c)
+
+    def _follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
+        """Return g and the LSTM states of streams after their next labels [B]."""
+        return self._predict(labels, h, c)
 
     def _predict(self, labels: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
         """Labels [B] and LSTM states [L, B, H] to g [B, H] and the next states."""
@@ -163,6 +178,29 @@ class Decoder:
         return [Hypothesis(*(part.tolist() for part in parts)) for parts in zip(*split, strict=True)]
 
 
+class StepDecoder(Decoder):
+    """The same search by the one graph rnnt_step: a state's `g` is the last label [B, 1], its LSTM step to come."""
+
+    def __init__(self, meta: Mapping[str, Any], step: Path) -> None:
+        self._read_meta(meta)
+        self._step = open_graph(step, threads=1)
+        self.graphs = (self._step,)
+        self._require_width(step, self._step)
+
+    def initial_state(self, batch: int) -> DecoderState:
+        zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
+        nothing = np.zeros(batch, np.int64)
+        return DecoderState(np.full((batch, 1), self._blank), zeros, zeros, nothing, nothing)
+
+    def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
+        inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], "h": h, "c": c}
+        logits, h, c = self._step.run(None, inputs)
+        return logits, (h, c)
+
+    def _follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
+        return labels[:, None], h, c
+
+
 def _index(mask: NDArray[np.bool_]) -> slice | Integers:
     """Return an index of the rows where `mask` holds; where all do it is EVERY, which copies nothing."""
     return EVERY if mask.all() else mask.nonzero()[0]
@@ -174,13 +212,16 @@ def _probability(logits: Floats, labels: Integers) -> Floats:
     return 1 / np.exp(logits - best[:, None]).sum(axis=1)
 
 
-def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession:
-    """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine of one (.plan).
+def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession | PteSession:
+    """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine (.plan) or ExecuTorch
+    program (.pte) of one.
 
     Raises: InputError if it was not built, is damaged, or takes one size only.
     """
     if path.suffix == ".plan":
         return open_engine(path)
+    if path.suffix == ".pte":
+        return open_pte(path)
     existing(path, f"build it with `make {path.name}`")
     try:
         session = open_session(path, threads=threads)

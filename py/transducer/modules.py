@@ -145,12 +145,22 @@ class Joint(nn.Module):
 class Step(nn.Module):
     """Predictor and joint for one encoder frame [B,D] and one token [B] each, with LSTM states [L,B,H].
 
-    Gives raw logits [B,V+K] and the next states.
+    Gives raw logits [B,V+K] and the next states. The joint has no time or token axis here: with them, ONNX Runtime
+    1.31 ends in a segmentation fault on the fp16 form.
     """
 
     def __init__(self, decoder: Any, joint: Any) -> None:
         super().__init__()
         self.decoder, self.joint = decoder, joint
+
+    def forward(self, encoder_frame: Tensor, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g, (h_out, c_out) = self.decoder.predict(y.unsqueeze(1), state=(h, c), add_sos=False)
+        joined = self.joint.project_encoder(encoder_frame) + self.joint.project_prednet(g.squeeze(1))
+        return self.joint.joint_net(joined), h_out, c_out
+
+
+class StepReference(Step):
+    """The same by NeMo's own joint, time and token axes and all: what Step is compared with."""
 
     def forward(self, encoder_frame: Tensor, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         g, (h_out, c_out) = self.decoder.predict(y.unsqueeze(1), state=(h, c), add_sos=False)
@@ -182,6 +192,7 @@ WRAPPERS: dict[str, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
 # Where a graph's module is this project's own code, the NeMo code that it is compared with.
 REFERENCES: dict[str, Callable[..., nn.Module]] = {
     "encoder_streaming": StreamingReference,
+    "rnnt_step": StepReference,
     "frontend": FrontendReference,
 }
 
@@ -202,5 +213,5 @@ def load_reference(name: str, checkpoint: Checkpoint, streaming: Streaming | Non
     """Return the NeMo module that a graph is compared with, in eval mode."""
     if name not in REFERENCES:
         return load_module(name, checkpoint)
-    (section,), _ = WRAPPERS[name]
-    return REFERENCES[name](checkpoint.build(section), *filter(None, [streaming])).eval()
+    modules = [checkpoint.build(section) for section in WRAPPERS[name][0]]
+    return REFERENCES[name](*modules, *filter(None, [streaming])).eval()

@@ -166,6 +166,12 @@ def external_files(model: onnx.ModelProto) -> set[str]:
     }
 
 
+def sidecars_of(graph: Path) -> list[Path]:
+    """Return the sidecars beside a graph's file; one that is no ONNX has none."""
+    names = external_files(load_graph(graph)) if graph.suffix == ".onnx" else set()
+    return [graph.parent / name for name in sorted(names)]
+
+
 def external_as_inputs(model: onnx.ModelProto) -> list[TensorProto]:
     """Make inputs of the initializers that lie in a sidecar, and return these, so that a tool cannot load them."""
     external = [tensor for tensor in model.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]

@@ -6,23 +6,20 @@ Example:
         write_graph(load_graph(model.graph("encoder")), model.graph("encoder"), folder / "encoder-model.onnx")
 """
 
-import contextlib
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
-from tqdm import tqdm
 
-from transducer.cli import InputError, existing, parser, replacing, sha256_of
+from transducer.cli import InputError, existing, parser
 from transducer.onnx_files import external_files, save_graph
+from transducer.package_folder import SUMS, copy, new_package
 
 ROLES = ("encoder", "predictor", "joint")
-SUMS = "SHA256SUMS"
 # The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.
 COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
     "sample_rate": [16000],
@@ -58,9 +55,7 @@ class Model:
         for role in roles:
             if (role, "") not in found:
                 raise InputError(f"No {role}.onnx is among the graphs; build it with `make onnx` and name it.")
-        facts = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
-        lines = existing(tokens, "run `make meta` first").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return cls(found, facts, [line.rpartition(" ")[0] for line in lines])
+        return cls(found, read_facts(meta), read_tokens(tokens))
 
     @property
     def source(self) -> str:
@@ -76,6 +71,18 @@ class Model:
         return self.graphs.get((role, variant), self.graphs[role, ""])
 
 
+def read_facts(meta: Path) -> dict[str, Any]:
+    """Return the content of model_meta.json."""
+    facts: dict[str, Any] = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
+    return facts
+
+
+def read_tokens(path: Path) -> list[str]:
+    """Return the tokens of "token id" lines, in order of their ids."""
+    lines = existing(path, "run `make meta` first").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return [line.rpartition(" ")[0] for line in lines]
+
+
 def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: Sequence[str] = ROLES) -> int:
     """Run the command line that all package workers share: `fill` writes the files of a package into a folder."""
     args = parser(doc)
@@ -88,22 +95,6 @@ def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: 
     with new_package(options.output) as folder:
         fill(model, folder)
     return 0
-
-
-@contextlib.contextmanager
-def new_package(sums: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of the one of `sums`, once complete and with its checksums.
-
-    Raises: InputError rather than replace a folder that is no package.
-    """
-    place = sums.parent
-    if place.is_dir() and any(place.iterdir()) and not sums.is_file():
-        raise InputError(f"{place} holds files but no {SUMS}, so it is no package; move it or set PACKAGE_DIR.")
-    with replacing(place) as folder:
-        folder.mkdir()
-        yield folder
-        digests = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
-        (folder / sums.name).write_text("".join(digests), encoding="utf-8")
 
 
 def require_supported(model: Model, runtime: str, frontend: Mapping[str, Sequence[Any]]) -> None:
@@ -197,17 +188,9 @@ def write_tokens(model: Model, path: Path) -> None:
 
 
 def write_graph(model: onnx.ModelProto, source: Path, target: Path) -> None:
-    """Write a graph made from `source`, and its sidecar, if any, as TARGET.data beside it.
-
-    The sidecar is copied: onnx.checker refuses a file with a second hard link, in both places.
-    """
+    """Write a graph made from `source`, and its sidecar, if any, as TARGET.data beside it."""
     for sidecar in external_files(model):
-        with (
-            (source.parent / sidecar).open("rb") as raw,
-            (target.parent / f"{target.name}.data").open("xb") as copy,
-            tqdm.wrapattr(raw, "read", total=(source.parent / sidecar).stat().st_size, desc=sidecar, delay=5) as stream,
-        ):
-            shutil.copyfileobj(stream, copy, 1 << 22)
+        copy(source.parent / sidecar, target.with_name(f"{target.name}.data"))
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location":

@@ -113,7 +113,7 @@ def compare(
         for inputs in _steps(name, {**sizes, **case}, seed=len(cases)):
             expected = reference(inputs | _fed_back(name, expected))
             found = candidate(inputs | _fed_back(name, found))
-            errors.append(_errors(expected, found))
+            errors.append(case_errors(expected, found))
         shapes = {tensor: list(array.shape) for tensor, array in found.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
     return cases
@@ -187,7 +187,7 @@ def staggered(batch: int, window: int, step: int, steps: int) -> NDArray[np.int6
     return np.where(step < rows, 0, lengths)
 
 
-def _errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
+def case_errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
     """Return the errors of a Case over all outputs; infinite where shapes or lengths differ."""
     worst = largest = wrong = power = 0.0
     for tensor, array in expected.items():

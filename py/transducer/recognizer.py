@@ -18,7 +18,7 @@ import numpy as np
 
 from transducer.audio import Stretch, Wave, read_audio
 from transducer.cli import InputError, existing
-from transducer.decoder import Decoder, Hypothesis, Integers, open_graph
+from transducer.decoder import Decoder, Hypothesis, Integers, StepDecoder, open_graph
 from transducer.graphs import Floats
 from transducer.long_audio import Piece, cut, join
 from transducer.transcript import Token, Transcript, Vocabulary
@@ -39,6 +39,7 @@ class Recognizer:
     Args:
         folder: the model's build folder, with onnx/ and meta/.
         frontend, encoder, predictor, joint: names of the variants to use, in onnx/.
+        step: an rnnt_step graph to use in place of predictor and joint.
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
     Attributes:
@@ -57,6 +58,7 @@ class Recognizer:
         predictor: str = "predictor.onnx",
         joint: str = "joint.onnx",
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
+        step: str = "",
     ) -> None:
         meta = read_meta(folder)
         self.meta = meta
@@ -68,7 +70,7 @@ class Recognizer:
         self._vocabulary = Vocabulary.read(folder / "meta/vocab.txt", meta["tokenizer"])
         graphs = folder / "onnx"
         self._frontend, self._encoder = open_graph(graphs / frontend), open_graph(graphs / encoder)
-        self._decoder = Decoder(meta, graphs / predictor, graphs / joint)
+        self._decoder = StepDecoder(meta, graphs / step) if step else Decoder(meta, graphs / predictor, graphs / joint)
         # A TensorRT engine takes the batches that it was built for.
         self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *self._decoder.graphs))
 
@@ -188,6 +190,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="the model's build folder, with onnx/ and meta/")
     for name in GRAPHS:
         parser.add_argument(f"--{name}", default=f"{name}.onnx", help=f"variant of the {name} to use, in onnx/")
+    parser.add_argument("--step", default="", help="rnnt_step to use in place of predictor and joint, in onnx/")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -206,4 +209,4 @@ def chosen(options: argparse.Namespace) -> Recognizer:
             f"The segment seconds {shortest:g} and {longest:g} are no range; give two, the later at least 2."
         )
     graphs = {name: getattr(options, name) for name in GRAPHS}
-    return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest))
+    return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest), step=options.step)

@@ -29,6 +29,8 @@ import numpy as np
 from transducer.graphs import Floats
 from transducer.keyboard import Doubles, Layout
 
+# Of what is computed here: a decoder that has learnt another version must refuse the model.
+VERSION = 1
 FRAME_SECONDS = 0.025
 # A frame that the end of a trace misses by rounding alone is not another frame.
 FRAME_TOLERANCE = 1e-6

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
-from transducer.beam_search import BeamSearch, Step
+from transducer.beam_search import BeamSearch, Step, graph_step
+from transducer.cli import existing
 from transducer.graphs import Floats
 from transducer.lexicon import Lexicon, read_words
+from transducer.parity import Runner, open_session, session_runner
+from transducer.pte_runtime import open_pte
 from transducer.traces import Trace
 
 
@@ -39,6 +43,28 @@ def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[
         prior_weight=options.prior_weight,
         length_power=options.length_power,
     )
+
+
+def open_encoder(path: Path) -> Runner:
+    """Return an encoder graph as a function of named arrays, on one thread."""
+    return session_runner(_open(path))
+
+
+def open_step(path: Path) -> Step:
+    """Return the step of an rnnt_step graph, on one thread."""
+    return graph_step(_open(path))
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".pte":
+        return open_pte(path, threads=1)
+    return open_session(existing(path, "build it first"), threads=1)
+
+
+def encoder_frames(encode: Runner, features: Floats) -> Floats:
+    """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
+    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
+    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
 
 
 def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> tuple[list[list[str]], float]:

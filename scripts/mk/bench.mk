@@ -1,4 +1,5 @@
-# Speed of the encoder's forms beside NeMo's own export and the int8 recipe in common use.
+# Speed: of the encoder's forms beside NeMo's own export and the int8 recipe in common use; of a swiped word, from
+# its points to its n-best, with each form of encoder and step.
 
 BENCH_SECONDS ?= 2 10 30 120
 BENCH_THREADS ?= 1 2
@@ -24,6 +25,18 @@ $(BENCH)/bench.json: $(foreach entry,$(benched),$(lastword $(subst =, ,$(entry))
 	$(call run,bench_encoders) --encoders $(benched) --seconds $(BENCH_SECONDS) --threads $(BENCH_THREADS) \
 	    --rounds $(BENCH_ROUNDS) --output $@
 
+# NAME=ENCODER,STEP, as bench_swipe takes them.
+comma  := ,
+timed   = $1=$2$(comma)$3
+words  := $(call timed,fp32-onnx,$(OUT)/onnx/encoder.onnx,$(OUT)/onnx/rnnt_step.onnx) \
+          $(call timed,int8-onnx,$(OUT)/onnx/encoder.int8.onnx,$(OUT)/onnx/rnnt_step.onnx) \
+          $(foreach form,$(PTE_FORMS),$(call timed,$(form)-pte,$(PTE)/encoder.$(form).pte,$(PTE)/rnnt_step.pte))
+
+$(BENCH)/words.json: $(sort $(filter $(OUT)/%,$(subst =, ,$(subst $(comma), ,$(words))))) $(META) $(TEST) \
+    $(LEXICON) $(OUT)/.flags/swipe $(call worker,bench_swipe)
+	$(call say,BENCH)
+	$(call run,bench_swipe) --pairs $(words) --meta $(OUT)/meta/model_meta.json $(search_flags) --output $@
+
 ## Measure speed
 .PHONY: bench
-bench: $(BENCH)/bench.json ## the encoder's forms beside NeMo's export and common int8 (BENCH_SECONDS= BENCH_THREADS=)
+bench: $(BENCH)/$(if $(filter swipe,$(TASK)),words,bench).json ## the encoder's forms beside NeMo's export and common int8; words of a swipe model

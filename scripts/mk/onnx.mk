@@ -41,6 +41,7 @@ $(META) &: $(ONNX) $(CHECKPOINT) $(OUT)/.flags/meta $(call worker,write_model_me
 	$(call run,write_model_meta) --checkpoint $(OUT)/checkpoint --graphs $(ONNX) \
 	    --output $(OUT)/meta/model_meta.json
 
+## Graphs
 .PHONY: onnx meta check $(TRACED:=.onnx)
 onnx: $(ONNX)           ## encoder, predictor, joint, both as one step, and mel frontend as ONNX
 encoder.onnx predictor.onnx joint.onnx rnnt_step.onnx frontend.onnx: %.onnx: $(OUT)/onnx/%.onnx ## one of them

@@ -46,6 +46,10 @@ $(OUT)/checks/encoder.$1.int8.onnx.check.json: $(ORT)/encoder.$1.int8.onnx $(OUT
 	$$(call run,check_variant) --graph encoder --variant $2 --onnx $$< --base $(OUT)/onnx/encoder.onnx \
 	    --runtime $(call runtime,$1) --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
 endef
+$(OUT)/checks/encoder.%.ort.check.json: $(ORT)/encoder.%.ort $(ORT)/encoder.%.onnx \
+    $(OUT)/checks/encoder.%.onnx.check.json $(call worker,check_ort)
+	$(call say,CHECK)
+	$(call run,check_ort) --graph encoder --ort $< --base $(ORT)/encoder.$*.onnx --checks $(OUT)/checks --output $@
 $(eval $(call ort_check_rule,web,int8))
 $(eval $(call ort_check_rule,android,int8-qdq))
 

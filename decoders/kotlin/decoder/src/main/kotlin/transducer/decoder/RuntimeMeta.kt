@@ -1,0 +1,134 @@
+package transducer.decoder
+
+import java.io.File
+
+/** A graph's file in a package. */
+public class GraphFile(public val file: String, public val sha256: String)
+
+/** What `meta/runtime_meta.json` says of a swipe model. */
+public class RuntimeMeta private constructor(
+    /** Labels in order of their ids, the blank last. */
+    public val tokens: List<String>,
+    public val blankId: Int,
+    /** The ids of characters. */
+    public val characters: Map<Char, Int>,
+    /** F features, D encoder width, L and H layers and width of the predictor's LSTM, V labels plus blank. */
+    public val dims: Map<String, Int>,
+    public val layout: Layout,
+    public val search: SearchOptions,
+    /** Path of the words in a package with a lexicon, one a line. */
+    public val words: String?,
+    /** Path of the trie in a package with a lexicon. */
+    public val trie: String?,
+    /** Role (encoder, rnnt_step, ...), then variant (fp32, int8, fp32.pte, ...). */
+    public val graphs: Map<String, Map<String, GraphFile>>,
+) {
+    public companion object {
+        public const val FORMAT: Int = 1
+
+        /** Read the metadata's file. @throws DecoderException MissingFile or BadPackage. */
+        public fun read(file: File): RuntimeMeta = parse(readFile(file).decodeToString(), file.path)
+
+        /** Read the metadata; `source` is its name in messages. @throws DecoderException.BadPackage */
+        public fun parse(text: String, source: String): RuntimeMeta {
+            val content = try {
+                Json.parse(text)
+            } catch (error: Json.SyntaxError) {
+                throw DecoderException.BadPackage("$source is not readable (${error.message}); package the model again.")
+            }
+            return Reader(source).meta(content)
+        }
+    }
+
+    /** Takes the metadata apart; whatever is missing or of another kind is told by its name. */
+    private class Reader(private val source: String) {
+        fun meta(content: Any?): RuntimeMeta {
+            val root = content.map("the whole")
+            val format = root["format"].number("format")
+            if (format != FORMAT.toDouble()) {
+                fail("is of format ${plain(format)} and this decoder reads $FORMAT; update one of them")
+            }
+            val task = root["task"].text("task")
+            if (task != "swipe") fail("is of a model for $task and this decoder is for swipes; give a swipe model's package")
+            val type = root["model_type"].text("model_type")
+            if (type != "rnnt") fail("is of a model of type $type and this decoder reads rnnt; give another package")
+            val tokens = root["tokens"].list("tokens").map { it.text("tokens") }
+            val blank = root["blank_id"].int("blank_id")
+            if (blank != tokens.size - 1) fail("says that the blank is label $blank, which is not the last; package the model again")
+            val characters = root["characters"].map("characters").entries.associate { (key, id) ->
+                (key.singleOrNull() ?: fail("has the character \"$key\", which is not one; package the model again")) to
+                    id.int("characters")
+            }
+            if (characters.values.any { it !in 0 until blank }) fail("has characters that are no labels; package the model again")
+            val dims = root["dims"].map("dims").mapValues { (name, size) -> size.int("dims.$name") }
+            for (name in listOf("F", "D", "L", "H", "V")) if (name !in dims) wrong("dims.$name")
+            val layout = layout(root["layout"].map("layout"))
+            featurizer(root["featurizer"].map("featurizer"), dims.getValue("F"), layout)
+            val lexicon = root["lexicon"]?.map("lexicon")
+            return RuntimeMeta(
+                tokens, blank, characters, dims, layout,
+                search(root["decoding"].map("decoding")),
+                lexicon?.get("words")?.text("lexicon.words"),
+                lexicon?.get("trie")?.text("lexicon.trie"),
+                root["graphs"].map("graphs").mapValues { (role, variants) -> graphs(variants.map("graphs.$role"), role) },
+            )
+        }
+
+        private fun layout(content: Map<String, Any?>): Layout {
+            val rows = content["rows"].list("layout.rows").map { it.map("layout.rows") }.map {
+                Layout.Companion.Row(it["keys"].text("layout.rows"), it["offset"].number("layout.rows"))
+            }
+            return Layout.of(rows, content["columns"].number("layout.columns"), content["aspect"].number("layout.aspect"))
+        }
+
+        private fun featurizer(content: Map<String, Any?>, features: Int, layout: Layout) {
+            val made = mapOf(
+                "version" to Features.VERSION.toDouble(),
+                "frame_seconds" to Features.FRAME_SECONDS,
+                "kinematics" to Features.KINEMATICS.toDouble(),
+                "proximity_width" to Features.PROXIMITY_WIDTH,
+            )
+            for ((name, value) in made) {
+                val asked = content[name].number("featurizer.$name")
+                if (asked != value) {
+                    fail("asks for features of $name ${plain(asked)} and this decoder makes those of ${plain(value)}; update one of them")
+                }
+            }
+            val keys = layout.keys.length
+            if (features != Features.KINEMATICS + keys) {
+                fail("has $features features and a layout of $keys keys, which do not go together; package the model again")
+            }
+        }
+
+        private fun search(content: Map<String, Any?>) = SearchOptions(
+            content["beam"].int("decoding.beam"),
+            content["max_symbols"].int("decoding.max_symbols"),
+            content["prior_weight"].number("decoding.prior_weight"),
+            content["length_power"].number("decoding.length_power"),
+        )
+
+        private fun graphs(content: Map<String, Any?>, role: String) = content.mapValues { (variant, entry) ->
+            val graph = entry.map("graphs.$role.$variant")
+            GraphFile(graph["file"].text("graphs.$role.$variant.file"), graph["sha256"].text("graphs.$role.$variant.sha256"))
+        }
+
+        private fun Any?.map(name: String): Map<String, Any?> {
+            @Suppress("UNCHECKED_CAST")
+            return this as? Map<String, Any?> ?: wrong(name) // keys of JSON objects are strings
+        }
+
+        private fun Any?.list(name: String): List<Any?> = this as? List<*> ?: wrong(name)
+
+        private fun Any?.text(name: String): String = this as? String ?: wrong(name)
+
+        private fun Any?.number(name: String): Double = this as? Double ?: wrong(name)
+
+        private fun Any?.int(name: String): Int = number(name).let { if (it == it.toInt().toDouble()) it.toInt() else wrong(name) }
+
+        private fun plain(number: Double): String = if (number % 1 == 0.0) number.toLong().toString() else number.toString()
+
+        private fun wrong(name: String): Nothing = fail("lacks $name or has it in another form; package the model again")
+
+        private fun fail(what: String): Nothing = throw DecoderException.BadPackage("$source $what.")
+    }
+}

@@ -1,0 +1,32 @@
+package transducer.decoder
+
+import java.io.Closeable
+
+/**
+ * From the points of a swipe to words.
+ *
+ *     val files = SwipePackage(File(context.filesDir, "swipe"))
+ *     val lexicon = files.lexicon().apply { add("kotlin") }
+ *     SwipeDecoder(files.meta, lexicon, OnnxRuntimeModel.open(files)).use { println(it.decode(points).first().word) }
+ *
+ * Not for several threads at once. Closing it closes the model.
+ */
+public class SwipeDecoder(
+    public val meta: RuntimeMeta,
+    public val lexicon: Lexicon,
+    private val model: SwipeModel,
+    options: SearchOptions = meta.search,
+) : Closeable by model {
+    private val search =
+        BeamSearch(lexicon, model, meta.blankId, meta.dims.getValue("L"), meta.dims.getValue("H"), options)
+
+    /**
+     * Return the best `count` words of a swipe, the best first; fewer where fewer were found.
+     *
+     * @throws DecoderException EmptyTrace, SinglePoint or BadTrace; BadGraph if the model fails.
+     */
+    public fun decode(points: List<Point>, count: Int = 5, listener: FrameListener? = null): List<Candidate> {
+        Features.check(points)
+        return search.decode(model.encode(Features.of(points, meta.layout)), count, listener)
+    }
+}

@@ -1,0 +1,182 @@
+"""Package a model for one target: graphs that passed their checks, metadata, a lexicon where bundled, and a manifest.
+
+Example:
+    .venv/bin/python py/package.py --name demo-swipe --kind bundled --target web \
+        --runtime-meta out/demo-swipe/meta/runtime_meta.json --trie out/demo-swipe/lexicon/trie.bin \
+        --graphs encoder.onnx=out/demo-swipe/onnx/encoder.onnx rnnt_step.onnx=out/demo-swipe/onnx/rnnt_step.onnx \
+        --output out/demo-swipe/package/bundled/web/SHA256SUMS
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from transducer.checks import passed_check
+from transducer.cli import InputError, existing, parser, run, sha256_of, write_json
+from transducer.onnx_files import load_graph, metadata, sidecars_of
+from transducer.package_folder import MANIFEST, SUMS, copy, files_in, new_package
+from transducer.package_readme import readme
+from transducer.packaging import read_facts, read_tokens
+from transducer.runtime_meta import describe_graphs
+from transducer.sbom import UNKNOWN_LICENCE, Part, bill_of_materials
+
+FORMAT = 1
+SBOM = "sbom.cdx.json"
+RUNTIME_META = "meta/runtime_meta.json"
+LEXICON = {"trie": "lexicon/trie.bin", "words": "lexicon/words.txt"}
+# What a manifest repeats of a check: figures and their bounds, but not every case, nor how long it took.
+FIGURES = ("checker", "parity", "error", "accuracy", "made_with", "compute", "delegation", "bounds")
+UNTOLD = ("cases", "errors", "cpu_milliseconds")
+# What ran the graphs when they were checked.
+RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".pte": "executorch"}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be copied into a package: from where, what for, under which licence, and what its check found."""
+
+    source: Path
+    role: str
+    licence: str
+    check: dict[str, Any] | None = None
+
+
+class Contents(dict[str, File]):
+    """Files by their path in the package."""
+
+    def add(self, path: str, file: File) -> None:
+        """Add a file. Raises: InputError for a path that another file has, or differs from by case only."""
+        for other, taken in self.items():
+            if other.casefold() == path.casefold() and taken.source != file.source:
+                raise InputError(f"{file.source} and {taken.source} would both be {path} in the package; rename one.")
+        self[path] = file
+
+
+def main() -> int:
+    options = parse_args()
+    meta = read_facts(options.runtime_meta)
+    contents = gather(options, meta)
+    with new_package(options.output) as folder:
+        for path, file in contents.items():
+            copy(file.source, folder / path)
+        graphs = [folder / path for path, file in contents.items() if file.role == "graph"]
+        meta["graphs"] = describe_graphs(graphs, root=folder)
+        meta["lexicon"] = LEXICON if options.trie else None
+        write_json(folder / RUNTIME_META, meta)
+        manifest = describe(options, meta, contents)
+        text = readme(manifest, meta)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        entries = list_files(options, folder, contents)
+        parts = [Part(entry["path"], entry["sha256"], entry["licence"], entry["role"]) for entry in entries]
+        whole = Part(manifest["name"], meta["source"]["sha256"], options.licence, "package")
+        write_json(folder / SBOM, bill_of_materials(whole, parts, manifest["versions"]))
+        write_json(folder / MANIFEST, manifest | {"files": list_files(options, folder, contents)})
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--name", required=True, help="of the model")
+    args.add_argument("--kind", choices=("dynamic", "bundled"), required=True)
+    args.add_argument("--target", choices=("web", "android", "desktop", "server"), required=True)
+    args.add_argument("--runtime-meta", type=Path, required=True, help="meta/runtime_meta.json in the model's folder")
+    args.add_argument("--graphs", nargs="+", required=True, metavar="NAME=FILE", help="names in the package, and files")
+    args.add_argument("--trie", type=Path, help="trie.bin, with words.txt beside it")
+    args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
+    args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
+    args.add_argument("--lexicon-licence", default=UNKNOWN_LICENCE, help="of the word list")
+    args.add_argument("--command", default="", help="the command to be told in the manifest")
+    args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
+    return args.parse_args()
+
+
+def gather(options: argparse.Namespace, meta: dict[str, Any]) -> Contents:
+    """Return what is to be copied. Raises: InputError for what is missing, unchecked, stale or of another model."""
+    model: Path = options.runtime_meta.parent.parent
+    contents = Contents()
+    for item in options.graphs:
+        name, _, file = item.partition("=")
+        source = Path(file)
+        check = passed_check(source, model / "checks")
+        require_origin(source, meta)
+        contents.add(f"graphs/{name}", File(source, "graph", options.licence, check))
+        for sidecar in sidecars_of(source):
+            contents.add(f"graphs/{sidecar.name}", File(sidecar, "weights", options.licence, check))
+    facts, tokens = model / "meta/model_meta.json", model / "meta/tokens.txt"
+    if read_facts(facts)["source"] != meta["source"] or read_tokens(tokens) != meta["tokens"]:
+        raise InputError(f"{options.runtime_meta} is of another model than {facts}; run `make runtime-meta` again.")
+    for path in (facts, tokens, model / "meta/tokenizer.model"):
+        if path.exists() or path.name != "tokenizer.model":
+            contents.add(f"meta/{path.name}", File(path, path.stem.replace("_", " "), options.licence))
+    if options.trie:
+        contents.add(LEXICON["trie"], File(options.trie, "trie", options.lexicon_licence))
+        contents.add(LEXICON["words"], File(options.trie.with_name("words.txt"), "lexicon", options.lexicon_licence))
+    for asset in options.assets:
+        existing(asset, "correct BUNDLE_ASSETS")
+        for path in [asset / path for path in files_in(asset)] if asset.is_dir() else [asset]:
+            contents.add(f"assets/{path.relative_to(asset.parent).as_posix()}", File(path, "asset", UNKNOWN_LICENCE))
+    return contents
+
+
+def require_origin(graph: Path, meta: dict[str, Any]) -> None:
+    """Refuse a graph that was made from another checkpoint; only ONNX files say what they were made from."""
+    if graph.suffix == ".onnx":
+        source = json.loads(metadata(load_graph(graph))["source"])
+        if source != meta["source"]:
+            raise InputError(
+                f"{graph} was made from {source['file']} ({source['sha256'][:12]}) and the metadata from "
+                f"{meta['source']['file']} ({meta['source']['sha256'][:12]}); build both from one checkpoint."
+            )
+
+
+def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Contents) -> dict[str, Any]:
+    """Return the manifest but for its files."""
+    ran = {RUNTIMES[file.source.suffix] for file in contents.values() if file.role == "graph"}
+    return {
+        "format": FORMAT,
+        "name": f"{options.name}-{options.kind}-{options.target}",
+        "kind": options.kind,
+        "target": options.target,
+        "task": meta["task"],
+        "command": options.command,
+        "checkpoint": meta["source"],
+        "licences": {"model": options.licence, **({"lexicon": options.lexicon_licence} if options.trie else {})},
+        "versions": {**meta["versions"], **{name: version(name) for name in sorted({"onnx", *ran})}},
+    }
+
+
+def list_files(options: argparse.Namespace, folder: Path, contents: Contents) -> list[dict[str, Any]]:
+    """Return an entry for each file there is so far, those that were written here having no source."""
+    model: Path = options.runtime_meta.parent.parent
+    written = {"README.md": "readme", RUNTIME_META: "runtime meta", SBOM: "bill of materials"}
+    entries = []
+    for path in files_in(folder):
+        entry = {"path": path, "bytes": (folder / path).stat().st_size, "sha256": sha256_of(folder / path)}
+        if path in written:
+            entries.append(entry | {"role": written[path], "licence": options.licence, "source": None, "check": None})
+            continue
+        file = contents[path]
+        source = file.source.relative_to(model) if file.source.is_relative_to(model) else Path(file.source.name)
+        more = {"role": file.role, "licence": file.licence, "source": source.as_posix(), "check": figures(file.check)}
+        entries.append(entry | more)
+    return entries
+
+
+def figures(check: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a manifest repeats of a check."""
+    if check is None:
+        return None
+
+    def told(value: Any) -> Any:
+        return {k: told(v) for k, v in value.items() if k not in UNTOLD} if isinstance(value, dict) else value
+
+    found = {key: told(check[key]) for key in FIGURES if key in check}
+    return {"file": f"checks/{check['file']}.check.json", "passed": check["passed"], **found}
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

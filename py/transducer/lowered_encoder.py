@@ -1,0 +1,297 @@
+"""NeMo's conformer encoder for one utterance, written in the operators that XNNPACK has.
+
+Example:
+    encoder = LoweredEncoder(checkpoint.build("encoder"), checkpoint.source)
+    encoder_output, encoded_lengths = encoder(features, torch.tensor([features.shape[2]]))
+
+One utterance needs no padding, so no mask is computed from lengths, and any length is taken at run time. Layer
+norms are written as products with a vector of ones, whose scale and shift join the linear layers after them; pointwise
+convolutions are linear layers. XNNPACK can neither slice nor reshape two dynamic axes at once, so what NeMo cuts in
+halves are two layers here, and the shift of relative positions is one strided copy. Values are those of NeMo but for
+rounding; tests hold that.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from transducer.cli import InputError
+
+# What is added to the attention scores of frames that are hidden; softmax makes 0 of it.
+HIDDEN = -10000.0
+
+
+class LoweredEncoder(nn.Module):
+    """Features [1,F,T] and their length [1], which is T, to encoder frames [1,D,T_enc] and their length [1].
+
+    Args:
+        encoder: a ConformerEncoder in eval mode, with relative positions. It keeps its weights.
+        source: whose encoder it is, for messages.
+
+    Raises: InputError for an encoder of a kind that this does not cover.
+    """
+
+    def __init__(self, encoder: Any, source: str) -> None:
+        super().__init__()
+        require_supported(encoder, source)
+        self.subsampling = _Subsampling(encoder.pre_encode)
+        self.layers = nn.ModuleList(_Layer(layer) for layer in encoder.layers)
+        self.out_proj = _linear(encoder.out_proj) if encoder.out_proj is not None else None
+        self.width = int(encoder.d_model)
+        self.scale = float(encoder.xscale or 1.0)
+        # Frames of a chunk, and chunks seen before it; None where every frame sees all.
+        self.chunk: int | None = None
+        left, right = encoder.att_context_size
+        if (left, right) != (-1, -1):
+            self.chunk = right + 1
+            self.chunks_before = left // self.chunk if left >= 0 else 10000
+
+    def forward(self, features: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.subsampling(features) * self.scale
+        frames = x.size(0)
+        positions = self._positions(frames)
+        hidden = self._hidden(frames) if self.chunk else None
+        for layer in self.layers:
+            x = layer(x, positions, hidden)
+        if self.out_proj is not None:
+            x = self.out_proj(x)
+        # A quantizer makes floats of whole numbers that are added.
+        return x.t().unsqueeze(0), self.subsampling.lengths(length).to(torch.int64)
+
+    def _positions(self, frames: int) -> Tensor:
+        """Return the waves of the relative positions frames-1 to -(frames-1), all sines before all cosines."""
+        positions = torch.arange(frames - 1, -frames, -1).to(torch.float32).view(-1, 1)
+        even = torch.arange(0, self.width, 2, dtype=torch.float32)
+        angles = positions * torch.exp(even * -(math.log(10000.0) / self.width)).view(1, -1)
+        return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
+
+    def _hidden(self, frames: int) -> Tensor:
+        """Return what to add to the scores [T_enc, T_enc] of a chunked encoder: 0 where a frame sees another."""
+        chunks = torch.arange(frames) // self.chunk
+        distance = chunks.view(-1, 1) - chunks.view(1, -1)
+        return torch.logical_or(distance < 0, distance > self.chunks_before).to(torch.float32) * HIDDEN
+
+
+class _Subsampling(nn.Module):
+    """Strided convolutions over time and features, then a linear layer: [1,F,T] to [T_enc, D]."""
+
+    def __init__(self, pre_encode: Any) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(*(_convolution(layer) for layer in pre_encode.conv))
+        self.out = _linear(pre_encode.out)
+        # Kernel, stride and padding on both sides of each convolution over time.
+        self.over_time = [
+            (layer.kernel_size[0], layer.stride[0], sum(_padding(layer)))
+            for layer in pre_encode.conv
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1
+        ]
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.steps(features.transpose(1, 2).unsqueeze(1))
+        return self.out(x.permute(0, 2, 1, 3).contiguous().view(-1, self.out.in_features))
+
+    def lengths(self, length: Tensor) -> Tensor:
+        for kernel, stride, padding in self.over_time:
+            length = torch.div(length + (padding - kernel), stride, rounding_mode="floor") + 1
+        return length
+
+
+class _Layer(nn.Module):
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.feed_forward1 = _FeedForward(layer.norm_feed_forward1, layer.feed_forward1, layer.fc_factor)
+        self.attention = _Attention(layer.norm_self_att, layer.self_attn)
+        self.convolution = _Convolution(layer.norm_conv, layer.conv)
+        self.feed_forward2 = _FeedForward(layer.norm_feed_forward2, layer.feed_forward2, layer.fc_factor)
+        self.norm_out = _Norm(layer.norm_out, scaled=True)
+
+    def forward(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
+        x = x + self.feed_forward1(x)
+        x = x + self.attention(x, positions, hidden)
+        x = x + self.convolution(x)
+        return self.norm_out(x + self.feed_forward2(x))
+
+
+class _FeedForward(nn.Module):
+    """A normed feed-forward block, its factor in the last layer's weights."""
+
+    def __init__(self, norm: Any, block: Any, factor: float) -> None:
+        super().__init__()
+        self.norm = _Norm(norm)
+        self.linear1 = _linear(block.linear1, norm)
+        self.linear2 = _linear(block.linear2, scale=factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear2(functional.silu(self.linear1(self.norm(x))))
+
+
+class _Attention(nn.Module):
+    """Normed self-attention with relative positions; queries carry the scale of the scores."""
+
+    def __init__(self, norm: Any, attention: Any) -> None:
+        super().__init__()
+        self.heads, self.head_width = int(attention.h), int(attention.d_k)
+        scale = 1 / attention.s_d_k
+        self.norm = _Norm(norm)
+        self.query = _linear(attention.linear_q, norm, scale)
+        self.key = _linear(attention.linear_k, norm)
+        self.value = _linear(attention.linear_v, norm)
+        self.position = _linear(attention.linear_pos)
+        # Sines lie before cosines here, where NeMo has them in turn.
+        weight = self.position.weight
+        self.position.weight = fixed(torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1))
+        self.out = _linear(attention.linear_out)
+        self.content_bias = fixed(attention.pos_bias_u.detach() * scale).unsqueeze(1)
+        self.position_bias = fixed(attention.pos_bias_v.detach() * scale).unsqueeze(1)
+
+    def forward(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
+        frames = x.size(0)
+        x = self.norm(x)
+        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
+        p = self._split(self.position(positions))
+        near = torch.bmm(q + self.position_bias, p.transpose(1, 2)).contiguous()
+        # Row i begins at relative position frames-1-i, so each row begins one place before the row above it.
+        wide = 2 * frames - 1
+        near = torch.as_strided_copy(near, (self.heads, frames, frames), (frames * wide, wide - 1, 1), frames - 1)
+        scores = torch.bmm(q + self.content_bias, k.transpose(1, 2)) + near
+        if hidden is not None:
+            scores = scores + hidden
+        x = torch.bmm(torch.softmax(scores, dim=-1), v)
+        return self.out(x.transpose(0, 1).contiguous().view(-1, self.heads * self.head_width))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Return [T, D] as heads [heads, T, head_width]."""
+        return x.view(-1, self.heads, self.head_width).transpose(0, 1)
+
+
+class _Convolution(nn.Module):
+    """A normed conformer convolution: gated linear layers, a depthwise convolution, another linear layer."""
+
+    def __init__(self, norm: Any, conv: Any) -> None:
+        super().__init__()
+        self.norm = _Norm(norm)
+        first, gate = _halves(conv.pointwise_conv1)
+        self.first, self.gate = _linear(first, norm), _linear(gate, norm)
+        depthwise = conv.depthwise_conv
+        weight, bias = depthwise.weight.detach(), None if depthwise.bias is None else depthwise.bias.detach()
+        inner = conv.batch_norm
+        self.inner = None
+        if isinstance(inner, nn.BatchNorm1d):
+            weight, bias = fuse_conv_bn_weights(
+                weight, bias, inner.running_mean, inner.running_var, inner.eps, inner.weight, inner.bias
+            )
+        else:
+            self.inner = _Norm(inner, scaled=True)
+        self.width = weight.size(0)
+        self.padding = depthwise._left_padding, depthwise._right_padding
+        self.depthwise = nn.Conv2d(
+            self.width, self.width, (1, weight.size(2)), groups=self.width, bias=bias is not None
+        )
+        self.depthwise.weight = fixed(weight.unsqueeze(2))
+        self.depthwise.bias = None if bias is None else fixed(bias)
+        self.last = _linear(conv.pointwise_conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        x = self.first(x) * torch.sigmoid(self.gate(x))
+        x = functional.pad(x.t().contiguous().view(1, self.width, 1, -1), self.padding)
+        x = self.depthwise(x).view(self.width, -1).t()
+        if self.inner is not None:
+            x = self.inner(x)
+        return self.last(functional.silu(x))
+
+
+class _Norm(nn.Module):
+    """Layer norm of [T, D]; without its scale and shift unless `scaled`, because the next layer has them."""
+
+    def __init__(self, norm: Any, scaled: bool = False) -> None:
+        super().__init__()
+        width = norm.normalized_shape[0]
+        self.eps = norm.eps
+        self.register_buffer("mean", torch.full((1, width), 1 / width))
+        self.weight, self.bias = (fixed(norm.weight), fixed(norm.bias)) if scaled else (None, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - functional.linear(x, self.mean)
+        x = x * torch.rsqrt(functional.linear(x * x, self.mean) + self.eps)
+        return x if self.weight is None else x * self.weight + self.bias
+
+
+def _linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
+    """Return a linear layer or pointwise convolution as nn.Linear that does the norm's scale and shift as well."""
+    weight = layer.weight.detach()
+    weight = (weight if weight.dim() == 2 else weight[:, :, 0]) * scale
+    bias = None if layer.bias is None else layer.bias.detach() * scale
+    if norm is not None:
+        shift = weight @ norm.bias.detach()
+        bias = shift if bias is None else bias + shift
+        weight = weight * norm.weight.detach()
+    found = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
+    found.weight = fixed(weight)
+    found.bias = None if bias is None else fixed(bias)  # type: ignore[assignment]
+    return found
+
+
+def _halves(conv: Any) -> tuple[Any, Any]:
+    """Return the two halves of a convolution's output channels as linear layers."""
+    parts = []
+    for half in range(2):
+        part = nn.Linear(conv.in_channels, conv.out_channels // 2, bias=conv.bias is not None)
+        part.weight = fixed(conv.weight.detach()[:, :, 0].chunk(2)[half])
+        if conv.bias is not None:
+            part.bias = fixed(conv.bias.detach().chunk(2)[half])
+        parts.append(part)
+    return parts[0], parts[1]
+
+
+def _convolution(layer: nn.Module) -> nn.Module:
+    """Return a subsampling layer as it is, a causal one with its padding as a layer of its own."""
+    if not hasattr(layer, "_left_padding"):
+        return layer
+    before, after = _padding(layer)
+    plain = nn.Conv2d(
+        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, groups=layer.groups,
+        bias=layer.bias is not None,
+    )  # fmt: skip
+    plain.weight, plain.bias = layer.weight, layer.bias
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), plain)
+
+
+def _padding(layer: Any) -> tuple[int, int]:
+    """Return the frames of padding before and after a convolution's input."""
+    if hasattr(layer, "_left_padding"):
+        return layer._left_padding, layer._right_padding
+    return layer.padding[0], layer.padding[0]
+
+
+def fixed(values: Tensor) -> nn.Parameter:
+    """Return a weight that is not trained."""
+    return nn.Parameter(values.detach(), requires_grad=False)
+
+
+def require_supported(encoder: Any, source: str) -> None:
+    """Refuse an encoder that LoweredEncoder does not compute. Raises: InputError."""
+    context = tuple(encoder.att_context_size)
+    convolution = encoder.layers[0].conv
+    subsampling = getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__)
+    found = {
+        "subsampling": (subsampling, ("striding", "dw_striding")),
+        "self_attention_model": (encoder.self_attention_model, ("rel_pos",)),
+        "conv_norm_type": (convolution.norm_type, ("batch_norm", "layer_norm")),
+        "pointwise activation": (convolution.pointwise_activation, ("glu_",)),
+        "reduction_position": (encoder.reduction_position, (None,)),
+        "att_context_style": (
+            encoder.att_context_style if context != (-1, -1) else "regular",
+            ("chunked_limited",) if context != (-1, -1) else ("regular",),
+        ),
+    }
+    for name, (value, supported) in found.items():
+        if value not in supported:
+            raise InputError(
+                f"{source}: its encoder's {name} is {value}, and ExecuTorch files are made for "
+                f"{' and '.join(map(str, supported))} only; use the ONNX graphs."
+            )

@@ -1,0 +1,206 @@
+"""From a checkpoint's module to an ExecuTorch file: export, quantize, delegate, write.
+
+Example:
+    part = load_part("encoder", Checkpoint(Path("out/demo-tdt/checkpoint")), max_frames=3000)
+    lowered = lower(part.export(), part, XNNPACK)
+    write_pte(lowered, part, {"method": "xnnpack"}, Path("out/demo-tdt/pte/encoder.xnnpack.pte"))
+
+Beside a file lies its manifest (.json): inputs and outputs, the lengths and batches it takes, how it was made, and what
+was delegated, which the file itself does not tell.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from tqdm import tqdm
+
+from transducer.checkpoint import Checkpoint
+from transducer.cli import InputError, existing, log, parser, replacing, sha256_of, write_json
+from transducer.delegation import delegated, quantized_nodes, weight_dtypes
+from transducer.graphs import GRAPHS, example
+from transducer.lowered_encoder import LoweredEncoder
+from transducer.lowered_step import LoweredStep
+from transducer.metadata import describe
+from transducer.modules import load_module
+from transducer.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
+from transducer.streaming import Streaming
+
+LOWERED = ("encoder", "encoder_streaming", "rnnt_step")
+# The largest batch that a step takes: a beam of 64, or as many streams.
+MAX_ROWS = 64
+PORTABLE, XNNPACK, DYNAMIC = "portable", "xnnpack", "xnnpack-dynamic"
+
+
+@dataclass
+class Part:
+    """A module to be lowered, inputs that fit it, and which of their axes are dynamic.
+
+    bounds: smallest and largest size of the dynamic axes by name, T or B; empty where all is fixed.
+    """
+
+    graph: str
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+    bounds: dict[str, tuple[int, int]]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def export(self, module: nn.Module | None = None) -> ExportedProgram:
+        """Return the module, or another of the same inputs, as an exported program."""
+        with torch.inference_mode():
+            return torch.export.export(
+                module or self.module,
+                self.inputs,
+                dynamic_shapes=self._dynamic(),
+                strict=False,
+                # A size that takes another path, such as one frame alone, is refused at run time, not at export.
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+
+    def _dynamic(self) -> tuple[dict[int, Dim], ...]:
+        axes = {name: Dim(name, min=low, max=high) for name, (low, high) in self.bounds.items()}
+        shapes = GRAPHS[self.graph].inputs.values()
+        # An encoder's length has the axis B, which is fixed at 1.
+        return tuple({n: axes[axis] for n, axis in enumerate(shape) if axis in axes} for shape in shapes)
+
+
+def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming: Streaming | None = None) -> Part:
+    """Return the module of a graph with the checkpoint's weights, ready to be exported.
+
+    An encoder takes one utterance of up to `max_frames` feature frames, a step 1 to MAX_ROWS rows, a streaming encoder
+    one stream's window.
+
+    Raises: InputError for a model of a kind that is not lowered.
+    """
+    facts = describe(checkpoint)
+    dims, source = facts["dims"], checkpoint.source
+    if graph == "encoder":
+        module: nn.Module = LoweredEncoder(checkpoint.build("encoder"), source).eval()
+        # One encoder frame alone would be another program: an axis of one has strides of its own.
+        low = facts["subsampling_factor"] + 1
+        if max_frames <= 2 * low:
+            raise InputError(f"{source}: PTE_MAX_FRAMES={max_frames} is too few; give more than {2 * low}.")
+        sizes, bounds = {"B": 1, "T": min(101, max_frames)}, {"T": (low, max_frames)}
+    elif graph == "rnnt_step":
+        module = LoweredStep(checkpoint.build("decoder"), checkpoint.build("joint"), source).eval()
+        sizes, bounds = {"B": 4}, {"B": (1, MAX_ROWS)}
+    else:
+        assert streaming is not None
+        module = load_module(graph, checkpoint, streaming)
+        encoder: Any = module.encoder
+        for patch in (computed_positions, folded_batch_norm, lean_masks, lean_convolutions):
+            patch(encoder).__enter__()  # for good: the module is used for nothing else
+        facts |= {"dims": dims | streaming.sizes, "streaming": streaming.facts()}
+        sizes, bounds = {"B": 1}, {}
+    arrays = example(graph, facts["dims"] | sizes)
+    if graph == "encoder":
+        arrays["length"][:] = sizes["T"]
+    return Part(graph, module, tuple(torch.from_numpy(array) for array in arrays.values()), bounds, facts)
+
+
+def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> ExportedProgram:
+    """Return the part quantized by PT2E, its activations observed on inputs.
+
+    Raises: ValueError if nothing came out quantized.
+    """
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    prepared = prepare_pt2e(part.export().module(check_guards=False), quantizer)
+    with torch.inference_mode():
+        for arrays in tqdm(inputs, desc="calibrate", unit="utterance", delay=5, leave=False):
+            prepared(*arrays)
+    program = part.export(convert_pt2e(prepared))
+    if not quantized_nodes(program.graph_module)["dequantize"]:
+        raise ValueError("the quantizer found no layer that it knows")
+    return program
+
+
+def lower(program: ExportedProgram, part: Part, how: str) -> Any:
+    """Return an exported program in ExecuTorch's edge dialect, parts of it delegated to XNNPACK."""
+    import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
+        XnnpackDynamicallyQuantizedPartitioner,
+        XnnpackPartitioner,
+    )
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    partitioners: dict[str, list[Callable[[], Any]]] = {
+        PORTABLE: [],
+        XNNPACK: [XnnpackPartitioner],
+        # Products that quantize their input at run time first, or the rest of the graph would claim their weights.
+        DYNAMIC: [XnnpackDynamicallyQuantizedPartitioner, XnnpackPartitioner],
+    }
+    numbers = {f"min_{axis}": low for axis, (low, _) in part.bounds.items()}
+    numbers |= {f"max_{axis}": high for axis, (_, high) in part.bounds.items()}
+    return to_edge_transform_and_lower(
+        program,
+        partitioner=[make() for make in partitioners[how]],
+        constant_methods=numbers | {"blank_id": part.facts["blank_id"]},
+        compile_config=EdgeCompileConfig(_check_ir_validity=False),
+    )
+
+
+def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) -> None:
+    """Write the file and beside it its manifest (.json)."""
+    from executorch.exir import ExecutorchBackendConfig
+
+    module = edge.exported_program()
+    graph = GRAPHS[part.graph]
+    names = list(graph.inputs) if "swipe" not in part.facts else swipe_names(graph.inputs)
+    manifest = {
+        "file": output.name,
+        "graph": part.graph,
+        "made_with": made_with,
+        "inputs": [{"name": n, **_value(t)} for n, t in zip(names, part.inputs, strict=True)],
+        "outputs": list(graph.outputs),
+        "bounds": {axis: list(ends) for axis, ends in part.bounds.items()},
+        "facts": part.facts,
+        "delegation": delegated(module),
+        "weights": weight_dtypes(module),
+    }
+    program = edge.to_executorch(ExecutorchBackendConfig(extract_delegate_segments=True))
+    with replacing(output) as tmp:
+        with tmp.open("wb") as stream:
+            program.write_to_file(stream)
+        manifest |= {"sha256": sha256_of(tmp), "bytes": tmp.stat().st_size}
+        # Before the file, which Make takes for both.
+        write_json(output.with_suffix(".json"), manifest)
+    share = manifest["delegation"]["flops"]["share"]
+    log.info("%s: %d bytes, %.1f %% of the arithmetic delegated", output, manifest["bytes"], 100 * share)
+
+
+def swipe_names(axes: Iterable[str]) -> list[str]:
+    """Return the input names of a swipe encoder, whose features are no audio."""
+    return ["features" if name == "audio_signal" else name for name in axes]
+
+
+def _value(tensor: Tensor) -> dict[str, Any]:
+    return {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+
+
+def lowering_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the command line that all lowering workers share."""
+    args = parser(doc)
+    args.add_argument("--graph", choices=LOWERED, default="encoder")
+    args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
+    args.add_argument("--streaming", type=Path, help="model_meta.json that says how a streaming encoder is fed")
+    args.add_argument("--max-frames", type=int, default=3001, help="feature frames that an encoder takes at most")
+    args.add_argument("--output", type=Path, required=True, help="the .pte file; its manifest (.json) goes beside it")
+    return args
+
+
+def part_of(options: argparse.Namespace) -> Part:
+    """Return the part that the options name."""
+    streaming = None
+    if options.graph == "encoder_streaming":
+        if not options.streaming:
+            raise InputError(f"{options.output.name}: name a streaming model's model_meta.json by --streaming.")
+        meta = json.loads(existing(options.streaming, "run `make meta STREAMING=1` first").read_text(encoding="utf-8"))
+        streaming = Streaming.from_facts(meta["streaming"])
+    return load_part(options.graph, Checkpoint(options.checkpoint), options.max_frames, streaming)

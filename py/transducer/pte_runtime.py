@@ -1,0 +1,116 @@
+"""Running ExecuTorch files with ExecuTorch's own Python runtime, by the methods of an ONNX Runtime session.
+
+Example:
+    session = open_pte(Path("out/demo-tdt/pte/encoder.int8.pte"))
+    encoder_output, encoded_lengths = session.run(None, {"audio_signal": features, "length": lengths})
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transducer.cli import InputError, existing
+from transducer.graphs import GRAPHS, Arrays
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output of a program; `shape` has a name where an axis is dynamic."""
+
+    name: str
+    shape: list[int | str]
+
+
+class PteSession:
+    """A loaded program with those methods of an ONNX Runtime session that this project uses.
+
+    Args:
+        method: ExecuTorch's; it takes tensors in order.
+        manifest: what was written beside the file.
+
+    An encoder takes one utterance at a time, so batches go row by row, each at its own length.
+    """
+
+    def __init__(self, method: Any, manifest: Mapping[str, Any]) -> None:
+        self._method, self._file = method, manifest["file"]
+        self.graph = GRAPHS[manifest["graph"]]
+        self.name: str = manifest["graph"]
+        self.facts: dict[str, Any] = manifest["facts"]
+        self.bounds: dict[str, list[int]] = manifest["bounds"]
+        self._names = [value["name"] for value in manifest["inputs"]]
+
+    def get_inputs(self) -> list[Value]:
+        axes = self.graph.inputs.values()
+        return [Value(name, self._shape(shape)) for name, shape in zip(self._names, axes, strict=True)]
+
+    def get_outputs(self) -> list[Value]:
+        return [Value(name, self._shape(shape)) for name, shape in self.graph.outputs.items()]
+
+    def run(self, names: Sequence[str] | None, feeds: Arrays) -> list[NDArray[Any]]:
+        """Return the named outputs, or all. Raises: InputError for a size that the file was not made for."""
+        arrays = [feeds[name] for name in self._names]
+        found = self._encode(*arrays) if self.name == "encoder" else self._execute(arrays)
+        return [found[list(self.graph.outputs).index(name)] for name in names] if names else found
+
+    def _encode(self, features: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
+        rows = [
+            self._execute([features[row : row + 1, :, :length], lengths[row : row + 1]])
+            for row, length in enumerate(lengths.tolist())
+        ]
+        frames = np.concatenate([row[1] for row in rows])
+        encoded = np.zeros((len(rows), rows[0][0].shape[1], int(frames.max())), np.float32)
+        for place, (row, _) in zip(encoded, rows, strict=True):
+            place[:, : row.shape[2]] = row[0]
+        return [encoded, frames]
+
+    def _execute(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        import torch
+
+        for name, axes, array in zip(self._names, self.graph.inputs.values(), arrays, strict=True):
+            for axis, size in zip(axes, array.shape, strict=True):
+                low, high = self.bounds.get(axis, self._fixed(axis, size))
+                if not low <= size <= high:
+                    raise InputError(
+                        f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; cut the input, or "
+                        "lower it with other bounds (PTE_MAX_FRAMES)."
+                    )
+        found = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
+        # The runtime's own buffers are used again by its next call.
+        return [tensor.numpy().copy() for tensor in found]
+
+    def _fixed(self, axis: str, size: int) -> tuple[int, int]:
+        known = {"B": 1, **self.facts["dims"]}.get(axis, size)
+        return known, known
+
+    def _shape(self, axes: Sequence[str]) -> list[int | str]:
+        dims = self.facts["dims"]
+        sizes = {"B": 1, "V+K": dims["V"] + dims["K"], **dims}
+        return [axis if axis in self.bounds else sizes.get(axis, axis) for axis in axes]
+
+
+def open_pte(path: Path, threads: int = 0) -> PteSession:
+    """Load a program (threads 0: as many as there are, all cores at first; they are the process's, not its own).
+
+    Raises: InputError if it was not built, is damaged or not of its manifest.
+    """
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+    from executorch.runtime import Runtime
+
+    existing(path, f"build it with `make {path.name}`")
+    manifest = json.loads(existing(path.with_suffix(".json"), f"run `make {path.name}` again").read_text("utf-8"))
+    if path.stat().st_size != manifest["bytes"]:
+        raise InputError(f"{path} is not the file that its manifest describes; build it again.")
+    import executorch.kernels.quantized  # noqa: F401  registers what quantizes outside of delegates
+
+    if threads:
+        _unsafe_reset_threadpool(threads)
+    try:
+        method = Runtime.get().load_program(path).load_method("forward")
+    except RuntimeError as error:
+        raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
+    return PteSession(method, manifest)

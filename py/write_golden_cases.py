@@ -1,0 +1,154 @@
+"""Write golden cases for decoders in other languages: 200 swipes with all that comes between points and words.
+
+Example:
+    .venv/bin/python py/write_golden_cases.py --encoder out/demo-swipe/onnx/encoder.onnx \
+        --step out/demo-swipe/onnx/rnnt_step.onnx --meta out/demo-swipe/meta/runtime_meta.json \
+        --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
+        --output decoders/golden/cases.json.gz
+
+decoders/golden/README.md describes the file.
+"""
+
+import argparse
+import base64
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from transducer.beam_search import BeamSearch, Integers
+from transducer.cli import InputError, existing, log, parser, replacing, run
+from transducer.graphs import Floats
+from transducer.keyboard import layout_of
+from transducer.lexicon import NONE, ROOT, Lexicon, read_words
+from transducer.swipe_features import swipe_features
+from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
+from transducer.traces import Trace, read_traces
+
+FORMAT = 1
+# Cases by the first kind that a word is of; "common" fills up to the number of cases.
+QUOTAS = {"apostrophe": 20, "rare": 40, "long": 30, "short": 30, "common": 200}
+RARE_RANK, LONG, SHORT = 15_000, 11, 2
+
+
+def main() -> int:
+    options = parse_args()
+    meta = read_meta(options.meta)
+    labels = "".join(meta["tokens"][:-1])
+    lexicon = Lexicon(read_words(options.lexicon), labels)
+    layout = layout_of(meta["layout"], str(options.meta))
+    search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
+    encode, step = open_encoder(options.encoder), open_step(options.step)
+    chosen = choose(read_traces(options.manifest, labels), lexicon)
+    prefixes = spell_nodes(lexicon, labels)
+    cases = []
+    for kind, trace in tqdm(chosen, desc="golden cases", delay=5, disable=None, unit="case", leave=False):
+        features = swipe_features(trace.points, layout)
+        frames = encoder_frames(encode, features)
+        beams = Beams(prefixes)
+        found = search.decode(frames, step, options.count, beams)
+        cases.append(
+            {
+                "word": trace.word,
+                "kind": kind,
+                "points": trace.points.tolist(),
+                "features": packed(features),
+                "encoder_frames": packed(frames),
+                "beams": beams.seen,
+                "n_best": [
+                    {"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)}
+                    for one in found
+                ],
+            }
+        )
+    words = options.output.with_name("words.txt.gz")
+    write_gzip(words, "".join(f"{word}\n" for word in lexicon.words))
+    content = {"format": FORMAT, "meta": meta, "words": words.name, "cases": cases}
+    write_gzip(options.output, json.dumps(content, sort_keys=True, separators=(",", ":")))
+    log.info("%d cases, %.1f MB", len(cases), options.output.stat().st_size / 1e6)
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--encoder", type=Path, required=True, help="fp32 graph")
+    args.add_argument("--step", type=Path, required=True, help="fp32 rnnt_step graph")
+    args.add_argument("--meta", type=Path, required=True, help="runtime_meta.json")
+    args.add_argument("--manifest", type=Path, required=True, help="traces to choose from, .jsonl or .jsonl.gz")
+    args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument("--count", type=int, default=10, help="words in an n-best list")
+    args.add_argument("--output", type=Path, required=True, help="the .json.gz file; words.txt.gz comes beside it")
+    return args.parse_args()
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return a swipe model's runtime_meta.json but for what is of files and of the machine that made them."""
+    meta: dict[str, Any] = json.loads(existing(path, "run `make runtime-meta` first").read_text(encoding="utf-8"))
+    if meta["task"] != "swipe":
+        raise InputError(f"{path} is of no swipe model; give one of CONFIG=demo-swipe.")
+    return {key: value for key, value in meta.items() if key != "versions"} | {"graphs": {}, "lexicon": None}
+
+
+def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:
+    """Return as many traces as there are to be cases, with their kinds, spread over the manifest."""
+    ranks = {word: rank for rank, word in enumerate(lexicon.words)}
+    pools: dict[str, list[int]] = {kind: [] for kind in QUOTAS}
+    for number, trace in enumerate(traces):
+        pools[kind_of(trace.word, ranks)].append(number)
+    chosen: list[tuple[int, str]] = []
+    total = QUOTAS["common"]
+    for kind, pool in pools.items():
+        count = min(QUOTAS[kind], total - len(chosen), len(pool))
+        chosen += [(pool[place * len(pool) // count], kind) for place in range(count)]
+    return [(kind, traces[number]) for number, kind in sorted(chosen)]
+
+
+def kind_of(word: str, ranks: dict[str, int]) -> str:
+    if "'" in word:
+        return "apostrophe"
+    if ranks.get(word, RARE_RANK) >= RARE_RANK:
+        return "rare"
+    if len(word) >= LONG:
+        return "long"
+    return "short" if len(word) <= SHORT else "common"
+
+
+def spell_nodes(lexicon: Lexicon, labels: str) -> list[str]:
+    """Return the prefix that every node of the trie stands for. A node has a lower number than those below it."""
+    prefixes = [""] * len(lexicon.word)
+    for parent, label in np.argwhere(lexicon.children != NONE):
+        prefixes[lexicon.children[parent, label]] = prefixes[parent] + labels[label]
+    assert prefixes[ROOT] == ""
+    return prefixes
+
+
+class Beams:
+    """Keeps the prefixes that have left each frame, the best first, and their log probabilities."""
+
+    def __init__(self, prefixes: list[str]) -> None:
+        self._prefixes = prefixes
+        self.seen: list[dict[str, Any]] = []
+
+    def __call__(self, nodes: Integers, log_probs: NDArray[np.float64]) -> None:
+        spelled = [self._prefixes[node] for node in nodes]
+        self.seen.append({"prefixes": spelled, "log_probs": [round(value, 6) for value in log_probs.tolist()]})
+
+
+def packed(array: Floats) -> dict[str, Any]:
+    data = base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
+    return {"shape": list(array.shape), "float32": data}
+
+
+def write_gzip(path: Path, text: str) -> None:
+    """Write a gzipped file whose bytes depend on nothing but the text."""
+    with replacing(path) as tmp:
+        tmp.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,43 @@
+"""Write runtime_meta.json, all that a decoder needs: tokens, blank, dims, how features are made, hashes of graphs.
+
+Example:
+    .venv/bin/python py/write_runtime_meta.py --meta out/demo-swipe/meta/model_meta.json \
+        --tokens out/demo-swipe/meta/tokens.txt --graphs out/demo-swipe/onnx/{encoder,rnnt_step}.onnx \
+        --output out/demo-swipe/meta/runtime_meta.json
+"""
+
+import sys
+from pathlib import Path
+
+from transducer.cli import InputError, parser, run, write_json
+from transducer.packaging import read_facts, read_tokens
+from transducer.runtime_meta import describe, describe_graphs
+from transducer.vocabulary import read_vocabulary
+
+
+def main() -> int:
+    args = parser(__doc__)
+    args.add_argument("--meta", type=Path, required=True, help="model_meta.json")
+    args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
+    args.add_argument("--graphs", type=Path, nargs="+", required=True, help="graphs to list, below the model's folder")
+    args.add_argument("--vocabulary", type=Path, help="the labels as training had them, one a line, to be compared")
+    args.add_argument("--beam", type=int, default=16)
+    args.add_argument("--prior-weight", type=float, default=0.5)
+    args.add_argument("--length-power", type=float, default=0.0)
+    args.add_argument("--output", type=Path, required=True, help="meta/runtime_meta.json in the model's folder")
+    options = args.parse_args()
+    facts, tokens = read_facts(options.meta), read_tokens(options.tokens)
+    if options.vocabulary and read_vocabulary(options.vocabulary) != "".join(tokens[:-1]):
+        raise InputError(
+            f"{options.vocabulary}: its labels are not those of {facts['source']['file']}; give the vocabulary that it "
+            "was trained with."
+        )
+    decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
+    meta = describe(facts, tokens, decoding)
+    meta["graphs"] = describe_graphs(options.graphs, root=options.output.parent.parent)
+    write_json(options.output, meta)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,53 @@
+"""The golden cases, and how far a decoder's answers are from them."""
+
+import base64
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).parents[1] / "decoders/golden"
+# Runtimes and their kernels differ in the sixth digit of a logit.
+TOLERANCE = 1e-3
+
+
+@cache
+def golden() -> dict[str, Any]:
+    return dict(json.loads(gzip.decompress((FOLDER / "cases.json.gz").read_bytes())))
+
+
+def words() -> list[str]:
+    return gzip.decompress((FOLDER / golden()["words"]).read_bytes()).decode().split("\n")[:-1]
+
+
+def unpacked(array: dict[str, Any]) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = np.frombuffer(base64.b64decode(array["float32"]), "<f4")
+    return values.reshape(array["shape"])
+
+
+def require_same_words(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """Compare n-best lists: the same words in the same order, with the same scores."""
+    assert [one["word"] for one in found] == [one["word"] for one in expected]
+    for name in ("log_prob", "score"):
+        np.testing.assert_allclose([one[name] for one in found], [one[name] for one in expected], 0, TOLERANCE)
+
+
+def require_same_beams(found: list[dict[str, Any]], expected: list[dict[str, Any]], rank: Any) -> None:
+    """Compare the beams after every frame, `rank` being what a prefix adds to its log probability.
+
+    Where the last of a beam is not in the other, its rank must be that of the other's last.
+    """
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        ours, theirs = (dict(zip(beam["prefixes"], beam["log_probs"], strict=True)) for beam in (one, other))
+        assert len(ours) == len(theirs)
+        for prefix in ours.keys() & theirs.keys():
+            assert abs(ours[prefix] - theirs[prefix]) < TOLERANCE, prefix
+        last = min(log_prob + rank(prefix) for prefix, log_prob in theirs.items())
+        for beam, swapped in ((ours, ours.keys() - theirs.keys()), (theirs, theirs.keys() - ours.keys())):
+            for prefix in swapped:
+                assert abs(beam[prefix] + rank(prefix) - last) < TOLERANCE, prefix

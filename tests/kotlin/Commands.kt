@@ -1,0 +1,91 @@
+/**
+ * Carries out the commands that a test sends, with the decoder as an app would use it.
+ *
+ * A command is a JSON object; its answer is one too, of the kind and message of an error where there was one.
+ */
+package transducer.decoder
+
+import served.Served
+import transducer.decoder.executorch.ExecuTorchModel
+import transducer.decoder.onnxruntime.OnnxRuntimeModel
+import java.io.EOFException
+import java.io.File
+
+private typealias Command = Map<*, *>
+
+private lateinit var files: SwipePackage
+private lateinit var lexicon: Lexicon
+private lateinit var decoder: SwipeDecoder
+
+fun main() {
+    while (true) {
+        val text = try {
+            Served.text()
+        } catch (_: EOFException) {
+            return
+        }
+        val answer = try {
+            carryOut(Json.parse(text) as Command)
+        } catch (error: DecoderException) {
+            mapOf("error" to error::class.simpleName, "message" to error.message)
+        }
+        Served.OUT.writeByte('J'.code)
+        Served.text(written(answer))
+        Served.OUT.flush()
+    }
+}
+
+private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
+    "open" -> open(command)
+    "features" -> Features.of(points(command), files.meta.layout).run { mapOf("rows" to rows, "columns" to columns, "values" to values.toList()) }
+    "decode" -> decode(command)
+    "add" -> command["prior"].let { if (it is Double) lexicon.add(command.text("word"), it) else lexicon.add(command.text("word")) }
+    "remove" -> lexicon.remove(command.text("word"))
+    "contains" -> command.text("word") in lexicon
+    "close" -> decoder.close()
+    else -> error("no command $name")
+}
+
+/** Open a package by a runtime; with a word list, its trie is built from that. */
+private fun open(command: Command) {
+    files = SwipePackage(File(command.text("package")))
+    lexicon = command["words"]?.let { Lexicon.of(File(it as String).readLines(), files.meta.characters) } ?: files.lexicon()
+    val variant = command["variant"] as String?
+    val model = if (command["runtime"] == "executorch") ExecuTorchModel.open(files, variant) else OnnxRuntimeModel.open(files, variant)
+    val asked = command["search"] as Command?
+    val search = asked?.let {
+        SearchOptions(it.int("beam"), it.int("max_symbols"), it["prior_weight"] as Double, it["length_power"] as Double)
+    }
+    decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search)
+}
+
+private fun decode(command: Command): Any {
+    val beams = ArrayList<Any>()
+    val found = decoder.decode(points(command), command.int("count")) { nodes, logProbs ->
+        beams += mapOf("prefixes" to nodes.map(lexicon::prefix), "log_probs" to logProbs.toList())
+    }
+    return mapOf(
+        "beams" to beams,
+        "n_best" to found.map { mapOf("word" to it.word, "log_prob" to it.logProb, "score" to it.score) },
+    )
+}
+
+/** JSON has no NaN, so a test may send numbers as strings. */
+private fun points(command: Command): List<Point> = (command["points"] as List<*>).map { point ->
+    val (x, y, t) = (point as List<*>).map { it.toString().toDouble() }
+    Point(x, y, t)
+}
+
+private fun Command.text(name: String) = getValue(this, name) as String
+
+private fun Command.int(name: String) = (getValue(this, name) as Double).toInt()
+
+private fun getValue(command: Command, name: String): Any = command[name] ?: error("the command has no $name")
+
+private fun written(value: Any?): String = when (value) {
+    is Map<*, *> -> value.entries.joinToString(",", "{", "}") { "${written(it.key)}:${written(it.value)}" }
+    is List<*> -> value.joinToString(",", "[", "]", transform = ::written)
+    is String -> value.map { if (it < ' ' || it in "\"\\") "\\u%04x".format(it.code) else it.toString() }.joinToString("", "\"", "\"")
+    Unit -> "null"
+    else -> value.toString()
+}

@@ -1,0 +1,32 @@
+package org.pytorch.executorch;
+
+import served.Served;
+
+public abstract class Tensor {
+    final Served.Tensor content;
+
+    Tensor(Served.Tensor content) {
+        this.content = content;
+    }
+
+    static Tensor of(Served.Tensor content) {
+        return new Tensor(content) {};
+    }
+
+    public static Tensor fromBlob(float[] data, long[] shape) {
+        return of(new Served.Tensor(data, shape));
+    }
+
+    public static Tensor fromBlob(long[] data, long[] shape) {
+        return of(new Served.Tensor(data, shape));
+    }
+
+    public long[] shape() {
+        return content.shape.clone();
+    }
+
+    public float[] getDataAsFloatArray() {
+        if (!(content.values instanceof float[])) throw new IllegalStateException("these are no floats");
+        return (float[]) content.values;
+    }
+}

@@ -1,0 +1,347 @@
+"""The Kotlin decoder, compiled by the real compiler, against the reference and its golden cases."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import DEMO, ByKind
+from golden import golden, require_same_beams, require_same_words, unpacked, words
+from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
+from transducer.beam_search import BeamSearch
+from transducer.cli import sha256_of, write_json
+from transducer.lexicon import NONE, ROOT, Lexicon, log_prior
+from transducer.packaging import read_facts, read_tokens
+from transducer.runtime_meta import describe, describe_graphs, role_and_variant
+from transducer.swipe_recognition import open_step
+from transducer.trie import write_trie
+from write_golden_cases import spell_nodes
+
+CASES = golden()["cases"]
+META = golden()["meta"]
+SEARCH = META["decoding"]
+ODD = json.loads((Path(__file__).parent / "swipe_golden.json").read_text(encoding="utf-8"))
+SWIPE = CASES[0]["points"]
+# ExecuTorch's Java classes as an app ships them, for Android and so without a library that runs here.
+EXECUTORCH_CLASSES = ("react-native-executorch@0.9.3", "package/android/libs/classes.jar")
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon(words(), META["tokens"][:-1])
+
+
+@pytest.fixture(scope="module")
+def package(built: ByKind, lexicon: Lexicon, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundled package of the demo model, its graphs once more as what ExecuTorch is to run."""
+    out, folder = built(str(DEMO / "demo-swipe.nemo")), tmp_path_factory.mktemp("package")
+    (folder / "graphs").mkdir()
+    for graph in ("encoder", "rnnt_step"):
+        shutil.copy(out / f"onnx/{graph}.onnx", folder / "graphs")
+        shutil.copy(out / f"onnx/{graph}.onnx", folder / f"graphs/{graph}.fp32.pte")
+    (folder / "lexicon").mkdir()
+    (folder / "lexicon/words.txt").write_text("".join(f"{word}\n" for word in lexicon.words), encoding="utf-8")
+    write_trie(lexicon, folder / "lexicon/trie.bin")
+    meta = describe(read_facts(out / "meta/model_meta.json"), read_tokens(out / "meta/tokens.txt"), decoding())
+    meta["graphs"] = describe_graphs((folder / "graphs").iterdir(), folder)
+    meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
+    write_json(folder / "meta/runtime_meta.json", meta)
+    return folder
+
+
+def decoding(**changes: float) -> dict[str, float]:
+    return {key: SEARCH[key] for key in ("beam", "prior_weight", "length_power")} | changes
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return compile_decoder(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="module")
+def process(classes: list[Path]) -> Iterator[Decoder]:
+    with Decoder(classes) as decoder:
+        yield decoder
+
+
+@pytest.fixture
+def decoder(process: Decoder, package: Path) -> Decoder:
+    assert process.do("open", package=str(package)) is None
+    process.runs.clear()
+    return process
+
+
+def decode(decoder: Decoder, points: Any, count: int = 10) -> dict[str, Any]:
+    return dict(decoder.do("decode", points=points, count=count))
+
+
+def test_every_golden_case_comes_out_the_same(decoder: Decoder, lexicon: Lexicon) -> None:
+    ahead = dict(zip(spell_nodes(lexicon, META["tokens"]), lexicon.ahead.tolist(), strict=True))
+    for case in CASES:
+        features = decoder.do("features", points=case["points"])
+        expected = unpacked(case["features"])
+        assert [features["rows"], features["columns"]] == list(expected.shape)
+        np.testing.assert_allclose(features["values"], expected.ravel(), rtol=0, atol=2e-6)
+        found = decode(decoder, case["points"])
+        require_same_words(found["n_best"], case["n_best"])
+        require_same_beams(found["beams"], case["beams"], lambda prefix: SEARCH["prior_weight"] * ahead[prefix])
+    steps = [shapes for name, shapes in decoder.runs if name == "rnnt_step.onnx"]
+    assert max(shapes["y"] for shapes in steps) == (SEARCH["beam"],)  # one call for all prefixes
+    assert len(decoder.runs) - len(steps) == len(CASES)
+
+
+def test_odd_traces_have_the_features_of_the_reference(decoder: Decoder) -> None:
+    for entry in ODD:
+        found = decoder.do("features", points=entry["points"])
+        expected = np.array(entry["features"])
+        assert found["rows"] == len(expected), entry["name"]
+        np.testing.assert_allclose(found["values"], expected.ravel(), rtol=0, atol=2e-6, err_msg=entry["name"])
+
+
+def test_the_executorch_adapter_gives_the_same(decoder: Decoder, package: Path) -> None:
+    assert decoder.do("open", package=str(package), runtime="executorch") is None
+    for case in CASES[::20]:
+        require_same_words(decode(decoder, case["points"])["n_best"], case["n_best"])
+    assert {name for name, _ in decoder.runs} == {"encoder.fp32.pte", "rnnt_step.fp32.pte"}
+
+
+def test_a_word_list_gives_the_same_as_its_trie(decoder: Decoder, package: Path) -> None:
+    assert decoder.do("open", package=str(package), words=str(package / "lexicon/words.txt")) is None
+    for case in CASES[::10]:
+        require_same_words(decode(decoder, case["points"])["n_best"], case["n_best"])
+
+
+def test_other_settings_do_what_they_do_in_the_reference(decoder: Decoder, package: Path, lexicon: Lexicon) -> None:
+    settings = {"beam": 5, "max_symbols": 1, "prior_weight": 0.2, "length_power": 0.7}
+    assert decoder.do("open", package=str(package), search=settings) is None
+    search = BeamSearch(lexicon, META["blank_id"], (META["dims"]["L"], META["dims"]["H"]), **settings)  # type: ignore[arg-type]
+    step = open_step(package / "graphs/rnnt_step.onnx")
+    different = 0
+    for case in CASES[::10]:
+        expected = [vars(one) for one in search.decode(unpacked(case["encoder_frames"]), step, 10)]
+        require_same_words(decode(decoder, case["points"])["n_best"], expected)
+        different += [one["word"] for one in expected] != [one["word"] for one in case["n_best"]]
+    assert different
+
+
+def test_a_word_added_is_found_with_its_exact_score_and_gone_when_removed(
+    decoder: Decoder, package: Path, tmp_path: Path
+) -> None:
+    """The lexicon lacks the word of a swipe; the reference's is made anew with it, at the end."""
+    case = next(case for case in CASES if case["kind"] == "rare" and case["n_best"][0]["word"] == case["word"])
+    word, others = case["word"], [word for word in words() if word != case["word"]]
+    (tmp_path / "words.txt").write_text("\n".join(others), encoding="utf-8")
+    assert decoder.do("open", package=str(package), words=str(tmp_path / "words.txt")) is None
+    before = decode(decoder, case["points"])["n_best"]
+    assert decoder.do("contains", word=word) is False
+    assert word not in [one["word"] for one in before]
+    step = open_step(package / "graphs/rnnt_step.onnx")
+    for prior in (None, -3.0):
+        assert decoder.do("add", word=word, **({} if prior is None else {"prior": prior})) is None
+        assert decoder.do("contains", word=word) is True
+        expected = with_word(others, word, float(log_prior(np.array([1000]))[0]) if prior is None else prior)
+        search = BeamSearch(expected, META["blank_id"], (META["dims"]["L"], META["dims"]["H"]), **SEARCH)
+        found = [vars(one) for one in search.decode(unpacked(case["encoder_frames"]), step, 10)]
+        require_same_words(decode(decoder, case["points"])["n_best"], found)
+        assert found[0]["word"] == word
+    assert [decoder.do("remove", word=word) for _ in range(2)] == [True, False]
+    assert decoder.do("contains", word=word) is False
+    require_same_words(decode(decoder, case["points"])["n_best"], before)
+
+
+def with_word(others: list[str], word: str, prior: float) -> Lexicon:
+    """Return the reference's lexicon of these words and one more, of a given prior."""
+    lexicon = Lexicon([*others, word], META["tokens"][:-1])
+    lexicon.prior[-1] = prior
+    path = [ROOT]
+    for letter in word:
+        path.append(int(lexicon.children[path[-1], META["characters"][letter]]))
+    for node in reversed(path):
+        below = lexicon.children[node][lexicon.children[node] != NONE]
+        ends = [lexicon.prior[lexicon.word[node]]] if lexicon.word[node] != NONE else []
+        lexicon.ahead[node] = max([*ends, *lexicon.ahead[below]])
+    return lexicon
+
+
+def test_a_known_word_gets_its_own_prior_back(decoder: Decoder) -> None:
+    case = CASES[0]
+    word = case["n_best"][1]["word"]
+    assert decoder.do("add", word=word, prior=0.0) is None
+    assert decode(decoder, case["points"])["n_best"] != case["n_best"]
+    assert decoder.do("remove", word=word) is True
+    require_same_words(decode(decoder, case["points"])["n_best"], case["n_best"])
+
+
+def test_a_package_without_a_lexicon_finds_the_words_of_the_user(
+    decoder: Decoder, package: Path, tmp_path: Path
+) -> None:
+    folder = damaged(package, tmp_path, lexicon=None)
+    assert decoder.do("open", package=str(folder)) is None
+    case = next(case for case in CASES if case["n_best"][0]["word"] == case["word"])
+    assert decode(decoder, case["points"])["n_best"] == []
+    for word in ("kotlin", case["word"]):
+        assert decoder.do("add", word=word) is None
+    assert decode(decoder, case["points"], 1)["n_best"][0]["word"] == case["word"]
+
+
+def damaged(package: Path, folder: Path, **changes: Any) -> Path:
+    """Copy a package with other metadata; a change to None of what must be there leaves it out."""
+    shutil.copytree(package, folder / "package")
+    path = folder / "package/meta/runtime_meta.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    write_json(
+        path, {key: value for key, value in content.items() if value is not None or key in ("lexicon", "unknown_id")}
+    )
+    return folder / "package"
+
+
+def refused(answer: Any, kind: str, *told: str) -> None:
+    """Require a typed error whose message is one sentence that says what is wrong."""
+    assert answer is not None and answer["error"] == kind, answer
+    assert answer["message"].endswith(".") and "\n" not in answer["message"]
+    for part in told:
+        assert part in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("points", "kind", "told"),
+    [
+        ([], "EmptyTrace", "no points"),
+        ([[0.5, 0.5, 0]], "SinglePoint", "a tap"),
+        ([[0.5, 0.5, 0], ["NaN", 0.5, 10]], "BadTrace", "not a finite number"),
+        ([[0.5, 0.5, 0], [0.5, "Infinity", 10]], "BadTrace", "not a finite number"),
+        ([[0.5, 0.5, 0], [0.5, 0.5, "NaN"]], "BadTrace", "not a finite number"),
+        ([[0.5, 0.5, 0], [1.01, 0.5, 10]], "BadTrace", "outside the letter area"),
+        ([[0.5, 0.5, 20], [0.6, 0.5, 10]], "BadTrace", "runs backwards"),
+        ([[0.5, 0.5, 0], [0.6, 0.5, 20_001]], "BadTrace", "longer than 20 s"),
+    ],
+)
+def test_a_bad_trace_is_a_typed_error(decoder: Decoder, points: Any, kind: str, told: str) -> None:
+    refused(decoder.do("decode", points=points, count=5), kind, told)
+
+
+@pytest.mark.parametrize(("word", "told"), [("", "empty"), ("naïve", '"ï"'), ("Kotlin", '"K"')])
+def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: str, told: str) -> None:
+    refused(decoder.do("add", word=word), "BadWord", told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format": 2}, "is of format 2 and this decoder reads 1"),
+        ({"format": "1"}, "lacks format"),
+        ({"task": "speech"}, "for speech"),
+        ({"model_type": "tdt"}, "of type tdt"),
+        ({"blank_id": 0}, "blank is label 0, which is not the last"),
+        ({"featurizer": {**META["featurizer"], "version": 2}}, "features of version 2"),
+        ({"featurizer": {**META["featurizer"], "frame_seconds": 0.02}}, "features of frame_seconds 0.02"),
+        ({"dims": {**META["dims"], "F": 40}}, "40 features"),
+        ({"dims": {"F": 38}}, "lacks dims.D"),
+        ({"layout": None}, "lacks layout"),
+        ({"lexicon": {"words": "../words.txt", "trie": "lexicon/trie.bin"}}, "not in the package"),
+    ],
+    ids=str,
+)
+def test_metadata_of_another_kind_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    refused(decoder.do("open", package=str(damaged(package, tmp_path, **changes))), "BadPackage", told)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"a": 01}', '{"a": "\n"}', "[1,]", '{"a": 1} x', "[" * 5000, '"\\u12'])
+def test_metadata_that_is_no_json_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, content: str
+) -> None:
+    folder = damaged(package, tmp_path)
+    (folder / "meta/runtime_meta.json").write_text(content, encoding="utf-8")
+    refused(decoder.do("open", package=str(folder)), "BadPackage", "runtime_meta.json", "is not readable")
+
+
+@pytest.mark.parametrize("graph", ["encoder.onnx", "rnnt_step.onnx"])
+def test_a_graph_with_one_bit_flipped_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, graph: str
+) -> None:
+    path = damaged(package, tmp_path) / "graphs" / graph
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    refused(decoder.do("open", package=str(tmp_path / "package")), "HashMismatch", graph, "SHA-256")
+    assert decoder.runs == []  # it was never loaded
+
+
+@pytest.mark.parametrize(
+    "file", ["meta/runtime_meta.json", "graphs/encoder.onnx", "lexicon/trie.bin", "lexicon/words.txt"]
+)
+def test_a_missing_file_is_a_typed_error(decoder: Decoder, package: Path, tmp_path: Path, file: str) -> None:
+    folder = damaged(package, tmp_path)
+    (folder / file).unlink()
+    refused(decoder.do("open", package=str(folder)), "MissingFile", file)
+
+
+def test_an_unknown_variant_is_told_with_those_there_are(decoder: Decoder, package: Path) -> None:
+    answer = decoder.do("open", package=str(package), variant="int3")
+    refused(answer, "BadPackage", "no encoder of variant int3 but fp32, fp32.pte")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [(0, 0, "not of format 1"), (4, 9, "not of format 1"), (8, 1, "bytes"), (24, 0xFF, "tree")],
+)
+def test_a_damaged_trie_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, place: int, value: int, told: str
+) -> None:
+    path = damaged(package, tmp_path) / "lexicon/trie.bin"
+    content = bytearray(path.read_bytes())
+    content[place] = value
+    path.write_bytes(content)
+    refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", told)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "executorch"])
+def test_a_graph_that_a_runtime_refuses_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, runtime: str
+) -> None:
+    """Nonsense with the right hash, and then graphs of the right form in each other's place."""
+    folder = damaged(package, tmp_path)
+    suffix = "onnx" if runtime == "onnxruntime" else "fp32.pte"
+    encoder, step = (folder / f"graphs/{graph}.{suffix}" for graph in ("encoder", "rnnt_step"))
+    right = encoder.read_bytes(), step.read_bytes()
+    assert answer_with(decoder, folder, runtime, {encoder: right[0], step: right[1]}) is None
+    refused(answer_with(decoder, folder, runtime, {encoder: b"nonsense"}), "BadGraph", encoder.name, "cannot be loaded")
+    assert answer_with(decoder, folder, runtime, {encoder: right[1], step: right[0]}) is None
+    refused(decode(decoder, SWIPE), "BadGraph", "A graph failed")
+
+
+def answer_with(decoder: Decoder, folder: Path, runtime: str, graphs: dict[Path, bytes]) -> Any:
+    """Put content in the place of graphs, with the hashes that it has, and open the package."""
+    for path, content in graphs.items():
+        path.write_bytes(content)
+    path = folder / "meta/runtime_meta.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"graphs": hashes(folder)})
+    decoder.forget_graphs()
+    return decoder.do("open", package=str(folder), runtime=runtime)
+
+
+def hashes(folder: Path) -> dict[str, Any]:
+    """Return what metadata says of graphs, whatever is in them."""
+    graphs: dict[str, Any] = {}
+    for path in sorted((folder / "graphs").iterdir()):
+        role, variant = role_and_variant(path.name)
+        graphs.setdefault(role, {})[variant] = {"file": f"graphs/{path.name}", "sha256": sha256_of(path)}
+    return graphs
+
+
+@pytest.mark.slow
+def test_the_executorch_adapter_compiles_with_the_classes_that_apps_ship(classes: list[Path], tmp_path: Path) -> None:
+    install_compiler()
+    name, member = EXECUTORCH_CLASSES
+    packed = subprocess.run(["npm", "pack", name], cwd=tmp_path, check=True, capture_output=True, text=True)
+    with tarfile.open(tmp_path / packed.stdout.split()[-1]) as archive:
+        archive.extract(member, tmp_path, filter="data")
+    kotlinc(tmp_path / "out", [classes[0], tmp_path / member], SOURCES / "executorch/src/main/kotlin")

@@ -1,0 +1,206 @@
+"""ExecuTorch files in ExecuTorch's runtime: numbers beside PyTorch, what is delegated, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import DEMO, ByKind, run_worker
+from transducer.checkpoint import Checkpoint
+from transducer.cli import InputError
+from transducer.decoder import Decoder, StepDecoder
+from transducer.graphs import example
+from transducer.modules import load_module
+from transducer.pte_runtime import open_pte
+
+KIND = "bpe-tdt"
+MAX_FRAMES = 600
+Lowered = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def lowered(built: ByKind) -> Lowered:
+    """Return a function from a form of the encoder (or `step`) to its file, made once."""
+
+    def of_form(form: str, kind: str = KIND) -> Path:
+        out = built(kind)
+        path = out / "pte" / ("rnnt_step.pte" if form == "step" else f"encoder.{form}.pte")
+        if not path.exists():
+            options = ["--checkpoint", out / "checkpoint", "--max-frames", MAX_FRAMES, "--output", path]
+            if form == "step":
+                assert run_worker("lower_pte_xnnpack", "--graph", "rnnt_step", *options) == 0
+            else:
+                noise = ["--synthetic-calibration", "--batches", 2, "--batch-size", 2]
+                assert run_worker(f"lower_pte_{form}", *options, *(noise if form in ("int8", "ultra") else [])) == 0
+        return path
+
+    return of_form
+
+
+def manifest_of(path: Path) -> Any:
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("form", ["fp32", "xnnpack"])
+def test_fp32_forms_equal_pytorch_at_any_length(form: str, built: ByKind, lowered: Lowered) -> None:
+    session = open_pte(lowered(form))
+    encoder = load_module("encoder", Checkpoint(built(KIND) / "checkpoint"))
+    dims = session.facts["dims"]
+    for frames in (9, 16, 17, 101, 250, MAX_FRAMES):
+        inputs = example("encoder", dims | {"B": 1, "T": frames}, seed=frames)
+        found, lengths = session.run(None, inputs)
+        with torch.inference_mode():
+            expected, expected_lengths = encoder(*(torch.from_numpy(array) for array in inputs.values()))
+        assert found.shape == tuple(expected.shape)
+        assert np.abs(found - expected.numpy()).max() < 1e-4
+        assert lengths.tolist() == expected_lengths.tolist()
+        assert lengths.dtype == np.int64
+
+
+def test_only_the_delegated_form_is_delegated(lowered: Lowered) -> None:
+    plain, fast = manifest_of(lowered("fp32")), manifest_of(lowered("xnnpack"))
+    assert plain["sha256"] != fast["sha256"]
+    assert plain["delegation"]["flops"]["share"] == 0
+    assert plain["delegation"]["nodes"]["delegated"] == 0
+    assert fast["delegation"]["flops"]["share"] > 0.9
+    # The same arithmetic, wherever it is done.
+    totals = [sum(found["delegation"]["flops"][part] for part in ("delegated", "others")) for found in (plain, fast)]
+    assert totals[0] == totals[1] > 0
+
+
+def test_a_padded_batch_is_each_utterance_alone(lowered: Lowered) -> None:
+    session = open_pte(lowered("xnnpack"))
+    inputs = example("encoder", session.facts["dims"] | {"B": 3, "T": 120})
+    together, lengths = session.run(None, inputs)
+    for row, frames in enumerate(inputs["length"].tolist()):
+        alone, length = session.run(
+            None, {"audio_signal": inputs["audio_signal"][row : row + 1, :, :frames], "length": np.array([frames])}
+        )
+        assert np.array_equal(together[row, :, : lengths[row]], alone[0])
+        assert length[0] == lengths[row]
+
+
+def test_quantized_nodes_and_weights_are_counted_right(built: ByKind, lowered: Lowered) -> None:
+    manifest = manifest_of(lowered("int8"))
+    checkpoint = Checkpoint(built(KIND) / "checkpoint")
+    layers, width = checkpoint.config["encoder"]["n_layers"], checkpoint.config["encoder"]["d_model"]
+    # Of each layer: four in feed-forward blocks (two gates of the convolution, its last), query, key, value, position,
+    # out; and the one that ends subsampling.
+    linear = 4 + 3 + 5
+    kernels = layers * (4 * 4 * width**2 + 3 * width**2 + 5 * width**2)
+    subsampled = checkpoint.weights["encoder.pre_encode.out.weight"].numel()
+    assert manifest["weights"]["int8"]["values"] == kernels + subsampled
+    assert manifest["weights"]["int8"]["tensors"] == layers * linear + 1
+    delegation = manifest["delegation"]
+    per_channel = sum(map(sum, (v for k, v in delegation["operators"].items() if "dequantize_per_channel" in k)))
+    assert per_channel == layers * linear + 1
+    counted = {
+        kind: sum(map(sum, (v for k, v in delegation["operators"].items() if f"_{kind}_per" in k)))
+        for kind in ("quantize", "dequantize")
+    }
+    assert counted == {kind: delegation[kind] for kind in ("quantize", "dequantize")}
+    assert delegation["dequantize"] > delegation["quantize"] > layers * linear
+
+
+@pytest.mark.parametrize("form", ["int8", "ultra"])
+def test_quantized_forms_are_small_delegated_and_near(
+    form: str, built: ByKind, lowered: Lowered, tmp_path: Path
+) -> None:
+    path, check = lowered(form), tmp_path / "check.json"
+    arguments = ("--pte", path, "--checkpoint", built(KIND) / "checkpoint", "--output", check, "--min-delegated", 0.9)
+    assert run_worker("check_pte", *arguments, "--max-relative-rms", 0.15, "--base", lowered("fp32")) == 0
+    report = json.loads(check.read_text(encoding="utf-8"))
+    assert report["delegation"]["flops"]["share"] > 0.9
+    assert 0 < report["deflated_bytes"] < report["bytes"] == path.stat().st_size
+    assert 0 < report["error"]["relative_rms"] < 0.15
+    assert run_worker("check_pte", *arguments, "--max-relative-rms", 1e-5) == 1
+
+
+def test_a_step_takes_a_beam_at_once(built: ByKind, lowered: Lowered) -> None:
+    session = open_pte(lowered("step"))
+    dims = session.facts["dims"]
+    inputs = example("rnnt_step", dims | {"B": 16})
+    random = np.random.default_rng(1)
+    for state in ("h", "c"):
+        inputs[state] = random.standard_normal(inputs[state].shape, dtype=np.float32)
+    logits, h, c = session.run(None, inputs)
+    assert logits.shape == (16, dims["V"] + dims["K"])
+    assert h.shape == c.shape == (dims["L"], 16, dims["H"])
+    for row in range(16):
+        one = {n: a[:, row : row + 1] if n in "hc" else a[row : row + 1] for n, a in inputs.items()}
+        found = session.run(None, one)
+        for many, alone in zip((logits[row], h[:, row], c[:, row]), found, strict=True):
+            assert np.abs(many - alone.reshape(many.shape)).max() < 1e-5
+    step = load_module("rnnt_step", Checkpoint(built(KIND) / "checkpoint"))
+    step.joint.log_softmax = False  # type: ignore[union-attr]
+    with torch.inference_mode():
+        expected = step(*(torch.from_numpy(array) for array in inputs.values()))
+    for found, reference in zip((logits, h, c), expected, strict=True):
+        assert np.abs(found - reference.numpy()).max() < 1e-5
+
+
+def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKind) -> None:
+    out = built(str(DEMO / "demo-tdt.nemo"))
+    meta = json.loads((out / "meta/model_meta.json").read_text(encoding="utf-8"))
+    pair = Decoder(meta, out / "onnx/predictor.onnx", out / "onnx/joint.onnx")
+    step = StepDecoder(meta, out / "onnx/rnnt_step.onnx")
+    frames = np.random.default_rng(0).standard_normal((3, meta["dims"]["D"], 60), dtype=np.float32)
+    lengths = np.array([60, 41, 7])
+    expected, after = pair.decode(frames, lengths)
+    found, state = step.decode(frames, lengths)
+    assert any(hypothesis.tokens for hypothesis in expected)
+    more = np.random.default_rng(1).standard_normal((3, meta["dims"]["D"], 30), dtype=np.float32)
+    expected += pair.decode(more, np.array([30, 0, 30]), after)[0]
+    found += step.decode(more, np.array([30, 0, 30]), state)[0]
+    for one, other in zip(found, expected, strict=True):
+        assert (one.tokens, one.frames, one.durations) == (other.tokens, other.frames, other.durations)
+
+
+@pytest.mark.parametrize("frames", [8, MAX_FRAMES + 1])
+def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, lowered: Lowered) -> None:
+    session = open_pte(lowered("xnnpack"))
+    with pytest.raises(InputError, match=f"T of 9 to {MAX_FRAMES}, not {frames}; cut the input"):
+        session.run(None, example("encoder", session.facts["dims"] | {"B": 1, "T": frames}))
+
+
+def test_what_cannot_be_quantized_is_refused_or_fp32(
+    built: ByKind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "encoder.int8.pte"
+    arguments = ("--checkpoint", built(KIND) / "checkpoint", "--max-frames", MAX_FRAMES, "--output", output)
+    noise = ("--synthetic-calibration", "--batches", 1, "--batch-size", 1)
+    assert run_worker("lower_pte_int8", *arguments) == 2
+    assert "nothing to calibrate with; set CALIB_MANIFEST" in capsys.readouterr().err
+    assert run_worker("lower_pte_int8", *arguments, *noise, "--exclude", ".") == 2
+    told = capsys.readouterr().err
+    assert "cannot be quantized" in told and "FALLBACK_TO_FP32=1" in told
+    assert not output.exists()
+    assert run_worker("lower_pte_int8", *arguments, *noise, "--exclude", ".", "--fallback-to-fp32") == 0
+    manifest = manifest_of(output)
+    assert "fallback" in manifest["made_with"]
+    assert set(manifest["weights"]) & {"int8", "int4"} == set()
+
+
+def test_a_manifest_without_usable_utterances_is_one_sentence(
+    built: ByKind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"audio_filepath": "nowhere.wav", "text": "gone"}\n', encoding="utf-8")
+    out = built(KIND)
+    arguments = ("--checkpoint", out / "checkpoint", "--frontend", out / "onnx/frontend.onnx", "--manifest", manifest)
+    assert run_worker("lower_pte_int8", *arguments, "--output", tmp_path / "encoder.int8.pte") == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[-1].startswith("error: ") and str(manifest) in told[-1]
+
+
+def test_a_damaged_file_is_one_sentence(lowered: Lowered, tmp_path: Path) -> None:
+    path = lowered("xnnpack")
+    damaged = tmp_path / path.name
+    damaged.write_bytes(path.read_bytes()[:5000])
+    damaged.with_suffix(".json").write_text(path.with_suffix(".json").read_text("utf-8"), "utf-8")
+    with pytest.raises(InputError, match="build it again"):
+        open_pte(damaged)
