@@ -90,7 +90,8 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Write linear layers and kernel-1 convolutions as one MatMul with a weight stored as it is used.
 
     A weight that needs no Transpose can stay outside the graph while it is traced, and runtimes have
-    fast MatMul kernels, int8 ones too, where they have none for pointwise convolutions.
+    fast MatMul kernels, int8 ones too, where they have none for pointwise convolutions. Those of the subsampling stay:
+    they are a hundredth of the arithmetic, and int8 there costs half as much error again as everywhere else.
     """
     places: list[tuple[nn.Module, str, Any]] = [
         (owner, name, _Dense(child.weight, child.bias)) for owner, name, child in _attributes(root, nn.Linear)
@@ -99,11 +100,6 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
         (owner, name, _PointwiseDense(child.weight[:, :, 0], child.bias))
         for owner, name, child in _attributes(root, nn.Conv1d)
         if child.kernel_size == (1,) and child.groups == 1 and child.stride == (1,)
-    ]
-    places += [
-        (owner, name, _PixelDense(child.weight[:, :, 0, 0], child.bias))
-        for owner, name, child in _attributes(root, nn.Conv2d)
-        if child.kernel_size == child.stride == (1, 1) and child.groups == 1 and child.padding == (0, 0)
     ]
     return _replaced(places, "linear layers and pointwise convolutions are MatMul")
 
@@ -120,15 +116,10 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
     def forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         # Sizes are computed, not asked of what a convolution gives: runtimes fuse with what has one reader only.
         x, frames, left = x.unsqueeze(1), x.size(1), lengths.clone().float()
-        seen, channels_last = _before(frames, left, x), False
+        seen = _before(frames, left, x)
         for layer in conv:
-            if type(layer) is _PixelDense:
-                x = layer.product(x if channels_last else x.permute(0, 2, 3, 1))
-                channels_last = True
-                continue
             if getattr(layer, "kernel_size", (1, 1))[0] > 1:
-                x = x * (seen.permute(0, 2, 3, 1) if channels_last else seen)
-                x, channels_last = (x.permute(0, 3, 1, 2) if channels_last else x), False
+                x = x * seen
             x = layer(x)
             if getattr(layer, "stride", (1, 1)) != (1, 1):
                 causal = hasattr(layer, "_left_padding")
@@ -138,7 +129,6 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
                     for size in (frames, left)
                 )
                 seen = _before(frames, left, x)
-        x = x.permute(0, 3, 1, 2) if channels_last else x
         return x * seen, left.long()
 
     places = [(conv, "forward", forward)] if type(conv) is MaskedConvSequential else []
@@ -270,13 +260,3 @@ class _PointwiseDense(_Dense):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
-
-
-class _PixelDense(_Dense):
-    """The same for [B, in, T, F]; `product` is that of channels last."""
-
-    def product(self, x: Tensor) -> Tensor:
-        return super().forward(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.product(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
