@@ -180,10 +180,9 @@ def test_a_matrix_as_gemm(built: ByKind, tmp_path: Path) -> None:
 def test_a_number_after_a_product_is_in_its_scale(demo: Path) -> None:
     """The halves of feed-forward layers cost no pass of their own, and the graph computes what it did."""
     before, after = (load_graph(demo / f"onnx/encoder{suffix}.onnx") for suffix in ("", ".int8"))
-    halves = [node.name for node in before.graph.node if "feed_forward" in node.input[0] and node.op_type == "Mul"]
+    products = [node for node in before.graph.node if node.op_type == "Mul" and "linear2/MatMul" in node.input[0]]
     kept = {node.name for node in after.graph.node}
-    halves = [name for name in halves if "activation" not in name]
-    assert len(halves) == 8 and not kept.intersection(halves)
+    assert len(products) == 8 and not kept.intersection(node.name for node in products)
 
 
 def test_int8_hears_what_fp32_hears(demo: Path) -> None:
@@ -338,4 +337,4 @@ def test_names_through_make(tmp_path: Path) -> None:
     done = make("-n", "encoder.int4.onnx", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
     assert "--max-wer-delta 1.0" in done.stdout
     done = make("-n", "encoder.int8-qdq.onnx", f"MODEL={ROOT}/models/demo-tdt.nemo", f"OUT={tmp_path}/out")
-    assert done.returncode == 2 and "set CALIB_MANIFEST to a NeMo manifest" in done.stderr
+    assert done.returncode == 2 and "set CALIB_MANIFEST to a manifest" in done.stderr
