@@ -64,6 +64,7 @@ include scripts/mk/runtime.mk
 include scripts/mk/package.mk
 include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
 include scripts/mk/bundle.mk
+include scripts/mk/demo.mk
 
 ## Main targets
 .PHONY: all setup help clean

@@ -22,8 +22,11 @@ from tqdm import tqdm
 from transducer.cli import InputError, existing, parser, run, write_json
 from transducer.graphs import example
 from transducer.onnx_files import load_graph, metadata
-from transducer.tensorrt import bench_command, exclusively
-from transducer.trt_engine import BOUNDS, open_engine, require_loadable, sizes
+from transducer.parity import session_runner
+from transducer.trt_backend import exclusively, require_loadable
+from transducer.trt_commands import bench_command
+from transducer.trt_engine import open_engine, read_manifest
+from transducer.trt_profile import BOUNDS
 
 WARM_UP = 20
 
@@ -37,14 +40,14 @@ def main() -> int:
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     plan: Path = options.engine
-    manifest = json.loads(existing(plan.with_suffix(".json"), "run `make trt-engines`").read_text("utf-8"))
+    manifest = read_manifest(plan)
     found = json.loads(existing(options.found, "run `make trt-backends`").read_text("utf-8"))
     require_loadable(manifest, found, plan)
     facts = metadata(load_graph(existing(options.onnx, "run `make trt-engines`")))
     rows = []
     with exclusively(plan.parent):
         for key in tqdm(BOUNDS, desc=plan.name, delay=5, leave=False):
-            chosen = {axis: bounds[BOUNDS.index(key)] for axis, bounds in sizes(manifest["profile"]).items()}
+            chosen = {axis: bounds[key] for axis, bounds in manifest["profile"]["axes"].items()}
             if found["tensorrt"] == "trtexec":
                 shapes = {tensor: bounds[key] for tensor, bounds in manifest["profile"]["inputs"].items()}
                 times = timed_by_trtexec(found["trtexec"], plan, shapes, options.seconds)
@@ -74,14 +77,14 @@ def timed_by_trtexec(trtexec: str, plan: Path, shapes: dict[str, list[int]], sec
 
 def timed_here(plan: Path, graph: str, chosen: dict[str, int], facts: dict[str, str], seconds: float) -> list[float]:
     """Return the duration of each call, in ms."""
-    session = open_engine(plan)
+    call = session_runner(open_engine(plan))
     inputs = example(graph, json.loads(facts["dims"]) | chosen)
     for _ in range(WARM_UP):
-        session.run(None, inputs)
+        call(inputs)
     times: list[float] = []
     while sum(times) < 1000 * seconds:
         began = time.perf_counter()
-        session.run(None, inputs)
+        call(inputs)
         times.append(1000 * (time.perf_counter() - began))
     return times
 
@@ -89,7 +92,7 @@ def timed_here(plan: Path, graph: str, chosen: dict[str, int], facts: dict[str, 
 def figures(
     times: list[float], chosen: dict[str, int], manifest: dict[str, Any], facts: dict[str, str]
 ) -> dict[str, Any]:
-    """Return percentiles in ms, inferences and rows per second, and for encoders audio time over time."""
+    """Return percentiles in ms, inferences and rows per second, and for encoders of speech audio time over time."""
     mean = float(np.mean(times))
     row = {
         "inferences": len(times),
@@ -98,7 +101,7 @@ def figures(
         "p99_ms": float(np.percentile(times, 99)),
         "rows_per_second": 1000 * chosen["B"] / mean,
     }
-    if manifest["profile"]["graph"] == "encoder":
+    if manifest["profile"]["graph"] == "encoder" and "window_stride" in facts:
         audio = chosen["B"] * (chosen["T"] - 1) * float(facts["window_stride"])
         row |= {"audio_seconds": audio, "times_real_time": 1000 * audio / mean}
     return row

@@ -5,9 +5,9 @@ Example:
         --profile out/demo-tdt/trt/profiles/joint.fp16.json --found out/demo-tdt/trt/backend.json \
         --output out/demo-tdt/trt/rtx-1.7.1.116-any/joint.fp16.plan
 
-Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json; with
-polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a script that builds the engine anew and compares it
-with ONNX Runtime.
+Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json, with
+TensorRT's Python package joint.fp16.layers.txt; with polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a
+script that builds the engine anew and compares it with ONNX Runtime.
 """
 
 import contextlib
@@ -27,17 +27,10 @@ from tqdm import tqdm
 
 from transducer.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.onnx_files import external_files, interface, load_graph
-from transducer.tensorrt import (
-    Job,
-    build_command,
-    exclusively,
-    failure,
-    polygraphy,
-    precision,
-    require_fit,
-    require_supported,
-    script_command,
-)
+from transducer.trt_backend import exclusively
+from transducer.trt_commands import Job, build_command, failure, polygraphy, script_command
+from transducer.trt_graph import precision, require_supported
+from transducer.trt_profile import require_fit
 
 
 def main() -> int:
@@ -47,6 +40,7 @@ def main() -> int:
     args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
     args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
     args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
+    args.add_argument("--check", type=Path, help="where check_trt_engine.py is to record parity; named by the manifest")
     args.add_argument("--output", type=Path, required=True, help="the .plan")
     options = args.parse_args()
     plan: Path = options.output
@@ -68,6 +62,11 @@ def main() -> int:
         seconds = time.monotonic() - began
         if code != 0 or not new.exists():
             raise InputError(failure(options.onnx, log_path.read_text(encoding="utf-8", errors="replace"), log_path))
+        if found["tensorrt"] == "polygraphy":
+            # TensorRT-RTX has no layers before it is on the user's GPU.
+            layers = [polygraphy(), "inspect", "model", str(new), "--model-type", "engine", "--show", "layers", "attrs"]
+            told = subprocess.run(layers, capture_output=True, text=True, check=False)
+            plan.with_suffix(".layers.txt").write_text(told.stdout + told.stderr, encoding="utf-8")
         variables = [f"{name}={value}" for name, value in environment.items()]
         manifest = {key: found[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
             "plan": plan.name,
@@ -85,6 +84,7 @@ def main() -> int:
             **interface(model),
             "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
             "timing_cache_sha256": sha256_of(cache) if cache and cache.exists() else None,
+            "check": os.path.relpath(options.check, plan.parent) if options.check else None,
             "seconds": round(seconds, 1),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }

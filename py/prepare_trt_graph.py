@@ -33,7 +33,8 @@ from transducer.onnx_files import (
     save_graph,
 )
 from transducer.parity import compare_files
-from transducer.tensorrt import polygraphy, precision, require_supported
+from transducer.trt_commands import polygraphy
+from transducer.trt_graph import precision, require_supported
 
 # A wrong structure shows at any size; long inputs are for the engine's own check.
 SHORT = {"encoder": [{"B": b, "T": t} for b in (1, 3) for t in (9, 160)]}

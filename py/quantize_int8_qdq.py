@@ -1,7 +1,7 @@
 """Quantize a graph's matrices to int8 with static ranges, as QuantizeLinear and DequantizeLinear around each MatMul.
 
-Weights are quantized by column, activations by one scale each, found on speech. All is symmetric with zero point 0,
-which TensorRT asks for. Masks, attention scores and norms stay fp32, convolutions too unless asked for.
+Ranges of activations are found on real speech or swipes: what joint and rnnt_step are given is that of greedy
+decoding. Masks, attention scores, norms and LSTMs stay fp32, convolutions too unless asked for.
 
 Example:
     .venv/bin/python py/quantize_int8_qdq.py --graph encoder --input out/demo-tdt/onnx/encoder.onnx \
@@ -14,33 +14,38 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from onnx import NodeProto, helper
 from onnxruntime import InferenceSession
 
-from transducer.calibration import METHODS, activation_limits, speech_batches, trace_batches
+from transducer.calibration import METHODS, activation_limits
+from transducer.calibration_inputs import (
+    Batches,
+    encoder_inputs,
+    joint_inputs,
+    speech_batches,
+    step_inputs,
+    trace_batches,
+    window_inputs,
+)
 from transducer.cli import InputError, existing, log, parser, run
-from transducer.graphs import GRAPHS, Arrays
+from transducer.graphs import Arrays
 from transducer.keyboard import layout_of
-from transducer.onnx_files import inline_tensor, metadata
-from transducer.parity import FED_BACK, open_session
-from transducer.streaming import Streaming
-from transducer.variants import Named, Source, int8_columns
+from transducer.onnx_files import metadata
+from transducer.parity import open_session
+from transducer.static_int8 import Static
+from transducer.variants import Source
 
-Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]
-
-# The zero point of all activations.
-ZERO = "int8_zero"
+GRAPHS = ("encoder", "encoder_streaming", "predictor", "joint", "rnnt_step")
 
 
 def main() -> int:
     args = parser(__doc__)
-    args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
+    args.add_argument("--graph", choices=GRAPHS, required=True)
     args.add_argument("--input", type=Path, required=True, help="the fp32 graph")
     args.add_argument("--frontend", type=Path, help="frontend.onnx, which makes the features of speech")
+    for name in ("encoder", "rnnt_step", "predictor"):
+        flag = f"--{name.replace('_', '-')}"
+        args.add_argument(flag, type=Path, help=f"fp32 {name}, to decode with; for what is no encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest of speech, or manifest of swipes")
     args.add_argument("--batches", type=int, default=16)
     args.add_argument("--batch-size", type=int, default=8)
@@ -49,18 +54,15 @@ def main() -> int:
     args.add_argument("--exclude", default="", help="regular expression of names of nodes to leave in fp32")
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
-    if options.graph not in ("encoder", "encoder_streaming"):
-        raise InputError(f"{options.input}: only encoders are calibrated; quantize {options.graph} to int8 instead.")
     graph = Source(options.input, options.exclude)
     static = Static(graph, options.convolutions)
     names = static.activations()
-    batches = calibration_batches(metadata(graph.model), options)
-    inputs: Iterator[Arrays]
-    if options.graph == "encoder":
-        inputs = (dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)) for batch in batches)
-    else:
-        streaming = Streaming.from_facts(json.loads(metadata(graph.model)["streaming"]))
-        inputs = windows(streaming, open_session(options.input, optimize=False), batches)
+    if not names:
+        raise InputError(
+            f"{options.input} has no matrix product to quantize with static ranges, which an LSTM cannot have; use "
+            "its .fp16, or for ONNX Runtime its .int8."
+        )
+    inputs = calibration_inputs(options, calibration_batches(metadata(graph.model), options))
     limits = activation_limits(options.input, names, inputs, options.method)
     facts = {
         "method": "int8-qdq",
@@ -73,6 +75,24 @@ def main() -> int:
     return 0
 
 
+def calibration_inputs(options: argparse.Namespace, batches: Batches) -> Iterator[Arrays]:
+    """Return what the graph is given when the batches are encoded, streamed or decoded."""
+    if options.graph == "encoder":
+        return encoder_inputs(batches)
+    if options.graph == "encoder_streaming":
+        return window_inputs(open_session(options.input, optimize=False), batches)
+    steps = step_inputs(other_graph(options, "encoder"), other_graph(options, "rnnt_step"), batches)
+    return steps if options.graph == "rnnt_step" else joint_inputs(other_graph(options, "predictor"), steps)
+
+
+def other_graph(options: argparse.Namespace, name: str) -> InferenceSession:
+    """Open a graph that the calibrated one decodes with."""
+    path: Path | None = options.input if name == options.graph else getattr(options, name)
+    if path is None:
+        raise InputError(f"{options.input} is calibrated while decoding, which takes the fp32 {name} too; name it.")
+    return open_session(existing(path, f"run `make {name}.onnx` first"))
+
+
 def calibration_batches(facts: dict[str, str], options: argparse.Namespace) -> Batches:
     """Return batches of features [B,F,T] and lengths [B] of the kind that the model was trained on."""
     count, size = options.batches, options.batch_size
@@ -83,127 +103,6 @@ def calibration_batches(facts: dict[str, str], options: argparse.Namespace) -> B
         raise InputError(f"{options.input}: a model of speech needs its frontend; name it by --frontend.")
     frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
     return speech_batches(options.manifest, frontend, count, size, int(facts["sample_rate"]))
-
-
-def windows(
-    streaming: Streaming,
-    session: InferenceSession,
-    batches: Batches,
-) -> Iterator[Arrays]:
-    """Yield the inputs of every step of a streaming encoder over batches of features, caches fed back."""
-    names = [value.name for value in session.get_outputs()]
-    for features, lengths in batches:
-        caches = streaming.initial_state(len(lengths))
-        rows = [[window for window, _ in streaming.windows(row)] for row in features]
-        for step, signal in enumerate(zip(*rows, strict=True)):
-            left = lengths + streaming.padding_frames - step * streaming.shift_frames
-            inputs = {
-                "audio_signal": np.stack(signal),
-                "length": np.clip(left, 0, streaming.window_frames),
-                **caches,
-            }
-            yield inputs
-            found = dict(zip(names, session.run(None, inputs), strict=True))
-            caches = {into: found[out] for out, into in FED_BACK["encoder_streaming"].items()}
-
-
-class Static:
-    """Rewrites a graph's nodes with Q/DQ pairs."""
-
-    def __init__(self, graph: Source, convolutions: bool) -> None:
-        self.graph = graph
-        self.convolutions = convolutions
-        self._scales: dict[str, NDArray[np.float32]] = {}
-        self._dequantized: set[str] = set()
-
-    def _is_convolution(self, node: NodeProto) -> bool:
-        known = node.op_type == "Conv" and bool(self.graph.shape(node.input[1]))
-        return self.convolutions and known and not self.graph.is_excluded(node)
-
-    def activations(self) -> list[str]:
-        """Return the names of all activations that need a scale."""
-        found = {node.input[0] for node in self.graph.nodes if self.graph.is_matrix(node)}
-        for node in filter(self._is_convolution, self.graph.nodes):
-            found |= {node.input[0], node.output[0]}
-        return sorted(found)
-
-    def quantized(self, limits: dict[str, float]) -> Iterator[NodeProto]:
-        """Yield the nodes with Q/DQ before both inputs of each product, and after each convolution."""
-        self._scales = {name: np.array(limit / 127 or 1, np.float32) for name, limit in limits.items()}
-        self.graph.weights[ZERO] = inline_tensor(ZERO, np.array(0, np.int8))
-        for node in self.graph.nodes:
-            if self.graph.is_matrix(node):
-                yield from self._weight(node.input[1], axis=1)
-                yield from self._pair(node.input[0], f"{node.output[0]}_input")
-                node.input[:] = [f"{node.output[0]}_input", f"{node.input[1]}_float"]
-                yield node
-            elif self._is_convolution(node):
-                yield from self._convolution(node)
-            else:
-                yield node
-
-    def _pair(self, activation: str, name: str, scale_of: str = "") -> Iterator[NodeProto]:
-        """Quantize an activation and dequantize it as `name`; its limit is that of `scale_of`.
-
-        ONNX Runtime runs a product in int8 only where this pair is its alone, and makes one of equal pairs: so the
-        scales of an activation's pairs differ in the last digit.
-        """
-        scale = np.nextafter(self._scales[scale_of or activation], np.float32(np.inf))
-        self._scales[scale_of or activation] = scale
-        self.graph.weights[f"{name}_scale"] = inline_tensor(f"{name}_scale", np.array(scale))
-        values, parts = f"{name}_int8", [f"{name}_scale", ZERO]
-        yield helper.make_node("QuantizeLinear", [activation, *parts], [values], name=f"{name}/Q")
-        yield helper.make_node("DequantizeLinear", [values, *parts], [name], name=f"{name}/DQ")
-
-    def _weight(self, weight: str, axis: int) -> Iterator[NodeProto]:
-        """Dequantize a weight, quantized with a scale for each index of `axis`, as WEIGHT_float."""
-        if weight in self._dequantized:
-            return
-        self._dequantized.add(weight)
-        self.graph.convert(weight, columns if axis else channels, bits=8)
-        parts = [f"{weight}_int8", f"{weight}_scale", f"{weight}_zero"]
-        yield helper.make_node("DequantizeLinear", parts, [f"{weight}_float"], name=f"{weight}/DQ", axis=axis)
-
-    def _convolution(self, node: NodeProto) -> Iterator[NodeProto]:
-        """A convolution with all of input, weight, bias and output quantized, as kernels for it want them."""
-        (output,), (activation, weight, *bias) = node.output, node.input
-        yield from self._weight(weight, axis=0)
-        yield from self._pair(activation, f"{output}_input")
-        node.input[:2] = [f"{output}_input", f"{weight}_float"]
-        if bias:
-            # int32 in units of the products of activations and weights.
-            unit = float(self._scales[activation])
-            _, scale = channel_scales(self.graph.array(weight))
-            values = np.rint(self.graph.array(bias[0]) / (unit * scale)).astype(np.int32)
-            for suffix, array in (("int32", values), ("scale", (unit * scale).astype(np.float32))):
-                self.graph.weights[f"{output}_bias_{suffix}"] = inline_tensor(f"{output}_bias_{suffix}", array)
-            parts = [f"{output}_bias_int32", f"{output}_bias_scale"]
-            node.input[2] = f"{output}_bias"
-            yield helper.make_node("DequantizeLinear", parts, node.input[2:3], name=f"{output}/bias/DQ", axis=0)
-        node.output[0] = f"{output}_fp32"
-        yield node
-        yield from self._pair(f"{output}_fp32", output, scale_of=output)
-
-
-def columns(name: str, array: NDArray[Any]) -> Iterator[Named]:
-    """Quantize a matrix [in, out], with a scale for each output."""
-    yield from _named(name, *int8_columns(array, axis=0))
-
-
-def channels(name: str, array: NDArray[Any]) -> Iterator[Named]:
-    """Quantize a convolution's weight [out, in, ...], with a scale for each output."""
-    yield from _named(name, *channel_scales(array))
-
-
-def channel_scales(array: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    values, scale = int8_columns(array.reshape(len(array), -1), axis=1)
-    return values.reshape(array.shape), scale
-
-
-def _named(name: str, values: NDArray[np.int8], scale: NDArray[np.float32]) -> Iterator[Named]:
-    yield f"{name}_int8", values
-    yield f"{name}_scale", scale
-    yield f"{name}_zero", np.zeros(scale.shape, np.int8)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ from pathlib import Path
 
 from transducer.cli import existing, parser, run, write_json
 from transducer.graphs import GRAPHS
-from transducer.tensorrt import build_profile
-from transducer.trt_engine import BOUNDS
+from transducer.trt_profile import BOUNDS, build_profile
 
 
 def main() -> int:
     args = parser(__doc__)
     args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
     args.add_argument("--onnx", type=Path, required=True)
-    args.add_argument("--seconds", type=float, nargs=3, metavar=BOUNDS, default=(0.1, 10, 30), help="of audio")
+    args.add_argument("--seconds", type=float, nargs=3, metavar=BOUNDS, default=(0.1, 10, 30), help="of input")
     args.add_argument("--batch", type=int, nargs=3, metavar=BOUNDS, default=(1, 4, 16))
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()

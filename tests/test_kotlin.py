@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import DEMO, ByKind
+from conftest import DEMO, ByKind, run_worker
 from golden import golden, require_same_beams, require_same_words, unpacked, words
 from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
 from transducer.beam_search import BeamSearch
@@ -27,6 +27,11 @@ CASES = golden()["cases"]
 META = golden()["meta"]
 SEARCH = META["decoding"]
 ODD = json.loads((Path(__file__).parent / "swipe_golden.json").read_text(encoding="utf-8"))
+# Graphs as an Android package names them; these are all for ONNX Runtime, which runs them in ExecuTorch's place too.
+NAMES = {
+    "encoder": ["encoder.onnx", "encoder.xnnpack.pte", "encoder.int8.pte"],
+    "rnnt_step": ["rnnt_step.onnx", "rnnt_step.pte"],
+}
 SWIPE = CASES[0]["points"]
 # ExecuTorch's Java classes as an app ships them, for Android and so without a library that runs here.
 EXECUTORCH_CLASSES = ("react-native-executorch@0.9.3", "package/android/libs/classes.jar")
@@ -43,8 +48,8 @@ def package(built: ByKind, lexicon: Lexicon, tmp_path_factory: pytest.TempPathFa
     out, folder = built(str(DEMO / "demo-swipe.nemo")), tmp_path_factory.mktemp("package")
     (folder / "graphs").mkdir()
     for graph in ("encoder", "rnnt_step"):
-        shutil.copy(out / f"onnx/{graph}.onnx", folder / "graphs")
-        shutil.copy(out / f"onnx/{graph}.onnx", folder / f"graphs/{graph}.fp32.pte")
+        for name in NAMES[graph]:
+            shutil.copy(out / f"onnx/{graph}.onnx", folder / "graphs" / name)
     (folder / "lexicon").mkdir()
     (folder / "lexicon/words.txt").write_text("".join(f"{word}\n" for word in lexicon.words), encoding="utf-8")
     write_trie(lexicon, folder / "lexicon/trie.bin")
@@ -52,7 +57,14 @@ def package(built: ByKind, lexicon: Lexicon, tmp_path_factory: pytest.TempPathFa
     meta["graphs"] = describe_graphs((folder / "graphs").iterdir(), folder)
     meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
     write_json(folder / "meta/runtime_meta.json", meta)
+    write_sums(folder)
     return folder
+
+
+def write_sums(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 def decoding(**changes: float) -> dict[str, float]:
@@ -74,6 +86,7 @@ def process(classes: list[Path]) -> Iterator[Decoder]:
 def decoder(process: Decoder, package: Path) -> Decoder:
     assert process.do("open", package=str(package)) is None
     process.runs.clear()
+    process.loads.clear()
     return process
 
 
@@ -108,7 +121,7 @@ def test_the_executorch_adapter_gives_the_same(decoder: Decoder, package: Path) 
     assert decoder.do("open", package=str(package), runtime="executorch") is None
     for case in CASES[::20]:
         require_same_words(decode(decoder, case["points"])["n_best"], case["n_best"])
-    assert {name for name, _ in decoder.runs} == {"encoder.fp32.pte", "rnnt_step.fp32.pte"}
+    assert {name for name, _ in decoder.runs} == {"encoder.xnnpack.pte", "rnnt_step.pte"}
 
 
 def test_a_word_list_gives_the_same_as_its_trie(decoder: Decoder, package: Path) -> None:
@@ -198,6 +211,7 @@ def damaged(package: Path, folder: Path, **changes: Any) -> Path:
     write_json(
         path, {key: value for key, value in content.items() if value is not None or key in ("lexicon", "unknown_id")}
     )
+    write_sums(folder / "package")
     return folder / "package"
 
 
@@ -244,7 +258,6 @@ def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: st
         ({"dims": {**META["dims"], "F": 40}}, "40 features"),
         ({"dims": {"F": 38}}, "lacks dims.D"),
         ({"layout": None}, "lacks layout"),
-        ({"lexicon": {"words": "../words.txt", "trie": "lexicon/trie.bin"}}, "not in the package"),
     ],
     ids=str,
 )
@@ -260,33 +273,51 @@ def test_metadata_that_is_no_json_is_a_typed_error(
 ) -> None:
     folder = damaged(package, tmp_path)
     (folder / "meta/runtime_meta.json").write_text(content, encoding="utf-8")
+    write_sums(folder)
     refused(decoder.do("open", package=str(folder)), "BadPackage", "runtime_meta.json", "is not readable")
 
 
-@pytest.mark.parametrize("graph", ["encoder.onnx", "rnnt_step.onnx"])
-def test_a_graph_with_one_bit_flipped_is_a_typed_error(
-    decoder: Decoder, package: Path, tmp_path: Path, graph: str
+@pytest.mark.parametrize(
+    "file",
+    ["graphs/encoder.onnx", "graphs/rnnt_step.onnx", "meta/runtime_meta.json", "lexicon/trie.bin", "lexicon/words.txt"],
+)
+def test_a_file_with_one_bit_flipped_is_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, file: str
 ) -> None:
-    path = damaged(package, tmp_path) / "graphs" / graph
+    path = damaged(package, tmp_path) / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    refused(decoder.do("open", package=str(tmp_path / "package")), "HashMismatch", graph, "SHA-256")
-    assert decoder.runs == []  # it was never loaded
+    refused(decoder.do("open", package=str(tmp_path / "package")), "HashMismatch", file, "SHA-256")
+    assert Path(file).name not in decoder.loads
 
 
-@pytest.mark.parametrize(
-    "file", ["meta/runtime_meta.json", "graphs/encoder.onnx", "lexicon/trie.bin", "lexicon/words.txt"]
-)
+def test_a_graph_of_another_model_is_a_typed_error(decoder: Decoder, package: Path, tmp_path: Path) -> None:
+    """The sums are right, but the metadata is of other graphs."""
+    folder = damaged(package, tmp_path)
+    shutil.copy(folder / "graphs/rnnt_step.onnx", folder / "graphs/encoder.onnx")
+    write_sums(folder)
+    refused(decoder.do("open", package=str(folder)), "HashMismatch", "encoder.onnx", "what meta/runtime_meta.json says")
+
+
+@pytest.mark.parametrize("file", ["meta/runtime_meta.json", "graphs/encoder.onnx", "lexicon/trie.bin", "SHA256SUMS"])
 def test_a_missing_file_is_a_typed_error(decoder: Decoder, package: Path, tmp_path: Path, file: str) -> None:
     folder = damaged(package, tmp_path)
     (folder / file).unlink()
-    refused(decoder.do("open", package=str(folder)), "MissingFile", file)
+    refused(decoder.do("open", package=str(folder)), "MissingFile", file, "is not there")
+
+
+def test_a_file_that_is_not_listed_is_a_typed_error(decoder: Decoder, package: Path, tmp_path: Path) -> None:
+    """Metadata may not lead to files that are not of the package."""
+    words = {"words": "../words.txt", "trie": "lexicon/trie.bin"}
+    (tmp_path / "words.txt").write_text("word\n", encoding="utf-8")
+    answer = decoder.do("open", package=str(damaged(package, tmp_path, lexicon=words)))
+    refused(answer, "MissingFile", "../words.txt is not listed")
 
 
 def test_an_unknown_variant_is_told_with_those_there_are(decoder: Decoder, package: Path) -> None:
     answer = decoder.do("open", package=str(package), variant="int3")
-    refused(answer, "BadPackage", "no encoder of variant int3 but fp32, fp32.pte")
+    refused(answer, "BadPackage", "no encoder of variant int3 but fp32, int8.pte, xnnpack.pte")
 
 
 @pytest.mark.parametrize(
@@ -300,6 +331,7 @@ def test_a_damaged_trie_is_a_typed_error(
     content = bytearray(path.read_bytes())
     content[place] = value
     path.write_bytes(content)
+    write_sums(tmp_path / "package")
     refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", told)
 
 
@@ -309,8 +341,8 @@ def test_a_graph_that_a_runtime_refuses_is_a_typed_error(
 ) -> None:
     """Nonsense with the right hash, and then graphs of the right form in each other's place."""
     folder = damaged(package, tmp_path)
-    suffix = "onnx" if runtime == "onnxruntime" else "fp32.pte"
-    encoder, step = (folder / f"graphs/{graph}.{suffix}" for graph in ("encoder", "rnnt_step"))
+    names = ("encoder.onnx", "rnnt_step.onnx") if runtime == "onnxruntime" else ("encoder.xnnpack.pte", "rnnt_step.pte")
+    encoder, step = (folder / "graphs" / name for name in names)
     right = encoder.read_bytes(), step.read_bytes()
     assert answer_with(decoder, folder, runtime, {encoder: right[0], step: right[1]}) is None
     refused(answer_with(decoder, folder, runtime, {encoder: b"nonsense"}), "BadGraph", encoder.name, "cannot be loaded")
@@ -324,6 +356,7 @@ def answer_with(decoder: Decoder, folder: Path, runtime: str, graphs: dict[Path,
         path.write_bytes(content)
     path = folder / "meta/runtime_meta.json"
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"graphs": hashes(folder)})
+    write_sums(folder)
     decoder.forget_graphs()
     return decoder.do("open", package=str(folder), runtime=runtime)
 
@@ -331,10 +364,32 @@ def answer_with(decoder: Decoder, folder: Path, runtime: str, graphs: dict[Path,
 def hashes(folder: Path) -> dict[str, Any]:
     """Return what metadata says of graphs, whatever is in them."""
     graphs: dict[str, Any] = {}
-    for path in sorted((folder / "graphs").iterdir()):
+    for path in sorted((folder / "graphs").glob("*[ex]")):  # .onnx and .pte
         role, variant = role_and_variant(path.name)
         graphs.setdefault(role, {})[variant] = {"file": f"graphs/{path.name}", "sha256": sha256_of(path)}
     return graphs
+
+
+@pytest.mark.slow
+def test_executorch_files_find_the_same_words(decoder: Decoder, package: Path, built: ByKind, tmp_path: Path) -> None:
+    """Real .pte files, in ExecuTorch's own runtime."""
+    checkpoint = ("--checkpoint", built(str(DEMO / "demo-swipe.nemo")) / "checkpoint")
+    folder = damaged(package, tmp_path)
+    for graph, name in (("encoder", "encoder.xnnpack.pte"), ("rnnt_step", "rnnt_step.pte")):
+        output = folder / "graphs" / name
+        assert (
+            run_worker("lower_pte_xnnpack", *checkpoint, "--graph", graph, "--max-frames", 512, "--output", output) == 0
+        )
+    path = folder / "meta/runtime_meta.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"graphs": hashes(folder)})
+    write_sums(folder)
+    decoder.forget_graphs()
+    assert decoder.do("open", package=str(folder), runtime="executorch") is None
+    for case in CASES[::4]:
+        found = decode(decoder, case["points"])["n_best"]
+        require_same_words(found, case["n_best"])
+    refused(decode(decoder, [[0.5, 0.5, 0], [0.5, 0.5, 10]]), "BadGraph", "A graph failed")
+    decoder.forget_graphs()
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from onnx import TensorProto, numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.calibration import Histogram
+from transducer.calibration_inputs import joint_inputs, speech_batches, step_inputs
+from transducer.decoder import Decoder
 from transducer.onnx_files import external_files, load_graph
 from transducer.parity import Case, compare_files, open_session
 from transducer.recognizer import Recognizer
@@ -33,7 +35,10 @@ ERRORS = {"fp16": 0.003, "int8": 0.04, "int8-qdq": 0.09, "int4": 0.16}
 def quantize(out: Path, graph: str, variant: str, output: Path, *flags: object) -> int:
     """Run the worker of a variant on a graph of a built model."""
     if variant == "int8-qdq":
-        flags = ("--graph", graph, "--frontend", out / "onnx/frontend.onnx", "--manifest", MANIFEST, *flags)
+        decoders = (("encoder", "encoder"), ("rnnt-step", "rnnt_step"), ("predictor", "predictor"))
+        others = [part for flag, name in decoders for part in (f"--{flag}", out / f"onnx/{name}.onnx")]
+        frontend = ("--frontend", out / "onnx/frontend.onnx")
+        flags = ("--graph", graph, *frontend, *others, "--manifest", MANIFEST, *flags)
     return run_worker(WORKERS[variant], "--input", out / f"onnx/{graph}.onnx", *flags, "--output", output)
 
 
@@ -49,6 +54,8 @@ def demo(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for variant in ("fp16", "int8"):
             assert quantize(out, graph, variant, out / f"onnx/{graph}.{variant}.onnx") == 0
     assert quantize(out, "joint", "int4", out / "onnx/joint.int4.onnx") == 0
+    for graph in ("joint", "rnnt_step"):
+        assert quantize(out, graph, "int8-qdq", out / f"onnx/{graph}.int8-qdq.onnx", "--batches", 4) == 0
     return out
 
 
@@ -65,7 +72,7 @@ def check(out: Path, graph: str, variant: str, report: Path, *flags: object) -> 
     [
         *(("encoder", variant) for variant in WORKERS),
         *((graph, variant) for graph in ("predictor", "joint") for variant in ("fp16", "int8")),
-        ("joint", "int4"),
+        *(("joint", variant) for variant in ("int4", "int8-qdq")),
     ],
 )
 def test_variant_is_right_and_what_it_claims(graph: str, variant: str, demo: Path, tmp_path: Path) -> None:
@@ -81,6 +88,49 @@ def test_variant_is_right_and_what_it_claims(graph: str, variant: str, demo: Pat
         share = found["compute"]["shares"][variant.removesuffix("-qdq")]
         # All but convolutions and attention scores, which have no matrix.
         assert share == 1 if graph != "encoder" else share > 0.75
+
+
+def test_a_step_is_static_int8_but_for_its_lstm(demo: Path, tmp_path: Path) -> None:
+    assert check(demo, "rnnt_step", "int8-qdq", tmp_path / "check.json", "--max-relative-rms", 0.03) == 0
+    compute = json.loads((tmp_path / "check.json").read_text())["compute"]
+    assert compute["kernels"] == {"float": ["LSTM"], "int8": ["MatMulIntegerToFloat"]}
+    assert compute["shares"]["float"] == compute["lstm_share"] and 0.6 < compute["lstm_share"] < 0.8
+
+
+def test_joint_and_step_are_calibrated_on_what_greedy_decoding_gives_them(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inputs are those of every joint call of Decoder, and of equal products the ranges agree."""
+    frontend, encoder, step, predictor = (
+        open_session(demo / f"onnx/{graph}.onnx") for graph in ("frontend", "encoder", "rnnt_step", "predictor")
+    )
+    batches = list(speech_batches(MANIFEST, frontend, 2, 4, 16000))
+    steps = list(step_inputs(encoder, step, iter(batches)))
+    asked: list[tuple[Any, Any]] = []
+    join = Decoder._join
+
+    def recorded(self: Decoder, frames: Any, g: Any) -> Any:
+        asked.append((frames.copy(), g.copy()))
+        return join(self, frames, g)
+
+    monkeypatch.setattr(Decoder, "_join", recorded)
+    meta = json.loads((demo / "meta/model_meta.json").read_text())
+    decoder = Decoder(meta, demo / "onnx/predictor.onnx", demo / "onnx/joint.onnx")
+    for features, lengths in batches:
+        decoder.decode(*encoder.run(None, {"audio_signal": features, "length": lengths}))
+    assert len(asked) == len(steps) > 50 and any((inputs["y"] != meta["blank_id"]).any() for inputs in steps)
+    for (frames, g), given in zip(asked, joint_inputs(predictor, steps), strict=True):
+        np.testing.assert_array_equal(frames, given["encoder_output"][:, :, 0])
+        np.testing.assert_allclose(g, given["predictor_output"][:, :, 0], atol=1e-5)
+    joint, whole = (
+        {
+            tensor.name: float(numpy_helper.to_array(tensor))
+            for tensor in load_graph(demo / f"onnx/{graph}.int8-qdq.onnx").graph.initializer
+            if tensor.name.endswith("_input_scale")
+        }
+        for graph in ("joint", "rnnt_step")
+    )
+    assert len(joint) == 3 and joint == pytest.approx(whole, rel=1e-4)
 
 
 def test_error_does_not_grow_with_the_audio(demo: Path, tmp_path: Path) -> None:
@@ -311,7 +361,7 @@ def test_other_refusals(demo: Path, tmp_path: Path, capsys: Capture) -> None:
         ("joint", "int8", ("--exclude", "."), "has no weight that int8 applies to"),
         ("joint", "int4", ("--block-size", 33), "INT4_BLOCK=33"),
         ("predictor", "int4", (), "has no weight that int4 applies to"),
-        ("predictor", "int8-qdq", (), "quantize predictor to int8 instead"),
+        ("predictor", "int8-qdq", (), "which an LSTM cannot have; use its .fp16"),
     ]
     for graph, variant, flags, sentence in cases:
         assert sentence in refusal(capsys, quantize(demo, graph, variant, output, *flags), output)

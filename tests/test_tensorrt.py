@@ -25,11 +25,14 @@ from onnx import TensorProto, helper
 from checkpoints import KINDS
 from conftest import DEMO, ROOT, ByKind, make, make_project, run_worker
 from transducer.bfloat16 import runnable
-from transducer.cli import InputError
-from transducer.onnx_files import load_graph
+from transducer.cli import CheckError, InputError
+from transducer.onnx_files import load_graph, metadata
 from transducer.parity import compare_files, open_session
-from transducer.tensorrt import Job, bench_command, build_profile, script_command, trtexec_command
-from transducer.trt_engine import EngineSession, cases, open_engine, require_loadable
+from transducer.trt_backend import BACKENDS, require_loadable
+from transducer.trt_commands import Job, bench_command, script_command, trtexec_command
+from transducer.trt_engine import EngineSession, open_engine
+from transducer.trt_parity import TOLERANCES, cases, compared
+from transducer.trt_profile import build_profile
 
 OPTIONS = json.loads((ROOT / "tests/trtexec_options.json").read_text())
 # What this project's fragment needs of the others.
@@ -43,6 +46,7 @@ V := 0
 SEGMENT_SECONDS := 3 6
 GRAPHS := encoder joint
 TRT_ENGINES ?= encoder joint
+everything: trt-engines trt-check
 include scripts/mk/lib.mk
 include scripts/mk/trt.mk
 """
@@ -61,7 +65,7 @@ Asked = list[dict[str, Any]]
 def prepared(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with prepared graphs of a small model, their checks below it."""
     folder = tmp_path_factory.mktemp("prepared")
-    for graph in ("encoder", "predictor", "joint"):
+    for graph in ("encoder", "predictor", "joint", "rnnt_step"):
         shutil.copy(built("bpe-tdt") / f"onnx/{graph}.onnx", folder)
         prepare(folder, graph)
     return folder
@@ -219,6 +223,19 @@ def test_a_streaming_profile_is_the_models_window_and_caches(tmp_path: Path) -> 
     assert found["cache_last_channel"]["max"] == [4, 16, 28, 144] and found["cache_last_time"]["min"] == [4, 1, 144, 8]
 
 
+def test_a_swipe_profile_is_in_seconds_of_trace(tmp_path: Path) -> None:
+    values = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["B", 39, "T"]),
+        helper.make_tensor_value_info("length", TensorProto.INT64, ["B"]),
+    ]
+    model = helper.make_model(helper.make_graph([], "g", values, []))
+    model.metadata_props.add(key="swipe", value=json.dumps({"frame_seconds": 0.025}))
+    onnx.save(model, tmp_path / "encoder.onnx")
+    found = build_profile("encoder", tmp_path / "encoder.onnx", (0.1, 2, 10), (1, 4, 16))
+    assert found["inputs"]["features"] == {"min": [1, 39, 5], "opt": [4, 39, 81], "max": [16, 39, 401]}
+    assert found["axes"]["T"] == {"min": 5, "opt": 81, "max": 401}
+
+
 def fixed_graph(folder: Path, frames: int) -> Path:
     """Write a graph with the encoder's inputs whose axes are all fixed."""
     signal = helper.make_tensor_value_info("audio_signal", TensorProto.FLOAT, [1, 80, frames])
@@ -368,6 +385,8 @@ def test_make_builds_engines_in_the_folder_of_their_tensorrt_and_gpu(project: Pa
     assert manifest["gpu"] == {"name": "NVIDIA A10", "arch": "sm_86", "driver": "570.86.15", "cuda": "12.8"}
     assert (manifest["tensorrt"], manifest["version"], manifest["arch"]) == ("trtexec", "10.13.0.35", "sm_86")
     assert manifest["profile"]["inputs"]["audio_signal"]["max"] == [16, 80, 601]
+    # Where the parity figures are when there are any.
+    assert manifest["check"] == "../../checks/trtexec-10.13.0.35-sm_86.encoder.plan.check.json"
     assert f"--saveEngine={FOLDER}/encoder.plan" in manifest["command"] and "--stronglyTyped" in manifest["command"]
     cache = project / FOLDER / "timing.NVIDIA-A10.cache"
     # Builds come one after the other, and the second goes on with what the first has timed.
@@ -455,9 +474,13 @@ def test_an_operator_that_trtexec_refuses_is_named(project: Path) -> None:
 
 
 def test_without_a_gpu_checks_are_skipped_and_none_is_written(project: Path) -> None:
+    """Asked for by name, a skipped check does not exit as a passed one; as a part of everything, it stops nothing."""
     for goal in ("trt-check", "trt-bench"):
         done = engines(project, goal=goal, gpu="")
-        assert done.returncode == 0 and f"SKIPPED   {goal}: nothing was done" in done.stdout
+        assert done.returncode == 2 and f"SKIPPED   {goal}: nothing was done" in done.stdout
+        assert "Error 77" in done.stderr and "PASSED" not in done.stdout
+    done = engines(project, goal="everything", gpu="")
+    assert done.returncode == 0 and "SKIPPED   trt-check: nothing was done" in done.stdout
     assert not list((project / "out/model/checks").glob("*.plan.check.json"))
 
 
@@ -494,9 +517,8 @@ def test_what_is_missing_is_one_sentence(
 def test_no_tensorrt_at_all_names_the_three_ways_to_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import find_tensorrt
-
-    monkeypatch.setattr(find_tensorrt, "BACKENDS", {"trtexec": "", "polygraphy": "no_tensorrt", "rtx": "no_rtx"})
+    monkeypatch.setitem(BACKENDS, "polygraphy", "no_tensorrt")
+    monkeypatch.setitem(BACKENDS, "rtx", "no_rtx")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run_worker("find_tensorrt", "--tell", "--output", tmp_path / "backend.mk") == 0
     complaint = re.search(r"^TRT_MISSING := (.*)$", (tmp_path / "backend.mk").read_text(), re.MULTILINE)
@@ -508,7 +530,7 @@ def test_no_tensorrt_at_all_names_the_three_ways_to_one(
 # Real builds.
 
 
-@pytest.mark.parametrize("graph", ["encoder", "predictor", "joint"])
+@pytest.mark.parametrize("graph", ["encoder", "predictor", "joint", "rnnt_step"])
 def test_tensorrt_rtx_builds(prepared: Path, graph: str) -> None:
     plan = build_rtx(prepared, graph)
     manifest = json.loads(plan.with_suffix(".json").read_text())
@@ -552,18 +574,44 @@ def onnxruntime_engine(path: Path, graph: str, plan: str = "x.plan") -> tuple[En
     return EngineSession(runner, manifest), manifest
 
 
-@pytest.mark.parametrize("graph", ["encoder", "predictor", "joint"])
+@pytest.mark.parametrize("graph", ["encoder", "predictor", "joint", "rnnt_step"])
 def test_an_engine_is_compared_over_lengths_and_batches(prepared: Path, graph: str) -> None:
-    from check_trt_engine import compared
+    """By polygraphy's comparator: the same graph agrees everywhere, one a percent off fails within fp32's bound."""
+    from polygraphy.backend.onnxrt import OnnxrtRunner
 
     path = prepared / f"{graph}.trt.onnx"
-    engine, manifest = onnxruntime_engine(path, graph)
-    found = compared(engine, manifest, path)
-    assert {case["sizes"]["B"] for case in found} == {1, 2, 3} and len(found) >= 5
-    assert max(case["max_relative"] for case in found) == 0
-    assert [case["sizes"] for case in found] == list(cases(manifest["profile"]))
-    wrong, _ = onnxruntime_engine(perturbed(path), graph)
-    assert max(case["max_relative"] for case in compared(wrong, manifest, path)) > 1e-3
+    profile, facts = build_profile(graph, path, (0.1, 0.5, 1), (1, 2, 3)), metadata(load_graph(path))
+    same, wrong = (OnnxrtRunner(open_session(other), name="engine") for other in (path, perturbed(path)))
+    found, differing = (
+        compared(OnnxrtRunner(open_session(path), name="ONNX Runtime"), engine, profile, facts, TOLERANCES["fp32"])
+        for engine in (same, wrong)
+    )
+    sizes = list(cases(profile))
+    assert [case["sizes"] for case in found if case["sizes"]] == [
+        case for case in sizes for _ in range(steps_of(graph))
+    ]
+    assert {case["B"] for case in sizes} == {1, 2, 3} and len(sizes) >= 3
+    assert all(case["passed"] and case["max_relative"] == 0 for case in found)
+    assert not any(case["passed"] for case in differing)
+    assert 1e-3 < max(case["max_relative"] for case in differing) < 0.5
+
+
+def steps_of(graph: str) -> int:
+    return 2 if graph in ("predictor", "rnnt_step") else 1
+
+
+def test_the_check_of_an_engine_names_its_plan_and_fails_with_the_figure(prepared: Path) -> None:
+    from polygraphy.backend.onnxrt import OnnxrtRunner
+
+    from check_trt_engine import checked
+
+    path = prepared / "joint.trt.onnx"
+    profile = build_profile("joint", path, (0.1, 0.5, 1), (1, 2, 3))
+    manifest = {**RTX, "plan": "joint.plan", "plan_sha256": "1", "precision": "fp32", "profile": profile}
+    report = checked(OnnxrtRunner(open_session(path), name="engine"), path, manifest, 1e-3)
+    assert report["passed"] and report["file"] == "joint.plan" and report["parity"]["max_relative"] == 0
+    with pytest.raises(CheckError, match=r"joint.plan of rtx .* differs from ONNX Runtime by 0\.0\d+ .* is 0\.001"):
+        checked(OnnxrtRunner(open_session(perturbed(path)), name="engine"), path, manifest, 1e-3)
 
 
 def perturbed(path: Path) -> Path:
@@ -628,7 +676,7 @@ def test_a_plan_of_another_tensorrt_or_gpu_is_not_loaded(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "parakeet" not in kind])
 def test_every_model_class_builds(kind: str, built: ByKind, tmp_path: Path) -> None:
-    for graph in ("encoder", "predictor", "joint"):
+    for graph in ("encoder", "predictor", "joint", "rnnt_step"):
         shutil.copy(built(kind) / f"onnx/{graph}.onnx", tmp_path)
         prepare(tmp_path, graph)
         assert build_rtx(tmp_path, graph).stat().st_size > 10_000
@@ -638,9 +686,10 @@ def test_every_model_class_builds(kind: str, built: ByKind, tmp_path: Path) -> N
 def test_make_builds_the_demo_model_in_every_precision(tmp_path: Path) -> None:
     folder = make_project(tmp_path)
     shutil.copytree(DEMO, folder / "models")
-    parts = ("encoder", "predictor", "joint")
+    parts = ("encoder", "predictor", "joint", "rnnt_step")
     precisions = {f"{part}{suffix}": name for part in parts for suffix, name in (("", "fp32"), (".fp16", "fp16"))}
-    precisions |= {"encoder.bf16": "bf16", "encoder.int8-qdq": "int8-qdq"}
+    precisions |= {"encoder.bf16": "bf16"}
+    precisions |= {f"{part}.int8-qdq": "int8-qdq" for part in ("encoder", "joint", "rnnt_step")}
     precisions |= {"encoder_streaming": "fp32", "encoder_streaming.fp16": "fp16"}
     done = make("trt-engines", "TRT_BACKEND=rtx", f"TRT_ENGINES={' '.join(precisions)}", cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -63,13 +63,15 @@ def sizes(path: Path, model: onnx.ModelProto) -> dict[str, int]:
 
 
 def compute_shares(name: str, path: Path) -> dict[str, Any]:
-    """Run a graph and return the floating-point operations of its matrix products, convolutions and LSTMs.
+    """Run a graph and return the floating-point operations of its matrix products, convolutions and LSTMs, and of
+    these LSTMs' share.
 
     They are those of the kernels that ONNX Runtime really runs, by what these compute in, so a product that the
     runtime falls back to fp32 for counts as fp32, whatever the file says.
     """
     flops: dict[str, int] = defaultdict(int)
     kernels: dict[str, set[str]] = defaultdict(set)
+    lstm = 0
     ran, at = _kernels(name, path)
     for kernel in ran:
         operation, inputs, outputs = kernel["op_name"], kernel["input_type_shape"], kernel["output_type_shape"]
@@ -77,10 +79,12 @@ def compute_shares(name: str, path: Path) -> dict[str, Any]:
             dtypes = {dtype for value in inputs for dtype in value}
             kind = "int4" if operation == "MatMulNBits" else "int8" if dtypes & INTEGERS else min(dtypes)
             flops[kind] += count
+            lstm += count if "LSTM" in operation else 0
             kernels[kind].add(operation)
     total = sum(flops.values())
     return {
         "flops": total,
+        "lstm_share": round(lstm / max(total, 1), 4),
         "at": at,
         "shares": {kind: round(count / total, 4) for kind, count in sorted(flops.items())},
         "kernels": {kind: sorted(names) for kind, names in sorted(kernels.items())},

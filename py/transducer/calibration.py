@@ -1,11 +1,10 @@
 """The ranges that activations have on real speech or swipes, for static quantization.
 
 Example:
-    batches = speech_batches(manifest, frontend, count=16, size=8)
-    limits = activation_limits(Path("out/demo-tdt/onnx/encoder.onnx"), names, batches, "Percentile")
+    limits = activation_limits(Path("out/demo-tdt/onnx/encoder.onnx"), names, inputs, "Percentile")
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,9 @@ from onnx import helper
 from onnxruntime import InferenceSession
 from tqdm import tqdm
 
-from transducer.audio import read_audio
-from transducer.cli import InputError, log
+from transducer.cli import InputError
 from transducer.graphs import Arrays
-from transducer.keyboard import Layout
-from transducer.manifest import read_lines
 from transducer.onnx_files import load_graph
-from transducer.swipe_features import swipe_features
-from transducer.traces import read_traces
 
 METHODS = ("MinMax", "Entropy", "Percentile")
 # Of the values of an activation, those that Percentile keeps within the limit.
@@ -31,59 +25,6 @@ PERCENTILE = 99.99
 BINS = 2048
 # int8 has as many magnitudes.
 LEVELS = 128
-
-
-def speech_batches(
-    manifest: Path, frontend: InferenceSession, count: int, size: int, sample_rate: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's utterances, evenly chosen.
-
-    Raises: InputError if the manifest has too few usable utterances, or one without finite features.
-    """
-    utterances, problems = read_lines(manifest)
-    for problem in problems:
-        log.warning("calibration leaves out: %s", problem)
-    if not utterances:
-        raise InputError(f"{manifest} has no usable entry to calibrate with; the first problem: {problems[0]}")
-    for rows in _evenly(manifest, len(utterances), count, size):
-        waves = [read_audio(utterances[row]["audio_filepath"], sample_rate) for row in rows]
-        lengths = np.array([len(wave) for wave in waves])
-        padded = np.zeros((size, lengths.max()), np.float32)
-        for row, wave in zip(padded, waves, strict=True):
-            row[: len(wave)] = wave
-        features, frames = frontend.run(None, {"waveform": padded, "length": lengths})
-        if not np.isfinite(features).all():
-            names = ", ".join(utterances[row]["audio_filepath"].name for row in rows)
-            raise InputError(f"{manifest}: the features of {names} are not all finite; leave out what is no speech.")
-        yield features, frames
-
-
-def trace_batches(
-    manifest: Path, layout: Layout, count: int, size: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's swipes, evenly chosen.
-
-    Raises: InputError if the manifest has too few usable traces.
-    """
-    traces = read_traces(manifest)
-    for rows in _evenly(manifest, len(traces), count, size):
-        features = [swipe_features(traces[row].points, layout) for row in rows]
-        lengths = np.array([len(frames) for frames in features])
-        padded = np.zeros((size, features[0].shape[1], lengths.max()), np.float32)
-        for row, frames in zip(padded, features, strict=True):
-            row[:, : len(frames)] = frames.T
-        yield padded, lengths
-
-
-def _evenly(manifest: Path, usable: int, count: int, size: int) -> list[NDArray[np.int64]]:
-    """Return the entries [size] of each of `count` batches. Raises: InputError if there are not so many."""
-    wanted = count * size
-    if not 0 < wanted <= usable:
-        raise InputError(
-            f"{manifest} has {usable} usable entries, and {count} batches of {size} need {wanted}; "
-            "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
-        )
-    return np.split(np.linspace(0, usable - 1, wanted).round().astype(np.int64), count)
 
 
 def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays], method: str) -> dict[str, float]:

@@ -39,6 +39,24 @@ class CheckError(Exception):
     """An artefact that misses a bound, told in one sentence with the figure and the bound."""
 
 
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep from stderr what native libraries print there as they are loaded; V=1 lets it through."""
+    if os.environ.get("V", "1") != "0":
+        yield
+        return
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Return an argument parser described by the first sentence of a worker's docstring."""
     return argparse.ArgumentParser(

@@ -101,6 +101,9 @@ def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
             arrays[tensor] = random.integers(sizes["V"], size=shape)
         else:
             arrays[tensor] = random.standard_normal(shape, dtype=np.float32)
+        if tensor == "predictor_output":
+            # As of an LSTM.
+            arrays[tensor] = np.tanh(arrays[tensor])
         if tensor == "waveform":
             arrays[tensor] *= np.geomspace(0.5, 1e-6, longest, dtype=np.float32)
     return arrays

@@ -59,8 +59,7 @@ class LoweredEncoder(nn.Module):
             x = layer(x, positions, hidden)
         if self.out_proj is not None:
             x = self.out_proj(x)
-        # A quantizer makes floats of whole numbers that are added.
-        return x.t().unsqueeze(0), self.subsampling.lengths(length).to(torch.int64)
+        return x.t().unsqueeze(0), self.subsampling.lengths(length)
 
     def _positions(self, frames: int) -> Tensor:
         """Return the waves of the relative positions frames-1 to -(frames-1), all sines before all cosines."""
@@ -95,8 +94,9 @@ class _Subsampling(nn.Module):
         return self.out(x.permute(0, 2, 1, 3).contiguous().view(-1, self.out.in_features))
 
     def lengths(self, length: Tensor) -> Tensor:
+        # Nothing is added, because PT2E makes a float of a whole number that is.
         for kernel, stride, padding in self.over_time:
-            length = torch.div(length + (padding - kernel), stride, rounding_mode="floor") + 1
+            length = torch.div(length - (kernel - padding - stride), stride, rounding_mode="floor")
         return length
 
 

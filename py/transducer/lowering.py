@@ -22,7 +22,7 @@ from torch.export import Dim, ExportedProgram
 from tqdm import tqdm
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, existing, log, parser, replacing, sha256_of, write_json
+from transducer.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
 from transducer.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.graphs import GRAPHS, example
 from transducer.lowered_encoder import LoweredEncoder
@@ -109,7 +109,8 @@ def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> 
 
     Raises: ValueError if nothing came out quantized.
     """
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    with hushed():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     prepared = prepare_pt2e(part.export().module(check_guards=False), quantizer)
     with torch.inference_mode():
@@ -123,12 +124,13 @@ def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> 
 
 def lower(program: ExportedProgram, part: Part, how: str) -> Any:
     """Return an exported program in ExecuTorch's edge dialect, parts of it delegated to XNNPACK."""
-    import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
-        XnnpackDynamicallyQuantizedPartitioner,
-        XnnpackPartitioner,
-    )
-    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+    with hushed():
+        import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
+            XnnpackDynamicallyQuantizedPartitioner,
+            XnnpackPartitioner,
+        )
+        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     partitioners: dict[str, list[Callable[[], Any]]] = {
         PORTABLE: [],

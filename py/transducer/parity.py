@@ -10,12 +10,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from transducer.graphs import GRAPHS, Arrays, example
+
+if TYPE_CHECKING:
+    from transducer.trt_engine import EngineSession
 
 Runner = Callable[[Arrays], Arrays]
 
@@ -69,7 +73,7 @@ def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxrun
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def session_runner(session: onnxruntime.InferenceSession) -> Runner:
+def session_runner(session: "onnxruntime.InferenceSession | EngineSession") -> Runner:
     """Return a function from inputs in the contract's order to named outputs."""
     inputs, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
 
@@ -110,9 +114,9 @@ def compare(
         errors: list[tuple[float, float, float]] = []
         expected: Arrays = {}
         found: Arrays = {}
-        for inputs in _steps(name, {**sizes, **case}, seed=len(cases)):
-            expected = reference(inputs | _fed_back(name, expected))
-            found = candidate(inputs | _fed_back(name, found))
+        for inputs in steps(name, {**sizes, **case}, seed=len(cases)):
+            expected = reference(inputs | fed_back(name, expected))
+            found = candidate(inputs | fed_back(name, found))
             errors.append(case_errors(expected, found))
         shapes = {tensor: list(array.shape) for tensor, array in found.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
@@ -162,17 +166,18 @@ def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:
     return converted
 
 
-def _steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:
+def steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:
     """Yield the inputs of each step of a case, states as at the beginning."""
-    steps = STEPS.get(name, 1)
-    for step in range(steps):
-        inputs = example(name, sizes, seed=seed * steps + step)
+    count = STEPS.get(name, 1)
+    for step in range(count):
+        inputs = example(name, sizes, seed=seed * count + step)
         if name == "encoder_streaming":
-            inputs["length"] = staggered(sizes["B"], sizes["T"], step, steps)
+            inputs["length"] = staggered(sizes["B"], sizes["T"], step, count)
         yield inputs
 
 
-def _fed_back(name: str, outputs: Arrays) -> Arrays:
+def fed_back(name: str, outputs: Arrays) -> Arrays:
+    """Return the inputs that a step's outputs are for the next; none before the first."""
     return {into: outputs[out] for out, into in FED_BACK.get(name, {}).items() if outputs}
 
 

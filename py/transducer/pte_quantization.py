@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transducer.calibration import speech_batches, trace_batches
+from transducer.calibration_inputs import speech_batches, trace_batches
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, existing, log
+from transducer.cli import InputError, existing, hushed, log
 from transducer.keyboard import layout_of
 from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.metadata import describe
@@ -114,10 +114,11 @@ def linear_layers(module: nn.Module, exclude: str = "") -> dict[str, nn.Linear]:
 
 def quantizer_of(plan: Mapping[str, str]) -> Any:
     """Return a PT2E quantizer that computes each named layer as the plan says, and nothing else."""
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
+    with hushed():
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
 
     settings = {
         INT8_STATIC: get_symmetric_quantization_config(is_per_channel=True),

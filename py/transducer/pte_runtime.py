@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError, existing
+from transducer.cli import InputError, existing, hushed
 from transducer.graphs import GRAPHS, Arrays
 
 
@@ -98,19 +98,19 @@ def open_pte(path: Path, threads: int = 0) -> PteSession:
 
     Raises: InputError if it was not built, is damaged or not of its manifest.
     """
-    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
-    from executorch.runtime import Runtime
-
     existing(path, f"build it with `make {path.name}`")
     manifest = json.loads(existing(path.with_suffix(".json"), f"run `make {path.name}` again").read_text("utf-8"))
     if path.stat().st_size != manifest["bytes"]:
         raise InputError(f"{path} is not the file that its manifest describes; build it again.")
-    import executorch.kernels.quantized  # noqa: F401  registers what quantizes outside of delegates
-
-    if threads:
-        _unsafe_reset_threadpool(threads)
     try:
-        method = Runtime.get().load_program(path).load_method("forward")
+        with hushed():
+            import executorch.kernels.quantized  # noqa: F401  registers what quantizes outside of delegates
+            from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+            from executorch.runtime import Runtime
+
+            if threads:
+                _unsafe_reset_threadpool(threads)
+            method = Runtime.get().load_program(path).load_method("forward")
     except RuntimeError as error:
         raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
     return PteSession(method, manifest)

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
 from transducer.beam_search import BeamSearch, Step, graph_step
-from transducer.cli import existing
+from transducer.decoder import open_graph
 from transducer.graphs import Floats
 from transducer.lexicon import Lexicon, read_words
-from transducer.parity import Runner, open_session, session_runner
+from transducer.parity import Runner, session_runner
 from transducer.pte_runtime import open_pte
 from transducer.traces import Trace
 
@@ -56,9 +56,8 @@ def open_step(path: Path) -> Step:
 
 
 def _open(path: Path) -> Any:
-    if path.suffix == ".pte":
-        return open_pte(path, threads=1)
-    return open_session(existing(path, "build it first"), threads=1)
+    # A program's threads are the process's, so a decoder leaves them alone.
+    return open_pte(path, threads=1) if path.suffix == ".pte" else open_graph(path, threads=1)
 
 
 def encoder_frames(encode: Runner, features: Floats) -> Floats:

@@ -7,9 +7,8 @@ Example:
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.cli import InputError, existing
-from transducer.graphs import GRAPHS, Arrays
-
-# The shapes of a profile, and sizes of an axis, in this order.
-BOUNDS = ("min", "opt", "max")
+from transducer.graphs import Arrays
+from transducer.trt_backend import require_loadable
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class EngineSession:
         self._runner, self._plan = runner, manifest["plan"]
         self._profile = manifest["profile"]
         self._inputs, self._outputs = ([Value(**value) for value in manifest[side]] for side in ("inputs", "outputs"))
-        self.max_rows = sizes(self._profile)["B"][2]
+        self.max_rows = self._profile["axes"]["B"]["max"]
 
     def get_inputs(self) -> list[Value]:
         return self._inputs
@@ -79,13 +76,23 @@ class EngineSession:
         ]
 
 
+def read_manifest(plan: Path) -> Any:
+    """Return what build_trt_engine.py wrote beside a plan. Raises: InputError if the two are not there."""
+    existing(plan, "build it with `make trt-engines`")
+    return json.loads(existing(plan.with_suffix(".json"), "run `make trt-engines` again").read_text("utf-8"))
+
+
 def open_engine(path: Path) -> EngineSession:
-    """Load a plan on this machine's GPU.
+    """Load a plan on this machine's GPU. Raises: InputError, as engine_runner."""
+    return EngineSession(engine_runner(path), read_manifest(path))
+
+
+def engine_runner(path: Path) -> Any:
+    """Load a plan on this machine's GPU and return polygraphy's runner of it, active.
 
     Raises: InputError if it was not built, is of another TensorRT or GPU, or cannot be loaded.
     """
-    existing(path, "build it with `make trt-engines`")
-    manifest = json.loads(existing(path.with_suffix(".json"), "run `make trt-engines` again").read_text("utf-8"))
+    manifest = read_manifest(path)
     found = json.loads(existing(path.parent.parent / "backend.json", "run `make trt-backends`").read_text("utf-8"))
     require_loadable(manifest, found, path)
     if not found["gpu"]:
@@ -96,7 +103,7 @@ def open_engine(path: Path) -> EngineSession:
     from polygraphy.backend.trt import EngineFromBytes, TrtRunner
     from polygraphy.exception import PolygraphyException
 
-    runner = TrtRunner(EngineFromBytes(BytesFromPath(str(path))))
+    runner = TrtRunner(EngineFromBytes(BytesFromPath(str(path))), name="TensorRT")
     try:
         runner.activate()
     except (PolygraphyException, ImportError) as error:
@@ -104,34 +111,4 @@ def open_engine(path: Path) -> EngineSession:
             f"{path} cannot be loaded ({str(error).splitlines()[0]}); it takes the Python package of TensorRT "
             f"{manifest['version']} and the GPU free."
         ) from None
-    return EngineSession(runner, manifest)
-
-
-def require_loadable(manifest: Mapping[str, Any], found: Mapping[str, Any], plan: Path) -> None:
-    """Refuse to load a plan with another TensorRT or on another GPU than it was built for. Raises: InputError."""
-    built, here = ([facts[key] for key in ("tensorrt", "version", "arch")] for facts in (manifest, found))
-    if built != here:
-        raise InputError(
-            f"{plan} was built by {built[0]} {built[1]} for {built[2]}, but this machine has {here[0]} {here[1]} and "
-            f"{here[2]}; plans do not move between them, so build it here with `make trt-engines`."
-        )
-
-
-def sizes(profile: Mapping[str, Any]) -> dict[str, tuple[int, int, int]]:
-    """Return min, opt and max of every axis that the graph contract names, the fixed ones too."""
-    found: dict[str, tuple[int, int, int]] = {}
-    for tensor, axes in GRAPHS[profile["graph"]].inputs.items():
-        fixed = dict.fromkeys(BOUNDS, profile["fixed"].get(tensor))
-        low, middle, high = (profile["inputs"].get(tensor, fixed)[key] for key in BOUNDS)
-        found |= {axis: (low[n], middle[n], high[n]) for n, axis in enumerate(axes)}
-    return found
-
-
-def cases(profile: Mapping[str, Any]) -> Iterator[dict[str, int]]:
-    """Yield the sizes to check an engine at: every length at the smallest and usual batch, the largest batch once."""
-    ranges = sizes(profile)
-    lengths = [axis for axis in ("T", "U") if axis in ranges]
-    for batch in sorted(set(ranges["B"][:2])):
-        for chosen in product(*(sorted(set(ranges[axis])) for axis in lengths)):
-            yield {"B": batch, **dict(zip(lengths, chosen, strict=True))}
-    yield {"B": ranges["B"][2], **{axis: ranges[axis][0] for axis in lengths}}
+    return runner

@@ -26,10 +26,11 @@ endif
 # The graphs that decode together.
 DECODED := encoder predictor joint
 
-# $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint.
+# $(call decode_graphs,graphs), $(call decode_flags,graphs): what a worker is to use; encoder, predictor and joint, or
+# encoder and rnnt_step.
 decode_graphs = $(addprefix $(OUT)/onnx/,$(FRONTEND) $1)
-decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) --predictor $(word 2,$1) \
-                  --joint $(word 3,$1)
+decode_flags  = --model $(OUT) --frontend $(FRONTEND) --encoder $(word 1,$1) \
+                  $(if $(word 3,$1),--predictor $(word 2,$1) --joint $(word 3,$1),--step $(word 2,$1))
 
 transcriber   = $(if $(STREAM),transcribe_stream,transcribe)
 
@@ -45,7 +46,8 @@ CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
 manifest = '$(or $(VALIDATION),$(error There is no validation set for $(NAME): set VALIDATION to a NeMo manifest))'
 
 $(eval $(call flags,validation,VALIDATION=$(VALIDATION)))
-$(eval $(call flags,wer,MAX_WER_DELTA=$(MAX_WER_DELTA) int4=$(MAX_WER_DELTA.int4) SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
+$(eval $(call flags,wer,$(foreach bound,$(sort $(filter MAX_WER_DELTA%,$(.VARIABLES))),$(bound)=$($(bound))) \
+    SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
 
 # The manifest stands for the audio beside it.
 $(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM),$(META)) \

@@ -34,7 +34,7 @@ calib_manifest     = '$(or $(CALIB_MANIFEST),$(error There is no data to calibra
 options.fp16       = $(if $(filter 0,$(KEEP_IO)),--fp16-io)
 options.int8       = $(if $(REDUCE_RANGE),--reduce-range)
 options.int8-qdq   = --graph $(firstword $(subst ., ,$(@F))) $(addprefix --frontend ,$(frontend)) --manifest $(calib_manifest) \
-                       --batches $(CALIB_BATCHES) --batch-size $(CALIB_BATCH_SIZE) --method $(CALIB_METHOD)
+                       $(if $(filter $(calib_decoded),$@),$(calib_decoders)) --batches $(CALIB_BATCHES) --batch-size $(CALIB_BATCH_SIZE) --method $(CALIB_METHOD)
 options.int4       = --block-size $(INT4_BLOCK)
 
 $(eval $(call flags,fp16,KEEP_IO=$(KEEP_IO) EXCLUDE=$(EXCLUDE)))
@@ -44,13 +44,19 @@ $(eval $(call flags,int8-qdq,CALIB_MANIFEST=$(CALIB_MANIFEST) CALIB_BATCHES=$(CA
 $(eval $(call flags,int4,INT4_BLOCK=$(INT4_BLOCK) EXCLUDE=$(EXCLUDE)))
 $(eval $(call flags,variants,$(foreach v,$(VARIANTS),$v=$(MAX_RMS.$v))))
 
+# What is no encoder is calibrated while the fp32 graphs decode.
+calib_decoded  := $(addprefix $(OUT)/onnx/,joint.int8-qdq.onnx rnnt_step.int8-qdq.onnx)
+calib_decoders := --encoder $(OUT)/onnx/encoder.onnx --rnnt-step $(OUT)/onnx/rnnt_step.onnx \
+                    --predictor $(OUT)/onnx/predictor.onnx
+
 $(VARIED:%=$(OUT)/onnx/%.int8-qdq.onnx): $(frontend) $(CALIB_MANIFEST)
+$(calib_decoded): $(filter %.onnx,$(calib_decoders))
 
 # $(call variant_check,graph,variant), and what it shows beyond errors: the accuracy of the model with this one variant.
 variant_check    = $(OUT)/checks/$1.$2.onnx.check.json
-with_variant     = $(foreach graph,$(DECODED),$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
+with_variant     = $(foreach graph,$(if $(filter rnnt_step,$1),encoder rnnt_step,$(DECODED)),$(graph)$(if $(filter $1,$(graph)),.$2).onnx)
 # What is not decoded here, as a streaming encoder, has none.
-variant_accuracy = $(if $(filter $(DECODED),$1),$(call accuracy_check,$(call with_variant,$1,$2)))
+variant_accuracy = $(if $(filter $(DECODED) rnnt_step,$1),$(call accuracy_check,$(call with_variant,$1,$2)))
 
 # $(call variant_rule,variant)
 define variant_rule
@@ -75,7 +81,8 @@ endef
 $(foreach graph,$(VARIED),$(foreach variant,$(VARIANTS),$(eval $(call variant_check_rule,$(graph),$(variant)))))
 
 VARIANT_CHECKS := $(foreach v,$(VARIANTS),$(call variant_check,encoder,$v)) $(foreach v,fp16 int8,$(foreach \
-                    g,$(filter-out encoder,$(DECODED)),$(call variant_check,$g,$v)))
+                    g,$(filter-out encoder,$(DECODED)),$(call variant_check,$g,$v))) \
+                  $(foreach g,$(filter-out encoder predictor,$(DECODED)),$(call variant_check,$g,int8-qdq))
 
 # Names like those above, but of no variant. One rule each: a rule of several patterns makes all of them at once.
 define unknown_variant

@@ -1,9 +1,7 @@
 package transducer.decoder
 
-import java.io.File
-
-/** A graph's file in a package. */
-public class GraphFile(public val file: String, public val sha256: String)
+/** A graph's path in a package, its SHA-256, and the paths of the files beside it that hold its weights, if any. */
+public class GraphFile(public val file: String, public val sha256: String, public val sidecars: List<String>)
 
 /** What `meta/runtime_meta.json` says of a swipe model. */
 public class RuntimeMeta private constructor(
@@ -25,9 +23,6 @@ public class RuntimeMeta private constructor(
 ) {
     public companion object {
         public const val FORMAT: Int = 1
-
-        /** Read the metadata's file. @throws DecoderException MissingFile or BadPackage. */
-        public fun read(file: File): RuntimeMeta = parse(readFile(file).decodeToString(), file.path)
 
         /** Read the metadata; `source` is its name in messages. @throws DecoderException.BadPackage */
         public fun parse(text: String, source: String): RuntimeMeta {
@@ -108,8 +103,10 @@ public class RuntimeMeta private constructor(
         )
 
         private fun graphs(content: Map<String, Any?>, role: String) = content.mapValues { (variant, entry) ->
-            val graph = entry.map("graphs.$role.$variant")
-            GraphFile(graph["file"].text("graphs.$role.$variant.file"), graph["sha256"].text("graphs.$role.$variant.sha256"))
+            val name = "graphs.$role.$variant"
+            val graph = entry.map(name)
+            val sidecars = graph["sidecars"]?.list(name).orEmpty().map { it.map(name)["file"].text(name) }
+            GraphFile(graph["file"].text(name), graph["sha256"].text(name), sidecars)
         }
 
         private fun Any?.map(name: String): Map<String, Any?> {

@@ -15,7 +15,7 @@ import java.io.File
 /**
  * A swipe model in ExecuTorch: `org.pytorch:executorch-android`.
  *
- * @param encoder encoder.fp32.pte or a variant of it.
+ * @param encoder encoder.xnnpack.pte or a variant of it, which takes swipes of three frames (50 ms) or more.
  * @param step rnnt_step.pte.
  * @param threads a swipe is short: more than one or two do not help.
  * @throws DecoderException.BadGraph if a graph does not load.
@@ -26,11 +26,16 @@ public class ExecuTorchModel(meta: RuntimeMeta, encoder: File, step: File, threa
     private val layers = meta.dims.getValue("L").toLong()
 
     public companion object {
-        /** Open the graphs of a package; the encoder's variant must be named where there are several and none is fp32.pte. @throws DecoderException */
+        /**
+         * Open the graphs of a package.
+         *
+         * @param variant the encoder's; by default the only one for ExecuTorch, or xnnpack.pte.
+         * @throws DecoderException BadPackage, MissingFile, HashMismatch or BadGraph.
+         */
         public fun open(files: SwipePackage, variant: String? = null, threads: Int = 1): ExecuTorchModel {
-            fun only(role: String) = files.variants(role).singleOrNull { it.endsWith("pte") } ?: "fp32.pte"
-            val encoder = files.graph("encoder", variant ?: only("encoder"))
-            return ExecuTorchModel(files.meta, encoder, files.graph("rnnt_step", only("rnnt_step")), threads)
+            fun usual(role: String) = files.variants(role).singleOrNull { it.endsWith("pte") } ?: "xnnpack.pte"
+            val encoder = files.graph("encoder", variant ?: usual("encoder"))
+            return ExecuTorchModel(files.meta, encoder, files.graph("rnnt_step", usual("rnnt_step")), threads)
         }
     }
 

@@ -35,11 +35,16 @@ public class OnnxRuntimeModel(meta: RuntimeMeta, encoder: File, step: File, thre
     private val layers = meta.dims.getValue("L").toLong()
 
     public companion object {
-        /** Open the graphs of a package; the encoder's variant must be named where there are several and none is fp32. @throws DecoderException */
+        /**
+         * Open the graphs of a package.
+         *
+         * @param variant the encoder's; by default the only one for ONNX Runtime, or fp32.
+         * @throws DecoderException BadPackage, MissingFile, HashMismatch or BadGraph.
+         */
         public fun open(files: SwipePackage, variant: String? = null, threads: Int = 1): OnnxRuntimeModel {
-            fun only(role: String) = files.variants(role).filterNot { it.endsWith("pte") }.singleOrNull() ?: "fp32"
-            val encoder = files.graph("encoder", variant ?: only("encoder"))
-            return OnnxRuntimeModel(files.meta, encoder, files.graph("rnnt_step", only("rnnt_step")), threads)
+            fun usual(role: String) = files.variants(role).filterNot { it.endsWith("pte") }.singleOrNull() ?: "fp32"
+            val encoder = files.graph("encoder", variant ?: usual("encoder"))
+            return OnnxRuntimeModel(files.meta, encoder, files.graph("rnnt_step", usual("rnnt_step")), threads)
         }
     }
 

@@ -1,0 +1,105 @@
+/** Text from speech: frontend, encoder and greedy decoding of one package. */
+import { TransducerError } from "./errors.js";
+import type { Files } from "./files.js";
+import { greedySearch, type GreedyShape } from "./greedy.js";
+import { Package, type RuntimeMeta } from "./package.js";
+import type { Graph, Runtime } from "./runtime.js";
+import { encoderFrames, graphStep } from "./swipe.js";
+import { Vocabulary, type Token, type Word } from "./transcript.js";
+import { Turns } from "./turns.js";
+
+// Less is no speech, and too little for the encoder's convolutions.
+const MIN_SECONDS = 0.1;
+
+export interface SpeechOptions {
+  /** Variant of the graphs, such as "int8"; those that are not built in it are taken in fp32. */
+  readonly variant?: string;
+  /** What runs the step, which is small and called often: a GPU loses more on the way than it gains. */
+  readonly stepRuntime?: Runtime;
+}
+
+/** What was heard, and how many milliseconds each part took. */
+export interface SpeechResult {
+  readonly text: string;
+  readonly tokens: Token[];
+  readonly words: Word[];
+  readonly milliseconds: { readonly frontend: number; readonly encoder: number; readonly decoder: number; readonly total: number };
+}
+
+export class SpeechDecoder {
+  /** That waveforms must have, in Hz. */
+  readonly sampleRate: number;
+  private readonly vocabulary: Vocabulary;
+  private readonly shape: GreedyShape;
+  private readonly turns = new Turns();
+
+  private constructor(
+    readonly meta: RuntimeMeta,
+    private readonly frontend: Graph,
+    private readonly encoder: Graph,
+    private readonly step: Graph,
+  ) {
+    const { dims, durations, tokens, blank_id: blank, max_symbols: maxSymbols } = meta;
+    this.sampleRate = meta.sample_rate!;
+    this.vocabulary = new Vocabulary(tokens.slice(0, blank), meta.tokenizer);
+    this.shape = { blank, D: dims.D, L: dims.L, H: dims.H, durations, maxSymbols };
+  }
+
+  /** Open a package. Throws TransducerError. */
+  static async open(files: Files, runtime: Runtime, { variant, stepRuntime = runtime }: SpeechOptions = {}): Promise<SpeechDecoder> {
+    const found = await Package.open(files, "speech");
+    const frontend = await found.load(runtime, "frontend", variant);
+    const encoder = await found.load(runtime, "encoder", variant);
+    const step = await found.load(stepRuntime, "rnnt_step", variant);
+    return new SpeechDecoder(found.meta, frontend, encoder, step);
+  }
+
+  /**
+   * Transcribe samples at `sampleRate`, up to some 30 s: cut longer recordings in pauses.
+   *
+   * Throws bad-audio.
+   */
+  transcribe(wave: Float32Array): Promise<SpeechResult> {
+    return this.turns.take(async () => {
+      const begin = performance.now();
+      this.check(wave);
+      const features = await this.frontend.run({
+        waveform: { data: wave, dims: [1, wave.length] },
+        length: { data: BigInt64Array.of(BigInt(wave.length)), dims: [1] },
+      });
+      const encoding = performance.now();
+      const [input, length] = this.encoder.inputs as [string, string];
+      const encoded = await this.encoder.run({ [input]: features.audio_signal!, [length]: features.length_out! });
+      const decoding = performance.now();
+      const labels = await greedySearch(encoderFrames(encoded), graphStep(this.step, this.shape), this.shape);
+      const seconds = this.meta.subsampling_factor * this.meta.window_stride!;
+      const tokens = labels.map(({ id, frame, duration, confidence }) => ({
+        id,
+        start: frame * seconds,
+        end: (frame + (this.shape.durations.length ? duration : 1)) * seconds,
+        confidence,
+      }));
+      const end = performance.now();
+      return {
+        ...this.vocabulary.transcript(tokens),
+        tokens,
+        milliseconds: { frontend: encoding - begin, encoder: decoding - encoding, decoder: end - decoding, total: end - begin },
+      };
+    });
+  }
+
+  /** Give the graphs' memory back. */
+  close(): Promise<void> {
+    return this.turns.take(async () => {
+      for (const graph of [this.frontend, this.encoder, this.step]) await graph.close();
+    });
+  }
+
+  private check(wave: Float32Array): void {
+    const seconds = wave.length / this.sampleRate;
+    if (!(seconds >= MIN_SECONDS)) {
+      throw new TransducerError("bad-audio", `The recording holds ${seconds.toFixed(2)} s of audio; bring at least ${MIN_SECONDS} s.`);
+    }
+    if (!wave.every(Number.isFinite)) throw new TransducerError("bad-audio", "The recording has samples that are not finite numbers; export the audio again.");
+  }
+}
