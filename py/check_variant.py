@@ -20,6 +20,7 @@ from transducer.cli import CheckError, existing, parser, run, write_json
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import interface, load_graph, metadata
 from transducer.parity import CASES, Case, compare_files
+from transducer.runtimes import Runtime
 
 # Errors of an encoder must not grow with the audio: 1 to 30 s, and a batch with padding.
 SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000)), {"B": 3, "T": 400}]}
@@ -37,6 +38,7 @@ def main() -> int:
     args.add_argument("--variant", required=True, help="fp16, int8, int8-qdq or int4")
     args.add_argument("--onnx", type=Path, required=True)
     args.add_argument("--base", type=Path, required=True, help="the fp32 graph")
+    args.add_argument("--runtime", type=Path, help="file of configs/runtimes/ that lists the operators it may have")
     args.add_argument("--accuracy", type=Path, help="what evaluate_wer.py or _swipe.py wrote of the model with it")
     args.add_argument("--max-relative-rms", type=float, default=0.05, help="largest error that passes")
     args.add_argument("--min-share", type=float, default=0.75, help="least share of the arithmetic that is quantized")
@@ -45,6 +47,7 @@ def main() -> int:
     path: Path = existing(options.onnx, f"run `make {options.onnx.name}` first")
     onnx.checker.check_model(path)
     model = load_graph(path)
+    runs_in = Runtime.read(options.runtime).judged(model, path) if options.runtime else None
     compute, weights = compute_shares(options.graph, path), weight_dtypes(model)
     share = quantized_share(options.variant, compute, weights)
     if not share >= options.min_share:
@@ -69,6 +72,7 @@ def main() -> int:
         "weights": weights,
         "compute": compute,
         "operators": operators(model),
+        "runs_in": runs_in,
         "error": error(base, cases, options.max_relative_rms),
         "accuracy": accuracy(options.accuracy),
         "passed": True,

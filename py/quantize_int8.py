@@ -9,7 +9,9 @@ Example:
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,12 @@ class Quantizer:
         self.limit = limit
         self.count = 0
         self._activations: set[str] = set()
+        self._scaled = scaled_products(graph)
 
     def quantized(self, node: NodeProto) -> list[NodeProto]:
         """Return what takes the place of a node: the node itself where it stays fp32."""
+        if node.input and node.input[0] in self._scaled:
+            return []
         if self.graph.is_matrix(node):
             new = [*self._activation(node.input[0]), *self._matmul(node)]
         elif node.op_type == "LSTM" and not self.graph.is_excluded(node) and len(self.graph.shape(node.input[1])) == 3:
@@ -74,8 +79,8 @@ class Quantizer:
     def _matmul(self, node: NodeProto) -> Iterator[NodeProto]:
         """uint8 by int8 to int32, then one Mul back to float32: the form that runtimes fuse to one kernel."""
         activation, weight = node.input
-        (output,) = node.output
-        self.graph.convert(weight, self._columns, bits=8)
+        output, factor = self._scaled.get(node.output[0], (node.output[0], 1.0))
+        self.graph.convert(weight, partial(self._columns, factor=factor), bits=8)
         inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero", f"{weight}_zero"]
         yield helper.make_node("MatMulInteger", inputs, [f"{output}_int32"], name=f"{node.name}Integer")
         yield helper.make_node(
@@ -85,10 +90,10 @@ class Quantizer:
         yield helper.make_node("Mul", scales, [f"{output}_scale_of"], name=f"{node.name}/Scale")
         yield helper.make_node("Mul", [f"{output}_float", f"{output}_scale_of"], [output], name=f"{node.name}/Mul")
 
-    def _columns(self, name: str, array: NDArray[Any]) -> Iterator[Named]:
+    def _columns(self, name: str, array: NDArray[Any], factor: float) -> Iterator[Named]:
         values, scale = int8_columns(array, axis=0, limit=self.limit)
         yield f"{name}_int8", values
-        yield f"{name}_scale", scale
+        yield f"{name}_scale", scale * np.float32(factor)
         yield f"{name}_zero", np.zeros(scale.shape, np.int8)
 
     def _lstm(self, node: NodeProto) -> NodeProto:
@@ -130,6 +135,27 @@ class Quantizer:
         values, scale = int8_columns(array, axis=1)
         yield f"{name}_int8", values
         yield f"{name}_scale", scale[:, None]
+
+
+def scaled_products(graph: Source) -> dict[str, tuple[str, float]]:
+    """Find products that are multiplied by one number: by the product's name, that of the result, and the number.
+
+    Such a number, as the half of a conformer's feed-forward layers, costs nothing within the weight's scale.
+    """
+    readers = Counter(name for node in graph.nodes for name in node.input)
+    readers.update(value.name for value in graph.model.graph.output)
+    products = {
+        node.output[0]
+        for node in graph.nodes
+        if graph.is_matrix(node) and readers[node.output[0]] == readers[node.input[1]] == 1
+    }
+    found = {}
+    for node in graph.nodes:
+        if node.op_type == "Mul" and node.input[0] in products and node.input[1] in graph.weights:
+            number = graph.array(node.input[1])
+            if number.size == 1 and number.ndim < 2:
+                found[node.input[0]] = node.output[0], float(number.item())
+    return found
 
 
 if __name__ == "__main__":

@@ -4,17 +4,24 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import soundfile
+from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.audit import operators
 from transducer.decoder import Decoder
+from transducer.graphs import example
 from transducer.onnx_files import load_graph, metadata
 from transducer.parity import compare_files, open_session
 from transducer.recognizer import Recognizer
+from transducer.runtimes import Runtime
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
 WEB = ROOT / "tests/web"
@@ -34,9 +41,10 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def optimise(source: Path, target: str, output: Path) -> int:
+def optimise(source: Path, target: str, output: Path, runtime: Path | None = None) -> int:
     arguments = ["--graph", "encoder", "--target", target, "--input", source, "--output", output]
-    return run_worker("optimize_ort", *arguments)
+    runtime = runtime or ROOT / f"configs/runtimes/{target}.json"
+    return run_worker("optimize_ort", *arguments, "--runtime", runtime)
 
 
 @pytest.mark.parametrize(("target", "mode"), [("web", 1), ("android", 0)])
@@ -53,6 +61,68 @@ def test_optimised_forms(target: str, mode: int, model: Path, tmp_path: Path) ->
     assert flat.read_bytes()[4:8] == b"ORTM"
     for path in (graph, flat):
         assert max(case.relative_rms for case in compare_files("encoder", source, path)) < 0.05
+
+
+def inner_tensors(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
+    """Run a graph as it is on 4 s of features and return tensors within it."""
+    model = load_graph(path)
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    features = example("encoder", {"B": 1, "F": 80, "T": 400})
+    return dict(zip(names, session.run(names, features), strict=True))
+
+
+def test_optimised_static_int8_differs_by_ties_only(model: Path, tmp_path: Path) -> None:
+    """Integer kernels sum exactly where the source sums floats, so a value in the middle of two steps may round
+    to the other: nothing else differs, and what follows from the first such value is all of the difference."""
+    source, graph = model / "ort/encoder.android.int8.onnx", tmp_path / "encoder.android.int8_ort.onnx"
+    assert optimise(source, "android", graph) == 0
+    weights = {tensor.name: tensor for tensor in load_graph(source).graph.initializer}
+    pairs = [node for node in load_graph(source).graph.node if node.op_type == "QuantizeLinear"]
+    quantized = {name for node in load_graph(graph).graph.node for name in node.output}
+    assert all(node.output[0] in quantized for node in pairs)
+    names = [name for node in pairs for name in (node.input[0], node.output[0])]
+    expected = inner_tensors(source, list(dict.fromkeys(names)))
+    found = inner_tensors(graph, [node.output[0] for node in pairs])
+    equal = 0
+    for node in pairs:
+        activation, output = node.input[0], node.output[0]
+        other = expected[output] != found[output]
+        if other.any():
+            steps = expected[activation] / numpy_helper.to_array(weights[node.input[1]]).astype(np.float64)
+            from_tie = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
+            assert other.mean() < 1e-3 and from_tie[other].max() < 1e-4
+            break
+        equal += 1
+    # Every kind of node was passed by then, convolutions too.
+    assert equal > 14, equal
+
+
+def test_an_operator_that_the_runtime_lacks(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both the graph's check and its optimised form fail, and name node and operator."""
+    runtime = json.loads((ROOT / "configs/runtimes/web.json").read_text())
+    runtime["operators"] = [name for name in runtime["operators"] if name != "Softmax"]
+    (tmp_path / "web.json").write_text(json.dumps(runtime))
+    source, output = model / "ort/encoder.web.int8.onnx", tmp_path / "encoder.web.int8_ort.onnx"
+    assert optimise(source, "web", output, tmp_path / "web.json") == 1
+    told = [capsys.readouterr().err]
+    arguments = ["--graph", "encoder", "--variant", "int8", "--onnx", source, "--base", model / "onnx/encoder.onnx"]
+    arguments += ["--output", tmp_path / "check.json", "--runtime", tmp_path / "web.json"]
+    assert run_worker("check_variant", *arguments) == 1
+    told.append(capsys.readouterr().err)
+    for sentence in told:
+        assert "/layers.0/self_attn/Softmax is of the operator Softmax, which ONNX Runtime Web" in sentence
+    assert not output.exists() and not (tmp_path / "check.json").exists()
+
+
+@pytest.mark.parametrize(("target", "accelerator"), [("web", "WebGPU"), ("android", "XNNPACK")])
+def test_what_runtimes_leave_to_the_cpu(target: str, accelerator: str, model: Path) -> None:
+    path = model / f"ort/encoder.{target}.int8.onnx"
+    found = Runtime.read(ROOT / f"configs/runtimes/{target}.json").judged(load_graph(path), path)
+    assert found["accelerator"] == accelerator and "Conv" not in found["left_to_cpu"]
+    assert found["left_to_cpu"]["LayerNormalization" if target == "android" else "MatMulInteger"] > 0
 
 
 def test_recipes_differ_as_the_runtimes_do(model: Path) -> None:

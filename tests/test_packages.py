@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,41 @@ def test_demo_word_error_rates(demo: Path, tmp_path: Path) -> None:
     assert abs(wer(texts["text"], texts["onnx-asr"]) - nemo) <= 0.3
     assert abs(wer(texts["text"], texts["sherpa-onnx on NeMo's features"]) - nemo) <= 0.3
     assert abs(wer(texts["text"], texts["sherpa-onnx"]) - nemo) <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_int8_is_faster_than_the_common_recipe(runtime: str, demo: Path, tmp_path: Path) -> None:
+    """In the real runtimes, on half a minute of speech, beside the same package with the field's int8 encoder."""
+    encoder = {"sherpa-onnx": "encoder", "onnx-asr": "encoder-model"}[runtime]
+    int8, nemo, common = (tmp_path / f"{name}.onnx" for name in ("encoder.int8", "nemo", "common"))
+    assert run_worker("quantize_int8", "--input", demo / "onnx/encoder.onnx", "--output", int8) == 0
+    assert run_worker("export_nemo", "--checkpoint", DEMO / "demo-tdt.nemo", "--output", nemo) == 0
+    assert run_worker("quantize_common", "--input", nemo, "--output", common) == 0
+    assert package(runtime, demo, tmp_path / "ours", int8) == 0
+    (tmp_path / "ours" / f"{encoder}.int8.onnx").replace(tmp_path / "ours" / f"{encoder}.onnx")
+    shutil.copytree(tmp_path / "ours", tmp_path / "theirs")
+    theirs = onnx.load(common)
+    del theirs.metadata_props[:]
+    theirs.metadata_props.extend(onnx.load(tmp_path / "ours" / f"{encoder}.onnx").metadata_props)
+    onnx.save(theirs, tmp_path / "theirs" / f"{encoder}.onnx")
+    speech = tmp_path / "speech.wav"
+    soundfile.write(speech, np.concatenate([waveform(str(clip["audio_filepath"])) for clip in manifest()[:12]]), 16000)
+    recognizers = {
+        whose: open_sherpa_onnx(tmp_path / whose)
+        if runtime == "sherpa-onnx"
+        else open_onnx_asr(tmp_path / whose, "nemo-conformer-tdt")
+        for whose in ("ours", "theirs")
+    }
+    times: dict[str, list[float]] = {whose: [] for whose in recognizers}
+    for _ in range(12):
+        for whose, recognize in recognizers.items():
+            began = time.perf_counter()
+            assert recognize(str(speech))
+            times[whose].append(time.perf_counter() - began)
+    best = {whose: min(found) for whose, found in times.items()}
+    print(runtime, best)
+    assert best["ours"] < best["theirs"]
 
 
 @pytest.mark.parametrize("kind", ["hybrid-tdt", "char-rnnt"])

@@ -227,6 +227,14 @@ def test_a_matrix_as_gemm(built: ByKind, tmp_path: Path) -> None:
     assert 0 < error < 0.02
 
 
+def test_a_number_after_a_product_is_in_its_scale(demo: Path) -> None:
+    """The halves of feed-forward layers cost no pass of their own, and the graph computes what it did."""
+    before, after = (load_graph(demo / f"onnx/encoder{suffix}.onnx") for suffix in ("", ".int8"))
+    products = [node for node in before.graph.node if node.op_type == "Mul" and "linear2/MatMul" in node.input[0]]
+    kept = {node.name for node in after.graph.node}
+    assert len(products) == 8 and not kept.intersection(node.name for node in products)
+
+
 def test_int8_hears_what_fp32_hears(demo: Path) -> None:
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:24]]
     fp32 = Recognizer(demo).transcribe(waves)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from transducer.graphs import example
 from transducer.onnx_files import external_files
 from transducer.parity import fixed_sizes, fp32_runner
+from transducer.runtimes import operator
 
 # What is measured: 10 s of audio or 2 s of a swipe for an encoder, one step for the others.
 MEASURED = {"B": 1, "T": 1000, "U": 1}
@@ -43,7 +44,7 @@ def weight_dtypes(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
 
 def operators(model: onnx.ModelProto) -> dict[str, int]:
     """Count a graph's nodes by operator, those that are not ONNX's own with their domain."""
-    return dict(Counter(f"{node.domain}.{node.op_type}".lstrip(".") for node in model.graph.node))
+    return dict(Counter(operator(node) for node in model.graph.node))
 
 
 def sizes(path: Path, model: onnx.ModelProto) -> dict[str, int]:
@@ -73,13 +74,13 @@ def compute_shares(name: str, path: Path) -> dict[str, Any]:
     lstm = 0
     ran, at = _kernels(name, path)
     for kernel in ran:
-        operator, inputs, outputs = kernel["op_name"], kernel["input_type_shape"], kernel["output_type_shape"]
-        if count := _flops(operator, [_shape(value) for value in inputs], [_shape(value) for value in outputs]):
+        operation, inputs, outputs = kernel["op_name"], kernel["input_type_shape"], kernel["output_type_shape"]
+        if count := _flops(operation, [_shape(value) for value in inputs], [_shape(value) for value in outputs]):
             dtypes = {dtype for value in inputs for dtype in value}
-            kind = "int4" if operator == "MatMulNBits" else "int8" if dtypes & INTEGERS else min(dtypes)
+            kind = "int4" if operation == "MatMulNBits" else "int8" if dtypes & INTEGERS else min(dtypes)
             flops[kind] += count
-            lstm += count if "LSTM" in operator else 0
-            kernels[kind].add(operator)
+            lstm += count if "LSTM" in operation else 0
+            kernels[kind].add(operation)
     total = sum(flops.values())
     return {
         "flops": total,
@@ -113,15 +114,15 @@ def _shape(value: dict[str, list[int]]) -> list[int]:
     return shape
 
 
-def _flops(operator: str, inputs: list[list[int]], outputs: list[list[int]]) -> int:
+def _flops(operation: str, inputs: list[list[int]], outputs: list[list[int]]) -> int:
     """Return two for each multiplication and addition of a heavy kernel, 0 for any other."""
-    if "LSTM" in operator:
+    if "LSTM" in operation:
         steps, batch, _ = inputs[0]
         return 2 * steps * batch * (math.prod(inputs[1]) + math.prod(inputs[2]))
-    if "Conv" in operator:
+    if "Conv" in operation:
         # Quantized ones have scale and zero point between data and weight, which has as many axes as the data.
         weight = next(shape for shape in inputs[1:] if len(shape) == len(inputs[0]))
         return 2 * math.prod(outputs[0]) * math.prod(weight[1:])
-    if "MatMul" in operator or "Gemm" in operator:
+    if "MatMul" in operation or "Gemm" in operation:
         return 2 * math.prod(inputs[0]) * outputs[0][-1]
     return 0

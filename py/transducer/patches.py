@@ -9,7 +9,7 @@ Example:
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -90,7 +90,8 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Write linear layers and kernel-1 convolutions as one MatMul with a weight stored as it is used.
 
     A weight that needs no Transpose can stay outside the graph while it is traced, and runtimes have
-    fast MatMul kernels, int8 ones too, where they have none for pointwise convolutions.
+    fast MatMul kernels, int8 ones too, where they have none for pointwise convolutions. Those of the subsampling stay:
+    they are a hundredth of the arithmetic, and int8 there costs half as much error again as everywhere else.
     """
     places: list[tuple[nn.Module, str, Any]] = [
         (owner, name, _Dense(child.weight, child.bias)) for owner, name, child in _attributes(root, nn.Linear)
@@ -113,8 +114,9 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
     conv: Any = getattr(encoder.pre_encode, "conv", None)
 
     def forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x, left = x.unsqueeze(1), lengths.clone().float()
-        seen = _before(x, left)
+        # Sizes are computed, not asked of what a convolution gives: runtimes fuse with what has one reader only.
+        x, frames, left = x.unsqueeze(1), x.size(1), lengths.clone().float()
+        seen = _before(frames, left, x)
         for layer in conv:
             if getattr(layer, "kernel_size", (1, 1))[0] > 1:
                 x = x * seen
@@ -122,18 +124,21 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
             if getattr(layer, "stride", (1, 1)) != (1, 1):
                 causal = hasattr(layer, "_left_padding")
                 padding = (layer._left_padding, layer._right_padding) if causal else layer.padding
-                left = calculate_conv_output_size(left, layer.kernel_size[0], layer.stride[0], padding)
-                seen = _before(x, left)
+                frames, left = (
+                    calculate_conv_output_size(size, layer.kernel_size[0], layer.stride[0], padding)
+                    for size in (frames, left)
+                )
+                seen = _before(frames, left, x)
         return x * seen, left.long()
 
     places = [(conv, "forward", forward)] if type(conv) is MaskedConvSequential else []
     return _replaced(places, "subsampling masks what convolutions over time see")
 
 
-def _before(x: Tensor, lengths: Tensor) -> Tensor:
-    """Return 1 for the frames of x [B,C,T,F] before each row's length and 0 for others, [B,1,T,1]."""
-    frames = torch.arange(x.size(2), device=x.device)
-    return (frames < lengths.long().unsqueeze(1)).to(x.dtype)[:, None, :, None]
+def _before(frames: Any, lengths: Tensor, like: Tensor) -> Tensor:
+    """Return 1 for those of so many frames that are before each row's length and 0 for others, [B,1,T,1]."""
+    numbers = torch.arange(frames, device=like.device)
+    return (numbers < lengths.long().unsqueeze(1)).to(like.dtype)[:, None, :, None]
 
 
 def lean_convolutions(encoder: Any) -> contextlib.AbstractContextManager[None]:
@@ -165,13 +170,13 @@ def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """Pass over the scores [B,heads,T,T] of relative attention about half as often as NeMo does.
 
     Queries are scaled instead of scores, positions padded instead of their scores, the mask is added, and rows that
-    see nothing are zeroed after they were summed.
+    see nothing are zeroed after they were summed. What all layers share is worked out once.
     """
     from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
 
-    masks: list[tuple[Tensor, Tensor, Tensor]] = []
+    masks, positions = _Once(_as_added), _Once(_padded)
     places = [
-        (module, "forward", partial(_attend, module, masks))
+        (module, "forward", partial(_attend, module, masks, positions))
         for module in encoder.modules()
         if type(module) is RelPositionMultiHeadAttention and not module.use_pytorch_sdpa
     ]
@@ -180,7 +185,8 @@ def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
 
 def _attend(
     module: Any,
-    masks: list[tuple[Tensor, Tensor, Tensor]],
+    masks: "_Once",
+    positions: "_Once",
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -194,32 +200,46 @@ def _attend(
     scale = 1 / module.s_d_k
     q = q * scale
     content = torch.matmul(q + (module.pos_bias_u * scale).unsqueeze(1), k.transpose(-2, -1))
-    # One more position in front, whose scores are in no place that is kept, makes each row of the shifted scores
-    # begin one position later than the row before.
-    p = nn.functional.pad(module.linear_pos(pos_emb), (0, 0, 1, 0)).view(pos_emb.size(0), -1, heads, width)
+    p = module.linear_pos(positions(pos_emb)).view(pos_emb.size(0), -1, heads, width)
     position = torch.matmul(q + (module.pos_bias_v * scale).unsqueeze(1), p.permute(0, 2, 3, 1))
     position = position.reshape(batch, heads, -1)[:, :, frames:].reshape(batch, heads, frames, -1)
     scores = content + position[:, :, :, : key.size(1)]
     if mask is None:
         x = torch.matmul(torch.softmax(scores, dim=-1), v)
     else:
-        hidden, blind = _as_added(mask, masks)
+        hidden, blind = masks(mask)
         x = torch.matmul(torch.softmax(scores + hidden, dim=-1), v).masked_fill(blind, 0.0)
     x = module.linear_out(x.transpose(1, 2).reshape(batch, -1, heads * width))
     return x if cache is None else (x, next_cache)
 
 
-def _as_added(mask: Tensor, known: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return what to add to scores [B,heads,T,T] for a mask [B,T,T], and the rows where it hides all [B,1,T,1].
+class _Once:
+    """A function of a tensor that is computed again only for another tensor."""
 
-    All layers have one mask, so this is worked out once.
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        self.function = function
+        self._known: tuple[Tensor, Any] | None = None
+
+    def __call__(self, given: Tensor) -> Any:
+        if self._known is None or self._known[0] is not given:
+            self._known = given, self.function(given)
+        return self._known[1]
+
+
+def _padded(positions: Tensor) -> Tensor:
+    """Put one position in front, whose scores are in no place that is kept.
+
+    It makes each row of the shifted scores begin one position later than the row before.
     """
+    return nn.functional.pad(positions, (0, 0, 1, 0))
+
+
+def _as_added(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what to add to scores [B,heads,T,T] for a mask [B,T,T], and the rows where it hides all [B,1,T,1]."""
     from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
 
-    if not known or known[0][0] is not mask:
-        hidden = mask.unsqueeze(1)
-        known[:] = [(mask, hidden.to(torch.float32) * -INF_VAL, hidden.all(dim=-1, keepdim=True))]
-    return known[0][1:]
+    hidden = mask.unsqueeze(1)
+    return hidden.to(torch.float32) * -INF_VAL, hidden.all(dim=-1, keepdim=True)
 
 
 class _Dense(nn.Module):

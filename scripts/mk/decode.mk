@@ -46,7 +46,8 @@ CHECKPOINT_WER := $(OUT)/checks/checkpoint$(if $(STREAM),.streaming).check.json
 manifest = '$(or $(VALIDATION),$(error There is no validation set for $(NAME): set VALIDATION to a NeMo manifest))'
 
 $(eval $(call flags,validation,VALIDATION=$(VALIDATION)))
-$(eval $(call flags,wer,MAX_WER_DELTA=$(MAX_WER_DELTA) int4=$(MAX_WER_DELTA.int4) SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
+$(eval $(call flags,wer,$(foreach bound,$(sort $(filter MAX_WER_DELTA%,$(.VARIABLES))),$(bound)=$($(bound))) \
+    SEGMENT_SECONDS=$(SEGMENT_SECONDS)))
 
 # The manifest stands for the audio beside it.
 $(CHECKPOINT_WER): $(MODEL) $(VALIDATION) $(OUT)/.flags/validation $(if $(STREAM),$(META)) \

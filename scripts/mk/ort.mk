@@ -21,11 +21,15 @@ $(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(frontend) $(CALIB_M
 	$(call run,quantize_int8_qdq) --input $< $(options.int8-qdq) --convolutions \
 	    --exclude '^/pre_encode/conv$(if $(EXCLUDE),|$(EXCLUDE))' --output $@
 
+# What a target's runtime can do; a graph that needs more fails.
+runtime    = $(wildcard configs/runtimes/$1.json)
+
 # $(call ort_rule,name,target,input)
 define ort_rule
-$(call ort_files,$(ORT)/encoder.$1): $3 $(call worker,optimize_ort)
+$(call ort_files,$(ORT)/encoder.$1): $3 $(call runtime,$2) $(call worker,optimize_ort)
 	$$(call say,OPTIMISE)
-	$$(call run,optimize_ort) --graph encoder --target $2 --input $$< --output $$@
+	$$(call run,optimize_ort) --graph encoder --target $2 $(addprefix --runtime ,$(call runtime,$2)) --input $$< \
+	    --output $$@
 endef
 $(foreach target,web android,$(eval $(call ort_rule,$(target).int8,$(target),$(ORT)/encoder.$(target).int8.onnx)))
 $(eval $(call ort_rule,fp32,any,$(OUT)/onnx/encoder.onnx))
@@ -37,10 +41,10 @@ $(call accuracy_recipe,$(call accuracy_check,encoder.$1.int8.onnx),$(ORT)/encode
     $(OUT)/onnx/encoder.onnx,$(ONNX)),../ort/encoder.$1.int8.onnx $(patsubst %,%.onnx,$(filter-out encoder,$(DECODED))),$(call \
     accuracy_bound,encoder.$1.int8.onnx))
 $(OUT)/checks/encoder.$1.int8.onnx.check.json: $(ORT)/encoder.$1.int8.onnx $(OUT)/onnx/encoder.onnx \
-    $(call accuracy_check,encoder.$1.int8.onnx) $(OUT)/.flags/variants $(call worker,check_variant)
+    $(call accuracy_check,encoder.$1.int8.onnx) $(OUT)/.flags/variants $(call runtime,$1) $(call worker,check_variant)
 	$$(call say,CHECK)
 	$$(call run,check_variant) --graph encoder --variant $2 --onnx $$< --base $(OUT)/onnx/encoder.onnx \
-	    --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
+	    --runtime $(call runtime,$1) --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
 endef
 $(OUT)/checks/encoder.%.ort.check.json: $(ORT)/encoder.%.ort $(ORT)/encoder.%.onnx \
     $(OUT)/checks/encoder.%.onnx.check.json $(call worker,check_ort)
