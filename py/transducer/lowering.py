@@ -12,6 +12,7 @@ was delegated, which the file itself does not tell.
 import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Part:
 
     def export(self, module: nn.Module | None = None) -> ExportedProgram:
         """Return the module, or another of the same inputs, as an exported program."""
-        with torch.inference_mode():
+        with torch.inference_mode(), any_length():
             return torch.export.export(
                 module or self.module,
                 self.inputs,
@@ -104,6 +105,14 @@ def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming
     return Part(graph, module, tuple(torch.from_numpy(array) for array in arrays.values()), bounds, facts)
 
 
+def any_length() -> AbstractContextManager[None]:
+    """Return a context in which convolutions are traced as for any length.
+
+    Whether PyTorch takes oneDNN for them depends on the input's size, and a program traced so takes one side only.
+    """
+    return torch.backends.mkldnn.flags(enabled=False)
+
+
 def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> ExportedProgram:
     """Return the part quantized by PT2E, its activations observed on inputs.
 
@@ -140,12 +149,13 @@ def lower(program: ExportedProgram, part: Part, how: str) -> Any:
     }
     numbers = {f"min_{axis}": low for axis, (low, _) in part.bounds.items()}
     numbers |= {f"max_{axis}": high for axis, (_, high) in part.bounds.items()}
-    return to_edge_transform_and_lower(
-        program,
-        partitioner=[make() for make in partitioners[how]],
-        constant_methods=numbers | {"blank_id": part.facts["blank_id"]},
-        compile_config=EdgeCompileConfig(_check_ir_validity=False),
-    )
+    with any_length():
+        return to_edge_transform_and_lower(
+            program,
+            partitioner=[make() for make in partitioners[how]],
+            constant_methods=numbers | {"blank_id": part.facts["blank_id"]},
+            compile_config=EdgeCompileConfig(_check_ir_validity=False),
+        )
 
 
 def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) -> None:
@@ -153,6 +163,7 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
     from executorch.exir import ExecutorchBackendConfig
 
     module = edge.exported_program()
+    bounds = _kept_bounds(part, module)
     graph = GRAPHS[part.graph]
     names = list(graph.inputs) if "swipe" not in part.facts else swipe_names(graph.inputs)
     manifest = {
@@ -161,7 +172,7 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
         "made_with": made_with,
         "inputs": [{"name": n, **_value(t)} for n, t in zip(names, part.inputs, strict=True)],
         "outputs": list(graph.outputs),
-        "bounds": {axis: list(ends) for axis, ends in part.bounds.items()},
+        "bounds": {axis: list(ends) for axis, ends in bounds.items()},
         "facts": part.facts,
         "delegation": delegated(module),
         "weights": weight_dtypes(module),
@@ -175,6 +186,18 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
         write_json(output.with_suffix(".json"), manifest)
     share = manifest["delegation"]["flops"]["share"]
     log.info("%s: %d bytes, %.1f %% of the arithmetic delegated", output, manifest["bytes"], 100 * share)
+
+
+def _kept_bounds(part: Part, program: Any) -> dict[str, tuple[int, int]]:
+    """Return the bounds that a lowered program has kept: a decomposition may have taken one path of several."""
+    kept = [(int(ends.lower), int(ends.upper)) for ends in program.range_constraints.values()]
+    bounds = {
+        axis: (max(low, *(ends[0] for ends in kept)), min(high, *(ends[1] for ends in kept))) if kept else (low, high)
+        for axis, (low, high) in part.bounds.items()
+    }
+    if bounds != part.bounds:
+        log.warning("%s takes %s only, where %s was asked for", part.graph, bounds, part.bounds)
+    return bounds
 
 
 def swipe_names(axes: Iterable[str]) -> list[str]:
