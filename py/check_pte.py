@@ -50,7 +50,7 @@ def main() -> int:
             f"{path}: {shares['flops']:.1%} of its arithmetic is delegated where at least {options.min_delegated:.0%} "
             "should be; see `operators` in its manifest for what is not."
         )
-    sizes = {"bytes": path.stat().st_size, "deflated_bytes": len(zlib.compress(path.read_bytes(), 6))}
+    sizes: dict[str, float] = {"bytes": path.stat().st_size, "deflated_bytes": len(zlib.compress(path.read_bytes(), 6))}
     if options.base:
         sizes["share_of_base"] = round(sizes["bytes"] / existing(options.base, "build it first").stat().st_size, 4)
         if sizes["share_of_base"] > options.max_size:

@@ -29,7 +29,7 @@ def main() -> int:
     options = args.parse_args()
     part = part_of(options)
     static = options.activations == "static"
-    utterances = calibration_utterances(options) if static else [part.inputs]
+    utterances = calibration_utterances(options) if static else [(part.inputs[0], part.inputs[1])]
     plan = dict.fromkeys(linear_layers(part.module, options.exclude), INT8_STATIC if static else INT8)
     write_quantized(part, plan, utterances, XNNPACK if static else DYNAMIC, options)
     return 0

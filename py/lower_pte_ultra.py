@@ -58,7 +58,7 @@ def main() -> int:
     plan = plan_of(order, low)
     found = {"int4_layers": low, "expected_relative_rms": round(sensitivity.error(plan), 5), "whole": wholes}
     log.info("%d of %d layers in int4, expected error %.4f", low, len(order), found["expected_relative_rms"])
-    write_quantized(part, plan, [part.inputs], DYNAMIC, options, found)
+    write_quantized(part, plan, [(part.inputs[0], part.inputs[1])], DYNAMIC, options, found)
     return 0
 
 

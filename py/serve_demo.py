@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from transducer.cli import InputError, existing, log, parser, run
@@ -84,7 +84,7 @@ def catalogue(packages: list[Path], examples: Path | None) -> tuple[dict[str, Pa
 class Handler(SimpleHTTPRequestHandler):
     """Files of several folders, by what their addresses begin with."""
 
-    extensions_map: ClassVar = {
+    extensions_map = {  # noqa: RUF012  as the base class has it
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".mjs": "text/javascript",

@@ -135,12 +135,12 @@ def test_a_step_takes_a_beam_at_once(built: ByKind, lowered: Lowered) -> None:
         found = session.run(None, one)
         for many, alone in zip((logits[row], h[:, row], c[:, row]), found, strict=True):
             assert np.abs(many - alone.reshape(many.shape)).max() < 1e-5
-    step = load_module("rnnt_step", Checkpoint(built(KIND) / "checkpoint"))
-    step.joint.log_softmax = False  # type: ignore[union-attr]
+    step: Any = load_module("rnnt_step", Checkpoint(built(KIND) / "checkpoint"))
+    step.joint.log_softmax = False
     with torch.inference_mode():
         expected = step(*(torch.from_numpy(array) for array in inputs.values()))
-    for found, reference in zip((logits, h, c), expected, strict=True):
-        assert np.abs(found - reference.numpy()).max() < 1e-5
+    for ours, reference in zip((logits, h, c), expected, strict=True):
+        assert np.abs(ours - reference.numpy()).max() < 1e-5
 
 
 def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKind) -> None:

@@ -184,7 +184,7 @@ class StepDecoder(Decoder):
     def __init__(self, meta: Mapping[str, Any], step: Path) -> None:
         self._read_meta(meta)
         self._step = open_graph(step, threads=1)
-        self.graphs = (self._step,)
+        self.graphs: tuple[Any, ...] = (self._step,)
         self._require_width(step, self._step)
 
     def initial_state(self, batch: int) -> DecoderState:

@@ -54,7 +54,7 @@ class LoweredEncoder(nn.Module):
         x = self.subsampling(features) * self.scale
         frames = x.size(0)
         positions = self._positions(frames)
-        hidden = self._hidden(frames) if self.chunk else None
+        hidden = self._hidden(frames, self.chunk) if self.chunk else None
         for layer in self.layers:
             x = layer(x, positions, hidden)
         if self.out_proj is not None:
@@ -68,9 +68,9 @@ class LoweredEncoder(nn.Module):
         angles = positions * torch.exp(even * -(math.log(10000.0) / self.width)).view(1, -1)
         return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
 
-    def _hidden(self, frames: int) -> Tensor:
+    def _hidden(self, frames: int, chunk: int) -> Tensor:
         """Return what to add to the scores [T_enc, T_enc] of a chunked encoder: 0 where a frame sees another."""
-        chunks = torch.arange(frames) // self.chunk
+        chunks = torch.arange(frames) // chunk
         distance = chunks.view(-1, 1) - chunks.view(1, -1)
         return torch.logical_or(distance < 0, distance > self.chunks_before).to(torch.float32) * HIDDEN
 
@@ -178,9 +178,10 @@ class _Convolution(nn.Module):
         self.first, self.gate = _linear(first, norm), _linear(gate, norm)
         depthwise = conv.depthwise_conv
         weight, bias = depthwise.weight.detach(), None if depthwise.bias is None else depthwise.bias.detach()
-        inner = conv.batch_norm
+        inner: Any = conv.batch_norm
         self.inner = None
-        if isinstance(inner, nn.BatchNorm1d):
+        folded = isinstance(inner, nn.BatchNorm1d)
+        if folded:
             weight, bias = fuse_conv_bn_weights(
                 weight, bias, inner.running_mean, inner.running_var, inner.eps, inner.weight, inner.bias
             )
@@ -208,6 +209,10 @@ class _Convolution(nn.Module):
 class _Norm(nn.Module):
     """Layer norm of [T, D]; without its scale and shift unless `scaled`, because the next layer has them."""
 
+    mean: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+
     def __init__(self, norm: Any, scaled: bool = False) -> None:
         super().__init__()
         width = norm.normalized_shape[0]
@@ -218,7 +223,7 @@ class _Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x - functional.linear(x, self.mean)
         x = x * torch.rsqrt(functional.linear(x * x, self.mean) + self.eps)
-        return x if self.weight is None else x * self.weight + self.bias
+        return x if self.weight is None or self.bias is None else x * self.weight + self.bias
 
 
 def _linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
@@ -248,7 +253,7 @@ def _halves(conv: Any) -> tuple[Any, Any]:
     return parts[0], parts[1]
 
 
-def _convolution(layer: nn.Module) -> nn.Module:
+def _convolution(layer: Any) -> nn.Module:
     """Return a subsampling layer as it is, a causal one with its padding as a layer of its own."""
     if not hasattr(layer, "_left_padding"):
         return layer

@@ -166,7 +166,7 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
     bounds = _kept_bounds(part, module)
     graph = GRAPHS[part.graph]
     names = list(graph.inputs) if "swipe" not in part.facts else swipe_names(graph.inputs)
-    manifest = {
+    manifest: dict[str, Any] = {
         "file": output.name,
         "graph": part.graph,
         "made_with": made_with,
