@@ -142,8 +142,8 @@ class Reference:
     def __init__(self, package: Path, variant: str) -> None:
         self.meta = read_facts(package / "meta/runtime_meta.json")
         graphs = self.meta["graphs"]
-        self._encoder = open_session(package / graphs["encoder"][variant]["file"], 1)
-        self._step = graph_step(open_session(package / graphs["rnnt_step"]["fp32"]["file"], 1))
+        self._encoder = open_session(package / graphs["encoder"][variant]["file"], threads=1)
+        self._step = graph_step(open_session(package / graphs["rnnt_step"]["fp32"]["file"], threads=1))
         self._layout = layout_of(self.meta["layout"], str(package))
         words = read_words(package / "lexicon/words.txt")
         dims = self.meta["dims"]
