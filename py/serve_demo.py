@@ -81,20 +81,18 @@ def catalogue(packages: list[Path], examples: Path | None) -> tuple[dict[str, Pa
     return folders, {"packages": listed, "examples": heard}
 
 
+# Python's own list depends on the machine's.
+TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".ogg": "audio/ogg"}
+
+
 class Handler(SimpleHTTPRequestHandler):
     """Files of several folders, by what their addresses begin with."""
 
-    extensions_map = {  # noqa: RUF012  as the base class has it
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".js": "text/javascript",
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-        ".ogg": "audio/ogg",
-    }
     protocol_version = "HTTP/1.1"
 
     def __init__(self, *args: Any, folders: dict[str, Path], catalogue: bytes) -> None:
         self._folders, self._catalogue = folders, catalogue
+        self.extensions_map = SimpleHTTPRequestHandler.extensions_map | TYPES
         super().__init__(*args)
 
     def translate_path(self, path: str) -> str:

@@ -24,6 +24,13 @@ FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint", "rnnt_step")
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "V"):
     os.environ.pop(name, None)
 
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skip, and say so, where a program of another language is missing; continuous integration has to have it."""
+    missing = [program for program in programs if not shutil.which(program)]
+    return pytest.mark.skipif(bool(missing) and "CI" not in os.environ, reason=f"not installed: {', '.join(missing)}")
+
+
 Worker = Callable[..., int]
 ByKind = Callable[[str], Path]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import DEMO, ByKind, run_worker
+from conftest import DEMO, ByKind, needs, run_worker
 from golden import golden, require_same_beams, require_same_words, unpacked, words
 from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
 from transducer.beam_search import BeamSearch
@@ -23,6 +23,7 @@ from transducer.swipe_recognition import open_step
 from transducer.trie import write_trie
 from write_golden_cases import spell_nodes
 
+pytestmark = needs("java", "javac", "npm")
 CASES = golden()["cases"]
 META = golden()["meta"]
 SEARCH = META["decoding"]

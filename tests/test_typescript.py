@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import DEMO, ROOT, ByKind, make, run_worker
+from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
 from transducer.beam_search import BeamSearch, graph_step
 from transducer.cli import sha256_of, write_json
 from transducer.keyboard import layout_of
@@ -30,6 +30,7 @@ from transducer.trace_synthesis import User
 from transducer.traces import Trace, read_traces
 from transducer.trie import TrieLexicon, write_trie
 
+pytestmark = needs("node", "npm")
 TYPESCRIPT = ROOT / "decoders/typescript"
 TEST_SET = DEMO / "swipe-test/manifest.jsonl.gz"
 WORDS = ROOT / "decoders/golden/words.txt.gz"
@@ -142,9 +143,7 @@ class Reference:
     def __init__(self, package: Path, variant: str) -> None:
         self.meta = read_facts(package / "meta/runtime_meta.json")
         graphs = self.meta["graphs"]
-        self._encoder = open_session(
-            package / graphs["encoder"].get(variant, graphs["encoder"]["fp32"])["file"], threads=1
-        )
+        self._encoder = open_session(package / graphs["encoder"][variant]["file"], threads=1)
         self._step = graph_step(open_session(package / graphs["rnnt_step"]["fp32"]["file"], threads=1))
         self._layout = layout_of(self.meta["layout"], str(package))
         words = read_words(package / "lexicon/words.txt")
@@ -261,18 +260,19 @@ def test_the_demo_in_chromium(tmp_path: Path) -> None:
     assert found["ghost"][0]["word"] == found["gpu"][0]["word"] == "keyboard"
     assert found["chosen"][0] == found["chosen"][1]
     assert found["dynamic"]["before"] == 0 and found["dynamic"]["after"][0] == meant[0]
-    # Exact traces: the top word of Python, within 30 ms.
+    # Exact traces: the top word of Python.
     for variant, folder in (("int8", package.with_name("web")), ("fp32", package)):
         exact = Reference(folder, variant)
         tops = [exact.words(trace.points)[0] for trace in traces[:100]]
         assert [one["words"][0]["word"] for one in found["timed"][variant]] == tops
-        median = statistics.median(one["milliseconds"] for one in found["timed"][variant])
-        print(f"{variant}: {median:.1f} ms a word")
-        assert median <= 30 or variant != "int8", f"a word takes {median:.1f} ms"
     # Speech: files as in Python, and the microphone.
     texts = transcribe(ROOT / "out/demo-tdt", [*clips, tmp_path / "clip.wav"])
     assert [heard["text"] for heard in found["audio"]] == texts
     assert found["microphone"]["text"] == texts[2]
+    # A word takes 30 ms at most from points to words, on a machine that does nothing else.
+    times = {name: statistics.median(one["milliseconds"] for one in timed) for name, timed in found["timed"].items()}
+    print(", ".join(f"{name}: {time:.1f} ms a word" for name, time in times.items()))
+    assert times["int8"] <= 30
 
 
 def transcribe(out: Path, paths: list[Path]) -> list[str]:

@@ -189,8 +189,12 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
 
 
 def _kept_bounds(part: Part, program: Any) -> dict[str, tuple[int, int]]:
-    """Return the bounds that a lowered program has kept: a decomposition may have taken one path of several."""
-    kept = [(int(ends.lower), int(ends.upper)) for ends in program.range_constraints.values()]
+    """Return the bounds that a lowered program has kept: a decomposition may have taken one path of several.
+
+    A lower end of 2 says nothing: the exporter notes it for every dynamic axis, and what it makes takes 1 as well.
+    """
+    ranges = [(int(ends.lower), int(ends.upper)) for ends in program.range_constraints.values()]
+    kept = [(low if low > 2 else 0, high) for low, high in ranges]
     bounds = {
         axis: (max(low, *(ends[0] for ends in kept)), min(high, *(ends[1] for ends in kept))) if kept else (low, high)
         for axis, (low, high) in part.bounds.items()
