@@ -40,7 +40,7 @@ def test_equals_pytorch(kind: str, graph: str, built: ByKind, tmp_path: Path) ->
     found = json.loads(report.read_text())
     assert found["checker"] == "valid" and found["parity"]["max_abs"] <= 1e-4
     sizes = [case["sizes"] for case in found["parity"]["cases"]]
-    assert {size["B"] for size in sizes} == {1, 3}
+    assert {1, 3} <= {size["B"] for size in sizes}
     if graph == "encoder":
         assert min(size["T"] for size in sizes) < 20 and max(size["T"] for size in sizes) > 1000
 
