@@ -78,8 +78,9 @@ def _kind(node: Node) -> str:
     """Return "quantize" or "dequantize" for such nodes, else ""."""
     if node.op != "call_function":
         return ""
-    name = str(getattr(node.target, "__name__", node.target)).rpartition("::")[2]
-    return next((kind for kind in ("dequantize", "quantize") if name.startswith(f"{kind}_")), "")
+    # The name of an operator is after its library's, with `::`, a dot or an underscore between, as the dialect has it.
+    found = re.search(r"(?<![a-z])(dequantize|quantize)_", str(getattr(node.target, "__name__", node.target)))
+    return found[1] if found else ""
 
 
 def _lowered(graph: GraphModule) -> Iterator[Any]:

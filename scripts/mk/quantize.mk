@@ -82,7 +82,7 @@ $(foreach graph,$(VARIED),$(foreach variant,$(VARIANTS),$(eval $(call variant_ch
 
 VARIANT_CHECKS := $(foreach v,$(VARIANTS),$(call variant_check,encoder,$v)) $(foreach v,fp16 int8,$(foreach \
                     g,$(filter-out encoder,$(DECODED)),$(call variant_check,$g,$v))) \
-                  $(foreach g,$(filter-out encoder predictor,$(DECODED)),$(call variant_check,$g,int8-qdq))
+                  $(foreach g,$(filter joint,$(DECODED)),$(call variant_check,$g,int8-qdq))
 
 # Names like those above, but of no variant. One rule each: a rule of several patterns makes all of them at once.
 define unknown_variant
