@@ -104,7 +104,7 @@ def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:
     total = QUOTAS["common"]
     for kind, pool in pools.items():
         count = min(QUOTAS[kind], total - len(chosen), len(pool))
-        chosen += [(pool[place * len(pool) // count], kind) for place in range(count)]
+        chosen += [(pool[(2 * place + 1) * len(pool) // (2 * count)], kind) for place in range(count)]
     return [(kind, traces[number]) for number, kind in sorted(chosen)]
 
 
