@@ -146,8 +146,8 @@ def write_quantized(
     made_with: dict[str, Any] = {"method": Counter(plan.values()), "exclude": options.exclude, **(found or {})}
     made_with["calibration"] = "noise" if options.synthetic_calibration else f"{len(utterances)} utterances"
     try:
-        edge = lower(quantize(part, quantizer_of(plan), utterances), part, how)
-    except (ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
+        program = quantize(part, quantizer_of(plan), utterances)
+    except (ValueError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if not options.fallback_to_fp32:
             raise InputError(
@@ -156,7 +156,9 @@ def write_quantized(
             ) from None
         log.warning("%s is fp32, because the model cannot be quantized (%s)", options.output, reason)
         made_with = {"method": "xnnpack", "fallback": reason}
-        edge = lower(part.export(), part, XNNPACK)
+        program, how = part.export(), XNNPACK
+    # Outside: what fails here is a defect, not a model that cannot be quantized.
+    edge = lower(program, part, how)
     write_pte(edge, part, made_with, options.output)
 
 
