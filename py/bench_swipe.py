@@ -19,7 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
-from transducer.cli import InputError, existing, log, parser, run, write_json
+from transducer.bench_report import as_words_table
+from transducer.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.keyboard import layout_of
 from transducer.swipe_features import swipe_features
 from transducer.swipe_recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of
@@ -34,7 +35,7 @@ def main() -> int:
     args.add_argument("--meta", type=Path, required=True, help="model_meta.json; vocab.txt lies beside it")
     search_arguments(args)
     args.add_argument("--words", type=int, default=300, help="traces to time, evenly chosen")
-    args.add_argument("--output", type=Path, required=True)
+    args.add_argument("--output", type=Path, required=True, help="the .json; .md goes beside it")
     options = args.parse_args()
     meta = json.loads(existing(options.meta, "run `make meta` first").read_text(encoding="utf-8"))
     if "swipe" not in meta:
@@ -67,8 +68,10 @@ def main() -> int:
         },
     }
     write_json(options.output, report)
-    for name, found in report["models"].items():
-        log.info("%s: p50 %.1f ms, p95 %.1f ms a word", name, found["word"]["p50_ms"], found["word"]["p95_ms"])
+    table = as_words_table(report)
+    with replacing(options.output.with_suffix(".md")) as tmp:
+        tmp.write_text(table, encoding="utf-8")
+    print(table, end="")
     return 0
 
 

@@ -159,3 +159,17 @@ def test_static_int8_is_calibrated_with_traces(demo: Path, some: Path, tmp_path:
     bad = ("--graph", "encoder", "--input", demo / "onnx/encoder.onnx", "--manifest", some / "bad.jsonl")
     assert run_worker("quantize_int8_qdq", *bad, *few) == 2
     assert "has no usable trace" in capsys.readouterr().err and not output.exists()
+
+
+def test_the_time_of_words(demo: Path, some: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A word's time is the sum of its parts', and the table has a row for each pair of graphs."""
+    step, report = demo / "onnx/rnnt_step.onnx", tmp_path / "words.json"
+    pairs = [f"{name}={demo / 'onnx/encoder.onnx'},{step}" for name in ("once", "again")]
+    graphs = ("--pairs", *pairs, "--meta", demo / "meta/model_meta.json")
+    assert run_worker("bench_swipe", *graphs, *searched(some, demo, "--words", 5), "--output", report) == 0
+    found = json.loads(report.read_text())
+    for row in found["models"].values():
+        assert row["word"]["p95_ms"] >= row["word"]["p50_ms"] > row["encoder"]["p50_ms"] > 0
+    table = report.with_suffix(".md").read_text()
+    assert capsys.readouterr().out == table
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["once", "again"]

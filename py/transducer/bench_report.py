@@ -35,6 +35,16 @@ def as_table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_words_table(report: Mapping[str, Any]) -> str:
+    """Return the milliseconds that a swiped word takes, median and 95th percentile, and the medians of its parts."""
+    lines = ["| graphs | word p50 | word p95 | features | encoder | search |", "|---" * 6 + "|"]
+    for name, row in report["models"].items():
+        cells = [row["word"]["p50_ms"], row["word"]["p95_ms"]]
+        cells += [row[part]["p50_ms"] for part in ("features", "encoder", "search")]
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def as_svg(report: Mapping[str, Any]) -> str:
     """Return one group of bars for each length and number of threads: speed in multiples of real time."""
     parts, y = [], 10
