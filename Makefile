@@ -64,15 +64,12 @@ include scripts/mk/runtime.mk
 include scripts/mk/package.mk
 include $(if $(filter swipe,$(TASK)),scripts/mk/decoders.mk)
 include scripts/mk/bundle.mk
+include scripts/mk/report.mk
 include scripts/mk/demo.mk
 
 ## Main targets
-.PHONY: all everything setup help clean
+.PHONY: all setup help clean
 all: onnx meta check ## the model's fp32 graphs, metadata and checks
-# What is no fp32 graph is measured, which takes a validation set.
-families := evaluate variants onnx-optimized pte-check package-dynamic package-bundled \
-              $(if $(filter swipe,$(TASK)),,package-sherpa-onnx package-onnx-asr)
-everything: all $(if $(VALIDATION),$(families)) $(if $(TRT_ID),trt-engines trt-check) ## every family that this machine can build
 setup: $(ENV)        ## the Python environment alone
 clean:               ## remove the model's build folder
 	rm -rf $(OUT)

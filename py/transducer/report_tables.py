@@ -1,0 +1,217 @@
+"""What a model's folder tells of itself, as rows of tables.
+
+Example:
+    for row in files(Path("out/demo-tdt")):
+        print(row.name, row.bytes, row.error)
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Folders of built files, by the suffix of their names.
+FOLDERS = {"onnx": ("onnx", "ort"), "ort": ("ort",), "pte": ("pte",)}
+FORMATS = {"onnx": "ONNX", "ort": "ONNX Runtime", "pte": "ExecuTorch"}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A metric in per cent with graphs, what they lose against the checkpoint in points, each with its interval.
+
+    The checkpoint's own row has neither loss nor bound.
+    """
+
+    name: str
+    metric: str
+    value: float
+    interval: tuple[float, float] | None = None
+    lost: float | None = None
+    lost_interval: tuple[float, float] | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """A checked file: sizes in bytes, its share of the fp32 graph's, error and bound, and what computes it."""
+
+    name: str
+    format: str
+    bytes: int
+    share: float | None
+    deflated: int | None
+    error: str
+    bound: str
+    computed: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder that was packaged, and the bytes of the archive beside it, if there is one."""
+
+    name: str
+    files: int
+    bytes: int
+    archive: str
+    archive_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Milliseconds by what was timed; None where it was not."""
+
+    title: str
+    columns: list[str]
+    rows: dict[str, list[float]]
+
+
+def facts_of(model: Path) -> dict[str, Any]:
+    """Return what the page says of the model itself."""
+    meta = _read(model / "meta/model_meta.json")
+    checkpoint = _read(model / "checks/checkpoint.check.json")
+    return {
+        "name": model.name,
+        "class": meta["model_class"],
+        "kind": meta["model_type"].upper(),
+        "dims": meta["dims"],
+        "subsampling": meta["subsampling_factor"],
+        "source": meta["source"],
+        "versions": meta["versions"],
+        "parameters": checkpoint.get("parameters"),
+    }
+
+
+def accuracies(model: Path) -> list[Accuracy]:
+    """Return the accuracy of the checkpoint, then of every set of graphs that was evaluated."""
+    reference = _read(model / "checks/checkpoint.check.json")
+    rows = []
+    if "wer" in reference:
+        rows.append(Accuracy("checkpoint, PyTorch", "WER", 100 * reference["wer"]))
+    elif "all" in reference:
+        rows.append(Accuracy("checkpoint, PyTorch", "top-1", reference["all"]["top1"]))
+    for path in sorted((model / "checks").glob("wer.*.check.json")):
+        found, name = _read(path), path.name.removeprefix("wer.").removesuffix(".check.json")
+        rows.append(
+            Accuracy(
+                name,
+                "WER",
+                found["onnx"]["wer"]["points"],
+                tuple(found["onnx"]["wer"]["interval"]),
+                found["wer_delta"]["points"],
+                tuple(found["wer_delta"]["interval"]),
+                found["bound_wer_delta"],
+            )
+        )
+    for path in sorted((model / "checks").glob("top1.*.check.json")):
+        found, name = _read(path), path.name.removeprefix("top1.").removesuffix(".check.json")
+        lost = found["top1_delta"]
+        rows.append(
+            Accuracy(
+                name,
+                "top-1",
+                found["all"]["top1"],
+                None,
+                lost["points"],
+                tuple(lost["interval"]),
+                found["bound_top1_delta"],
+            )
+        )
+    return rows
+
+
+def files(model: Path) -> list[File]:
+    """Return every built file that has passed its check, fp32 graphs first."""
+    found = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, _read(path))]
+    return sorted(found, key=lambda row: (list(FORMATS.values()).index(row.format), row.name.count("."), row.name))
+
+
+def _file(model: Path, check: dict[str, Any]) -> Iterator[File]:
+    name = check.get("file", "")
+    suffix = name.rpartition(".")[2]
+    places = [model / folder / name for folder in FOLDERS.get(suffix, ())]
+    path = next((place for place in places if place.exists()), None)
+    if path is None or name.endswith(".trt.onnx"):
+        return
+    size = _size(path, check.get("sidecars", ()))
+    graph = name.partition(".")[0]
+    base = model / f"onnx/{graph}.onnx"
+    base_size = _size(base, [f"{base.name}.data"]) if base.exists() else None
+    error = check.get("parity") or check["error"]
+    kind = next(kind for kind in ("max_abs", "relative_rms") if error.get(f"bound_{kind}") is not None)
+    show = (lambda number: f"{number:.1e}") if kind == "max_abs" else (lambda number: f"{number:.2%}")
+    yield File(
+        name,
+        FORMATS[suffix],
+        size,
+        size / base_size if base_size and path != base else None,
+        check.get("deflated_bytes"),
+        f"{show(error[kind])} {'largest' if kind == 'max_abs' else 'rms'}, from {error['against']}",
+        show(error[f"bound_{kind}"]),
+        _computed(check),
+    )
+
+
+def _computed(check: dict[str, Any]) -> str:
+    """Return how the heavy arithmetic is done, as far as the check tells."""
+    if "delegation" in check:
+        return f"{check['delegation']['flops']['share']:.0%} delegated"
+    shares = check["compute"]["shares"] if check.get("compute") else {}
+    return ", ".join(
+        f"{share:.0%} {dtype}" for dtype, share in sorted(shares.items(), key=lambda item: -item[1]) if share
+    )
+
+
+def speeds(model: Path) -> list[Speed]:
+    """Return what `make bench` has measured."""
+    found = []
+    if encoders := _read(model / "bench/bench.json").get("encoders"):
+        keys = [key for key in next(iter(encoders.values())) if key.startswith("latency_")]
+        parts = {key: key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys}
+        keys.sort(key=lambda key: (float(parts[key][0]), int(parts[key][1])))
+        columns = [f"{parts[key][0]} s, {parts[key][1]} thread{'s' * (parts[key][1] != '1')}" for key in keys]
+        rows = {name: [1000 * row[key] for key in keys] for name, row in encoders.items()}
+        found.append(Speed("The encoder, milliseconds by seconds of audio", columns, rows))
+    if words := _read(model / "bench/words.json").get("models"):
+        columns = ["word, median", "word, 95th percentile", "features", "encoder", "search"]
+        rows = {
+            name: [row["word"]["p50_ms"], row["word"]["p95_ms"]] + [row[part]["p50_ms"] for part in columns[2:]]
+            for name, row in words.items()
+        }
+        found.append(Speed("A swiped word, milliseconds from points to n-best", columns, rows))
+    return found
+
+
+def packages(folder: Path) -> list[Package]:
+    """Return every folder that was packaged; its SHA256SUMS is what says so."""
+    rows = []
+    for sums in sorted(folder.rglob("SHA256SUMS")):
+        content = [path for path in sums.parent.rglob("*") if path.is_file()]
+        name = sums.parent.relative_to(folder).as_posix()
+        archive = next(iter(folder.glob(f"*-{name.replace('/', '-')}.*")), None) if "/" in name else None
+        rows.append(
+            Package(
+                name,
+                len(content),
+                sum(path.stat().st_size for path in content),
+                archive.name if archive else "",
+                archive.stat().st_size if archive else None,
+            )
+        )
+    return rows
+
+
+def engines(model: Path) -> list[dict[str, Any]]:
+    """Return the manifests of TensorRT engines, each with the name of its folder."""
+    paths = sorted(path.with_suffix(".json") for path in (model / "trt").glob("*/*.plan"))
+    return [{"folder": path.parent.name, "name": path.stem, **_read(path)} for path in paths if path.exists()]
+
+
+def _size(path: Path, sidecars: Any) -> int:
+    return sum(file.stat().st_size for file in [path, *(path.with_name(name) for name in sidecars)] if file.exists())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON file, or nothing where it was not made."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found

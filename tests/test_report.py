@@ -1,0 +1,117 @@
+"""The report: what it shows is what checks and manifests say, in one page that needs nothing else."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from conftest import DEMO, ByKind, make, run_worker
+from transducer.report_tables import accuracies, files, packages, speeds
+
+
+class Tables(HTMLParser):
+    """Collects the cells of a page's tables, row by row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._cell = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        self._cell = tag in ("td", "th")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.rows[-1][-1] += data.strip()
+
+
+@pytest.fixture(scope="module")
+def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the demo's graphs, an int8 encoder that was checked on some speech, and a bench."""
+    out = built(str(DEMO / "demo-tdt.nemo"))
+    checks, encoder = out / "checks", out / "onnx/encoder.onnx"
+    checkpoint, int8 = out / "checkpoint", out / "onnx/encoder.int8.onnx"
+    some = tmp_path_factory.mktemp("some") / "manifest.jsonl"
+    lines = [json.loads(line) for line in (DEMO / "validation/manifest.jsonl").read_text().splitlines()[:12]]
+    full = [line | {"audio_filepath": str(DEMO / "validation" / line["audio_filepath"])} for line in lines]
+    some.write_text("".join(f"{json.dumps(line)}\n" for line in full))
+    reference, wer = checks / "checkpoint.check.json", checks / "wer.encoder.int8.check.json"
+    graphs = ("--graph", "encoder", "--onnx", encoder, "--checkpoint", checkpoint)
+    assert run_worker("check_graph", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
+    assert run_worker("quantize_int8", "--input", encoder, "--output", int8) == 0
+    on = ("--manifest", some)
+    assert run_worker("evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference) == 0
+    judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
+    assert run_worker("evaluate_wer", "--model", out, "--encoder", int8.name, *judged) == 0
+    variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)
+    bound = ("--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
+    assert run_worker("check_variant", *variant, *bound) == 0
+    timed = ("--encoders", f"fp32={encoder}", f"int8={int8}", "--seconds", 1, "--threads", 1, "--rounds", 1)
+    assert run_worker("bench_encoders", *timed, "--output", out / "bench/bench.json") == 0
+    return out
+
+
+def test_the_page_shows_what_was_measured(model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert run_worker("report", "--model", model, "--output", page) == 0
+    text = page.read_text(encoding="utf-8")
+    (tables := Tables()).feed(text)
+    rows = {(row[0], len(row)): row for row in tables.rows}
+    check = json.loads((model / "checks/encoder.int8.onnx.check.json").read_text())
+    file = rows["encoder.int8.onnx", 8]
+    size, base = ((model / f"onnx/{name}").stat().st_size for name in ("encoder.int8.onnx", "encoder.onnx"))
+    assert file[2:5] == [f"{size / 1e6:.2f}", f"{size / base:.2f}", f"{check['deflated_bytes'] / 1e6:.2f}"]
+    assert file[5].startswith(f"{check['error']['relative_rms']:.2%} rms") and file[6] == "5.00%"
+    assert f"{check['compute']['shares']['int8']:.0%} int8" in file[7]
+    accuracy = rows["encoder.int8", 8]
+    wer = check["accuracy"]
+    low, high = wer["wer_delta"]["interval"]
+    assert accuracy[2] == f"{wer['onnx']['wer']['points']:.2f}"
+    assert accuracy[4:6] == [f"{wer['wer_delta']['points']:+.2f}", f"{low:+.2f} to {high:+.2f}"]
+    bench = json.loads((model / "bench/bench.json").read_text())["encoders"]["int8"]
+    assert rows["int8", 2][1] == f"{1000 * bench['latency_1s_1t']:.1f}"
+    # Nothing is fetched: no script, no address.
+    assert not re.search(r"<script|<link|<img|https?://", text)
+
+
+def test_what_was_not_made_is_not_shown(built: ByKind, tmp_path: Path) -> None:
+    out, page = tmp_path / "out", tmp_path / "report.html"
+    shutil.copytree(built("bpe-tdt") / "meta", out / "meta")
+    assert not (accuracies(out) or speeds(out) or packages(out / "package"))
+    assert run_worker("report", "--model", out, "--output", page) == 0
+    assert "Packages" not in page.read_text() and files(out) == []
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_worker("report", "--model", tmp_path, "--output", tmp_path / "report.html") == 2
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("error: ") and "model_meta.json" in told and "\n" not in told
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("config", ["demo-tdt", "demo-swipe", "demo-streaming"])
+def test_everything_is_every_family(config: str, tmp_path: Path) -> None:
+    done = make("-n", "everything", f"CONFIG={config}", f"OUT={tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    workers = set(re.findall(r"py/(\w+)\.py", done.stdout))
+    families = {
+        "export_encoder",
+        "check_graph",
+        "check_variant",
+        "optimize_ort",
+        "lower_pte_ultra",
+        "check_pte",
+        "package",
+    }
+    speech = {"package_onnx_asr", "evaluate_wer"} if config != "demo-swipe" else {"evaluate_swipe"}
+    assert families | speech | {"archive_package", "build_trt_engine", "report"} <= workers
