@@ -17,6 +17,7 @@ from onnxruntime import GraphOptimizationLevel, SessionOptions
 from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run
 from transducer.graphs import GRAPHS
 from transducer.onnx_files import external_files, load_graph, save_graph, set_metadata
+from transducer.ort_file import in_fixed_order
 from transducer.parity import compare_files
 from transducer.runtimes import Runtime
 
@@ -54,6 +55,8 @@ def main() -> int:
                 Runtime.read(options.runtime).require(written, options.output)
             set_metadata(written, {CONFIG: json.dumps(config(parallel), sort_keys=True)})
             save_graph(written, tmp)
+        else:
+            tmp.write_bytes(in_fixed_order(tmp.read_bytes()))
         cases = compare_files(options.graph, source, tmp)
         worst = max(case.relative_rms for case in cases)
         if not worst <= options.max_relative_rms:
