@@ -14,7 +14,9 @@ from transducer.checkpoint import Checkpoint
 from transducer.cli import InputError
 from transducer.decoder import Decoder, StepDecoder
 from transducer.graphs import example
-from transducer.modules import load_module
+from transducer.lowering import XNNPACK, load_part, lower, write_pte
+from transducer.modules import load_module, load_reference
+from transducer.parity import open_session
 from transducer.pte_runtime import open_pte
 
 KIND = "bpe-tdt"
@@ -24,15 +26,16 @@ Lowered = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def lowered(built: ByKind) -> Lowered:
-    """Return a function from a form of the encoder (or `step`) to its file, made once."""
+    """Return a function from a form of the encoder (or `step`, or `frontend`) to its file, made once."""
 
     def of_form(form: str, kind: str = KIND) -> Path:
         out = built(kind)
-        path = out / "pte" / ("rnnt_step.pte" if form == "step" else f"encoder.{form}.pte")
+        graph = {"step": "rnnt_step", "frontend": "frontend"}.get(form, f"encoder.{form}")
+        path = out / f"pte/{graph}.pte"
         if not path.exists():
             options = ["--checkpoint", out / "checkpoint", "--max-frames", MAX_FRAMES, "--output", path]
-            if form == "step":
-                assert run_worker("lower_pte_xnnpack", "--graph", "rnnt_step", *options) == 0
+            if form in ("step", "frontend"):
+                assert run_worker("lower_pte_xnnpack", "--graph", graph, *options) == 0
             else:
                 noise = ["--synthetic-calibration", "--batches", 2, "--batch-size", 2]
                 assert run_worker(f"lower_pte_{form}", *options, *(noise if form in ("int8", "ultra") else [])) == 0
@@ -160,11 +163,64 @@ def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKin
         assert (one.tokens, one.frames, one.durations) == (other.tokens, other.frames, other.durations)
 
 
-@pytest.mark.parametrize("frames", [8, MAX_FRAMES + 1])
-def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, lowered: Lowered) -> None:
+@pytest.mark.parametrize(
+    ("frames", "advice"),
+    [(8, "give a longer input."), (MAX_FRAMES + 1, "cut the input, or build the file with more PTE_MAX_FRAMES.")],
+)
+def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, advice: str, lowered: Lowered) -> None:
     session = open_pte(lowered("xnnpack"))
-    with pytest.raises(InputError, match=f"T of 9 to {MAX_FRAMES}, not {frames}; cut the input"):
+    with pytest.raises(
+        InputError, match=f"^encoder.xnnpack.pte takes .* T of 9 to {MAX_FRAMES}, not {frames}; {advice}$"
+    ):
         session.run(None, example("encoder", session.facts["dims"] | {"B": 1, "T": frames}))
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"pad_to": 16, "pad_value": -3.0, "log_zero_guard_type": "clamp", "log_zero_guard_value": "eps"},
+    {"normalize": "NA", "preemph": None, "window_stride": 0.0125},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings) or "usual")
+def test_a_frontend_equals_nemos(settings: dict[str, Any], built: ByKind, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(built(KIND) / "checkpoint")
+    checkpoint.config["preprocessor"] |= settings
+    part, path = load_part("frontend", checkpoint, MAX_FRAMES), tmp_path / "frontend.pte"
+    write_pte(lower(part.export(), part, XNNPACK), part, {"method": "xnnpack"}, path)
+    session, reference = open_pte(path), load_reference("frontend", checkpoint)
+    low, high = session.bounds["samples"]
+    hop = round(settings.get("window_stride", 0.01) * 16000)
+    assert (low, high) == (400, (MAX_FRAMES + 1) * hop - 1)
+    for samples in (low, low + 1, 1600, 16000, 16159, high):
+        inputs = example("frontend", {"B": 1, "samples": samples}, seed=samples)
+        found, frames = session.run(None, inputs)
+        expected = reference(*(torch.from_numpy(array) for array in inputs.values()))
+        assert frames.tolist() == expected[1].tolist() == [samples // hop]
+        assert found.shape == tuple(expected[0].shape)
+        assert np.abs(found - expected[0].numpy()).max() <= 5e-4
+    delegation = manifest_of(path)["delegation"]
+    assert delegation["flops"]["share"] == 1
+    assert delegation["flops"]["delegated"] > 1e7
+    with pytest.raises(
+        InputError, match=f"takes waveform with samples of {low} to {high}, not {low - 1}; give a longer"
+    ):
+        session.run(None, example("frontend", {"B": 1, "samples": low - 1}))
+
+
+def test_a_frontend_hears_silence_and_batches(built: ByKind, lowered: Lowered) -> None:
+    session = open_pte(lowered("frontend"))
+    lengths = np.array([16000, 5000])
+    waveform = np.random.default_rng(0).standard_normal((2, 16000), dtype=np.float32) * np.float32(0.1)
+    found, frames = session.run(None, {"waveform": waveform, "length": lengths})
+    padded = {"waveform": np.where(np.arange(16000) < lengths[:, None], waveform, 0), "length": lengths}
+    expected, _ = open_session(built(KIND) / "onnx/frontend.onnx").run(None, padded)
+    assert frames.tolist() == [100, 31]
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 5e-4
+    # As float64 has it; NeMo makes values of a mean's rounding.
+    silence, _ = session.run(None, {"waveform": np.zeros((1, 16000), np.float32), "length": lengths[:1]})
+    assert np.abs(silence).max() <= 5e-4
 
 
 def test_what_cannot_be_quantized_is_refused_or_fp32(
