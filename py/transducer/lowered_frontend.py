@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transducer.frontend import STD_FLOOR, Frontend, require_supported
+from transducer.lowered_layers import fixed
 
 
 class LoweredFrontend(Frontend):
@@ -35,9 +36,9 @@ class LoweredFrontend(Frontend):
         self.pixels = -(-max(self.window, self.margin + self.hop) // self.hop)
         waves = functional.pad(self.waves[:, 0], (0, self.pixels * self.hop - self.window))
         self.spectrum = nn.Conv2d(self.hop, kinds, (1, self.pixels), bias=False)
-        self.spectrum.weight = _fixed(waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2))
+        self.spectrum.weight = fixed(waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2))
         self.bands = nn.Conv2d(kinds, self.mel.size(0), 1, bias=False)
-        self.bands.weight = _fixed(self.mel[:, :, None, None])
+        self.bands.weight = fixed(self.mel[:, :, None, None])
         del self.waves, self.mel
 
     def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,3 @@ def _normalized(x: Tensor, frames: Tensor) -> Tensor:
     count = frames.to(x.dtype)
     variance = (x * x).mean((2, 3), keepdim=True) * (count / (count - 1.0).clamp(min=1.0))
     return x / (variance.sqrt() + STD_FLOOR)
-
-
-def _fixed(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.contiguous(), requires_grad=False)
