@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -58,6 +59,18 @@ def make(*arguments: object, cwd: Path = ROOT, **options: object) -> "subprocess
     """Run make with this interpreter as PYTHON and return what it printed."""
     command = ["make", f"PYTHON={sys.executable}", *(str(argument) for argument in arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+def measured(command: Sequence[object]) -> tuple[float, float]:
+    """Run a command and return its wall time in seconds and the peak memory of its largest process in GB."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return time.monotonic() - began, usage.ru_maxrss * 1024 / 1e9
 
 
 @pytest.fixture

@@ -1,23 +1,30 @@
 """ExecuTorch files in ExecuTorch's runtime: numbers beside PyTorch, what is delegated, and what is refused."""
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.fx import GraphModule
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantizer
 
 from conftest import DEMO, ByKind, run_worker
 from transducer.checkpoint import Checkpoint
 from transducer.cli import InputError
 from transducer.decoder import Decoder, StepDecoder
+from transducer.delegation import delegated
 from transducer.graphs import example
-from transducer.lowering import XNNPACK, load_part, lower, write_pte
+from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.modules import load_module, load_reference
 from transducer.parity import open_session
+from transducer.pte_forms import FORMS, INT8
+from transducer.pte_quantization import Utterance, linear_layers, quantizer_of
 from transducer.pte_runtime import open_pte
+from transducer.pte_sensitivity import Sensitivity, smallest
 
 KIND = "bpe-tdt"
 MAX_FRAMES = 600
@@ -121,6 +128,87 @@ def test_quantized_forms_are_small_delegated_and_near(
     assert 0 < report["deflated_bytes"] < report["bytes"] == path.stat().st_size
     assert 0 < report["error"]["relative_rms"] < 0.15
     assert run_worker("check_pte", *arguments, "--max-relative-rms", 1e-5) == 1
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run tiny layers on one thread: on a busy machine two wait for each other a hundred times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def utterances_of(part: Part) -> list[Utterance]:
+    random = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(1, part.facts["dims"]["F"], frames, generator=random), torch.tensor([frames]))
+        for frames in (100, 160, 220)
+    ]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_form_of_a_layer_is_delegated_and_as_wrong_as_expected(built: ByKind, tmp_path: Path) -> None:
+    part, path = load_part("encoder", Checkpoint(built(KIND) / "checkpoint"), MAX_FRAMES), tmp_path / "encoder.int.pte"
+    layers, utterances = linear_layers(part.module), utterances_of(part)
+    plan = dict(zip(layers, itertools.cycle(FORMS), strict=False))
+    sensitivity = Sensitivity(part.module, layers, utterances)
+    program = quantize(part, quantizer_of(plan), utterances)
+    write_pte(lower(program, part, XNNPACK), part, {"method": "every form"}, path)
+    session = open_pte(path)
+    wrong = power = 0.0
+    for utterance, expected in zip(utterances, sensitivity.expected, strict=True):
+        names = (value.name for value in session.get_inputs())
+        found, _ = session.run(None, dict(zip(names, (tensor.numpy() for tensor in utterance), strict=True)))
+        wrong += float((torch.from_numpy(found) - expected).square().sum())
+        power += float(expected.square().sum())
+    assert (wrong / power) ** 0.5 == pytest.approx(sensitivity.error(plan), rel=0.2)
+    manifest = manifest_of(path)
+    assert manifest["delegation"]["flops"]["share"] == 1
+    for bits in (4, 8):
+        chosen = [layers[name].weight.numel() for name, form in plan.items() if FORMS[form].bits == bits]
+        kept = manifest["weights"][f"int{bits}"]
+        assert (kept["tensors"], kept["values"], kept["bytes"]) == (len(chosen), sum(chosen), sum(chosen) * bits // 8)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_smallest_plan_within_a_bound_is_chosen(built: ByKind) -> None:
+    part = load_part("encoder", Checkpoint(built(KIND) / "checkpoint"), MAX_FRAMES)
+    layers = linear_layers(part.module)
+    sensitivity = Sensitivity(part.module, layers, utterances_of(part)[:1])
+
+    def size(plan: dict[str, str]) -> int:
+        return sum(FORMS[form].bytes(layers[name]) for name, form in plan.items())
+
+    least = sum(min(FORMS[form].bytes(layer) for form in FORMS) for layer in layers.values())
+    most = size(dict.fromkeys(layers, INT8))
+    found = [smallest(sensitivity, bound) for bound in (1.0, 0.02, 0.0)]
+    assert size(found[0][0]) == least
+    assert least < size(found[1][0]) < most == size(found[2][0])
+    assert found[0][1] > 0.02 >= found[1][1] > found[2][1] > 0
+    assert found[1][1] == sensitivity.error(found[1][0])
+
+
+class WeightsOnly(Quantizer):
+    """Eight bits for the weights of linear layers, nothing for what they are multiplied with."""
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        for node in model.graph.nodes:
+            if node.target == torch.ops.aten.linear.default:
+                weights = {node.args[1]: FORMS[INT8].settings().weight}
+                node.meta["quantization_annotation"] = QuantizationAnnotation(weights, _annotated=True)
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        pass
+
+
+def test_weights_alone_cannot_be_delegated(built: ByKind) -> None:
+    """Why weight-only forms are not among those to choose from."""
+    part = load_part("rnnt_step", Checkpoint(built(KIND) / "checkpoint"))
+    program = quantize(part, WeightsOnly(), [part.inputs])
+    found = delegated(lower(program, part, XNNPACK).exported_program())
+    assert found["flops"]["share"] == 0 < found["flops"]["others"]
 
 
 def test_a_step_takes_a_beam_at_once(built: ByKind, lowered: Lowered) -> None:

@@ -1,10 +1,7 @@
 """The real Parakeet-TDT 0.6B v3 architecture, with random weights, and long audio: heavy, for make test-slow."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from conftest import ROOT, ByKind, run_worker
+from conftest import ROOT, ByKind, measured, run_worker
 from transducer.checkpoint import Checkpoint
 from transducer.graphs import example
 from transducer.modules import load_module
@@ -26,16 +23,6 @@ import sys
 from nemo.collections.asr.models import ASRModel
 ASRModel.restore_from(sys.argv[1], map_location="cpu").export(sys.argv[2])
 """
-
-
-def measured(command: list[str]) -> tuple[float, float]:
-    """Run a command and return its wall time in seconds and the peak memory of its largest process in GB."""
-    began = time.monotonic()
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return time.monotonic() - began, usage.ru_maxrss / 1e6
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ was delegated, which the file itself does not tell.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from transducer.streaming import Streaming
 LOWERED = ("frontend", "encoder", "encoder_streaming", "rnnt_step")
 # The largest batch that a step takes: a beam of 64, or as many streams.
 MAX_ROWS = 64
-PORTABLE, XNNPACK, DYNAMIC = "portable", "xnnpack", "xnnpack-dynamic"
+PORTABLE, XNNPACK = "portable", "xnnpack"
 
 
 @dataclass
@@ -139,24 +139,15 @@ def lower(program: ExportedProgram, part: Part, how: str) -> Any:
     """Return an exported program in ExecuTorch's edge dialect, parts of it delegated to XNNPACK."""
     with hushed():
         import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
-            XnnpackDynamicallyQuantizedPartitioner,
-            XnnpackPartitioner,
-        )
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    partitioners: dict[str, list[Callable[[], Any]]] = {
-        PORTABLE: [],
-        XNNPACK: [XnnpackPartitioner],
-        # Products that quantize their input at run time first, or the rest of the graph would claim their weights.
-        DYNAMIC: [XnnpackDynamicallyQuantizedPartitioner, XnnpackPartitioner],
-    }
     numbers = {f"min_{axis}": low for axis, (low, _) in part.bounds.items()}
     numbers |= {f"max_{axis}": high for axis, (_, high) in part.bounds.items()}
     with any_length():
         return to_edge_transform_and_lower(
             program,
-            partitioner=[make() for make in partitioners[how]],
+            partitioner=[XnnpackPartitioner()] if how == XNNPACK else [],
             constant_methods=numbers | {"blank_id": part.facts["blank_id"]},
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
