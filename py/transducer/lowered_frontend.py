@@ -35,8 +35,9 @@ class LoweredFrontend(Frontend):
         # As many pixels as a frame needs, and as many more as leave nothing to cut off at the end of the waveform.
         self.pixels = -(-max(self.window, self.margin + self.hop) // self.hop)
         waves = functional.pad(self.waves[:, 0], (0, self.pixels * self.hop - self.window))
+        waves = waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2).contiguous()
         self.spectrum = nn.Conv2d(self.hop, kinds, (1, self.pixels), bias=False)
-        self.spectrum.weight = fixed(waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2))
+        self.spectrum.weight = fixed(waves)
         self.bands = nn.Conv2d(kinds, self.mel.size(0), 1, bias=False)
         self.bands.weight = fixed(self.mel[:, :, None, None])
         del self.waves, self.mel

@@ -1,7 +1,7 @@
 # ExecuTorch files: pte/GRAPH.FORM.pte and beside each its manifest (.json). Forms of the encoder: fp32 (nothing
-# delegated), xnnpack (fp32 by XNNPACK), int8 (static), ultra (int8 and int4 layer by layer).
+# delegated), xnnpack (fp32 by XNNPACK), int8 (static), ultra (forms of int8 and int4 layer by layer).
 
-# Feature frames that an encoder takes at most: 30 s of speech, or 12.8 s of a swipe.
+# Feature frames that an encoder takes at most, and a frontend gives: 30 s of speech, or 12.8 s of a swipe.
 PTE_MAX_FRAMES        ?= $(if $(filter swipe,$(TASK)),512,3001)
 # 1: calibrate on noise instead of CALIB_MANIFEST; 1: write fp32 under the name of what cannot be quantized.
 SYNTHETIC_CALIBRATION ?=
