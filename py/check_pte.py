@@ -118,6 +118,9 @@ def compared(name: str, expected: Runner, found: Runner, utterance: Utterance) -
 
 def varied(session: PteSession) -> list[dict[str, int]]:
     """Return sizes to compare at: the ends of what the file takes, and some between."""
+    if session.name == "frontend":
+        low, high = session.bounds["samples"]
+        return [{"B": 1, "samples": samples} for samples in sorted({low, 1600, 16000, 116801, high}) if samples <= high]
     if session.name == "encoder":
         low, high = session.bounds["T"]
         return [{"B": 1, "T": frames} for frames in sorted({low, 2 * low + 1, 40, 101, 400, high}) if frames <= high]

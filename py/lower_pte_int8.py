@@ -11,10 +11,9 @@ Weights are symmetric with a scale for each output channel; the ranges of activa
 import sys
 
 from transducer.cli import run
-from transducer.lowering import DYNAMIC, XNNPACK, lowering_parser, part_of
+from transducer.lowering import lowering_parser, part_of
+from transducer.pte_forms import INT8, INT8_STATIC
 from transducer.pte_quantization import (
-    INT8,
-    INT8_STATIC,
     calibration_utterances,
     linear_layers,
     quantization_arguments,
@@ -31,7 +30,7 @@ def main() -> int:
     static = options.activations == "static"
     utterances = calibration_utterances(options) if static else [(part.inputs[0], part.inputs[1])]
     plan = dict.fromkeys(linear_layers(part.module, options.exclude), INT8_STATIC if static else INT8)
-    write_quantized(part, plan, utterances, XNNPACK if static else DYNAMIC, options)
+    write_quantized(part, plan, utterances, options)
     return 0
 
 

@@ -1,12 +1,13 @@
 """Real checkpoints and what the workers make of them, built once for the whole test run."""
 
 import importlib
+import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -58,6 +59,22 @@ def make(*arguments: object, cwd: Path = ROOT, **options: object) -> "subprocess
     """Run make with this interpreter as PYTHON and return what it printed."""
     command = ["make", f"PYTHON={sys.executable}", *(str(argument) for argument in arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+# A child's peak memory begins at its parent's size, and the tests have built models: a small process stands between.
+MEASURING = """
+import json, resource, subprocess, sys, time
+began = time.monotonic()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(json.dumps([time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9]))
+"""
+
+
+def measured(command: Sequence[object]) -> tuple[float, float]:
+    """Run a command and return its wall time in seconds and the peak memory of its largest process in GB."""
+    between = [sys.executable, "-c", MEASURING, *map(str, command)]
+    seconds, memory = json.loads(subprocess.run(between, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    return seconds, memory
 
 
 @pytest.fixture

@@ -125,6 +125,16 @@ def test_the_executorch_adapter_gives_the_same(decoder: Decoder, package: Path) 
     assert {name for name, _ in decoder.runs} == {"encoder.xnnpack.pte", "rnnt_step.pte"}
 
 
+@pytest.mark.parametrize(("last", "told"), [(10, "too short"), (15_000, "too long")])
+def test_a_swipe_that_executorch_does_not_take_is_a_typed_error(
+    decoder: Decoder, package: Path, last: int, told: str
+) -> None:
+    swipe = [[0.5, 0.5, 0], [0.6, 0.5, last]]
+    assert decoder.do("open", package=str(package), runtime="executorch") is None
+    refused(decoder.do("decode", points=swipe, count=5), "BadTrace", told, "the encoder takes 3 to 512 frames")
+    assert decoder.runs == []
+
+
 def test_a_word_list_gives_the_same_as_its_trie(decoder: Decoder, package: Path) -> None:
     assert decoder.do("open", package=str(package), words=str(package / "lexicon/words.txt")) is None
     for case in CASES[::10]:
@@ -389,7 +399,7 @@ def test_executorch_files_find_the_same_words(decoder: Decoder, package: Path, b
     for case in CASES[::4]:
         found = decode(decoder, case["points"])["n_best"]
         require_same_words(found, case["n_best"])
-    refused(decode(decoder, [[0.5, 0.5, 0], [0.5, 0.5, 10]]), "BadGraph", "A graph failed")
+    refused(decode(decoder, [[0.5, 0.5, 0], [0.5, 0.5, 10]]), "BadTrace", "the encoder takes 3 to 512 frames")
     decoder.forget_graphs()
 
 

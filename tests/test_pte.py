@@ -1,21 +1,30 @@
 """ExecuTorch files in ExecuTorch's runtime: numbers beside PyTorch, what is delegated, and what is refused."""
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.fx import GraphModule
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantizer
 
 from conftest import DEMO, ByKind, run_worker
 from transducer.checkpoint import Checkpoint
 from transducer.cli import InputError
 from transducer.decoder import Decoder, StepDecoder
+from transducer.delegation import delegated
 from transducer.graphs import example
-from transducer.modules import load_module
+from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
+from transducer.modules import load_module, load_reference
+from transducer.parity import open_session
+from transducer.pte_forms import FORMS, INT8
+from transducer.pte_quantization import Utterance, linear_layers, quantizer_of
 from transducer.pte_runtime import open_pte
+from transducer.pte_sensitivity import Sensitivity, smallest
 
 KIND = "bpe-tdt"
 MAX_FRAMES = 600
@@ -24,15 +33,16 @@ Lowered = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def lowered(built: ByKind) -> Lowered:
-    """Return a function from a form of the encoder (or `step`) to its file, made once."""
+    """Return a function from a form of the encoder (or `step`, or `frontend`) to its file, made once."""
 
     def of_form(form: str, kind: str = KIND) -> Path:
         out = built(kind)
-        path = out / "pte" / ("rnnt_step.pte" if form == "step" else f"encoder.{form}.pte")
+        graph = {"step": "rnnt_step", "frontend": "frontend"}.get(form, f"encoder.{form}")
+        path = out / f"pte/{graph}.pte"
         if not path.exists():
             options = ["--checkpoint", out / "checkpoint", "--max-frames", MAX_FRAMES, "--output", path]
-            if form == "step":
-                assert run_worker("lower_pte_xnnpack", "--graph", "rnnt_step", *options) == 0
+            if form in ("step", "frontend"):
+                assert run_worker("lower_pte_xnnpack", "--graph", graph, *options) == 0
             else:
                 noise = ["--synthetic-calibration", "--batches", 2, "--batch-size", 2]
                 assert run_worker(f"lower_pte_{form}", *options, *(noise if form in ("int8", "ultra") else [])) == 0
@@ -120,6 +130,87 @@ def test_quantized_forms_are_small_delegated_and_near(
     assert run_worker("check_pte", *arguments, "--max-relative-rms", 1e-5) == 1
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run tiny layers on one thread: on a busy machine two wait for each other a hundred times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def utterances_of(part: Part) -> list[Utterance]:
+    random = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(1, part.facts["dims"]["F"], frames, generator=random), torch.tensor([frames]))
+        for frames in (100, 160, 220)
+    ]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_form_of_a_layer_is_delegated_and_as_wrong_as_expected(built: ByKind, tmp_path: Path) -> None:
+    part, path = load_part("encoder", Checkpoint(built(KIND) / "checkpoint"), MAX_FRAMES), tmp_path / "encoder.int.pte"
+    layers, utterances = linear_layers(part.module), utterances_of(part)
+    plan = dict(zip(layers, itertools.cycle(FORMS), strict=False))
+    sensitivity = Sensitivity(part.module, layers, utterances)
+    program = quantize(part, quantizer_of(plan), utterances)
+    write_pte(lower(program, part, XNNPACK), part, {"method": "every form"}, path)
+    session = open_pte(path)
+    wrong = power = 0.0
+    for utterance, expected in zip(utterances, sensitivity.expected, strict=True):
+        names = (value.name for value in session.get_inputs())
+        found, _ = session.run(None, dict(zip(names, (tensor.numpy() for tensor in utterance), strict=True)))
+        wrong += float((torch.from_numpy(found) - expected).square().sum())
+        power += float(expected.square().sum())
+    assert (wrong / power) ** 0.5 == pytest.approx(sensitivity.error(plan), rel=0.2)
+    manifest = manifest_of(path)
+    assert manifest["delegation"]["flops"]["share"] == 1
+    for bits in (4, 8):
+        chosen = [layers[name].weight.numel() for name, form in plan.items() if FORMS[form].bits == bits]
+        kept = manifest["weights"][f"int{bits}"]
+        assert (kept["tensors"], kept["values"], kept["bytes"]) == (len(chosen), sum(chosen), sum(chosen) * bits // 8)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_smallest_plan_within_a_bound_is_chosen(built: ByKind) -> None:
+    part = load_part("encoder", Checkpoint(built(KIND) / "checkpoint"), MAX_FRAMES)
+    layers = linear_layers(part.module)
+    sensitivity = Sensitivity(part.module, layers, utterances_of(part)[:1])
+
+    def size(plan: dict[str, str]) -> int:
+        return sum(FORMS[form].bytes(layers[name]) for name, form in plan.items())
+
+    least = sum(min(FORMS[form].bytes(layer) for form in FORMS) for layer in layers.values())
+    most = size(dict.fromkeys(layers, INT8))
+    found = [smallest(sensitivity, bound) for bound in (1.0, 0.02, 0.0)]
+    assert size(found[0][0]) == least
+    assert least < size(found[1][0]) < most == size(found[2][0])
+    assert found[0][1] > 0.02 >= found[1][1] > found[2][1] > 0
+    assert found[1][1] == sensitivity.error(found[1][0])
+
+
+class WeightsOnly(Quantizer):
+    """Eight bits for the weights of linear layers, nothing for what they are multiplied with."""
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        for node in model.graph.nodes:
+            if node.target == torch.ops.aten.linear.default:
+                weights = {node.args[1]: FORMS[INT8].settings().weight}
+                node.meta["quantization_annotation"] = QuantizationAnnotation(weights, _annotated=True)
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        pass
+
+
+def test_weights_alone_cannot_be_delegated(built: ByKind) -> None:
+    """Why weight-only forms are not among those to choose from."""
+    part = load_part("rnnt_step", Checkpoint(built(KIND) / "checkpoint"))
+    program = quantize(part, WeightsOnly(), [part.inputs])
+    found = delegated(lower(program, part, XNNPACK).exported_program())
+    assert found["flops"]["share"] == 0 < found["flops"]["others"]
+
+
 def test_a_step_takes_a_beam_at_once(built: ByKind, lowered: Lowered) -> None:
     session = open_pte(lowered("step"))
     dims = session.facts["dims"]
@@ -160,11 +251,64 @@ def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKin
         assert (one.tokens, one.frames, one.durations) == (other.tokens, other.frames, other.durations)
 
 
-@pytest.mark.parametrize("frames", [8, MAX_FRAMES + 1])
-def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, lowered: Lowered) -> None:
+@pytest.mark.parametrize(
+    ("frames", "advice"),
+    [(8, "give a longer input."), (MAX_FRAMES + 1, "cut the input, or build the file with more PTE_MAX_FRAMES.")],
+)
+def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, advice: str, lowered: Lowered) -> None:
     session = open_pte(lowered("xnnpack"))
-    with pytest.raises(InputError, match=f"T of 9 to {MAX_FRAMES}, not {frames}; cut the input"):
+    with pytest.raises(
+        InputError, match=f"^encoder.xnnpack.pte takes .* T of 9 to {MAX_FRAMES}, not {frames}; {advice}$"
+    ):
         session.run(None, example("encoder", session.facts["dims"] | {"B": 1, "T": frames}))
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"pad_to": 16, "pad_value": -3.0, "log_zero_guard_type": "clamp", "log_zero_guard_value": "eps"},
+    {"normalize": "NA", "preemph": None, "window_stride": 0.0125},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings) or "usual")
+def test_a_frontend_equals_nemos(settings: dict[str, Any], built: ByKind, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(built(KIND) / "checkpoint")
+    checkpoint.config["preprocessor"] |= settings
+    part, path = load_part("frontend", checkpoint, MAX_FRAMES), tmp_path / "frontend.pte"
+    write_pte(lower(part.export(), part, XNNPACK), part, {"method": "xnnpack"}, path)
+    session, reference = open_pte(path), load_reference("frontend", checkpoint)
+    low, high = session.bounds["samples"]
+    hop = round(settings.get("window_stride", 0.01) * 16000)
+    assert (low, high) == (400, (MAX_FRAMES + 1) * hop - 1)
+    for samples in (low, low + 1, 1600, 16000, 16159, high):
+        inputs = example("frontend", {"B": 1, "samples": samples}, seed=samples)
+        found, frames = session.run(None, inputs)
+        expected = reference(*(torch.from_numpy(array) for array in inputs.values()))
+        assert frames.tolist() == expected[1].tolist() == [samples // hop]
+        assert found.shape == tuple(expected[0].shape)
+        assert np.abs(found - expected[0].numpy()).max() <= 5e-4
+    delegation = manifest_of(path)["delegation"]
+    assert delegation["flops"]["share"] == 1
+    assert delegation["flops"]["delegated"] > 1e7
+    with pytest.raises(
+        InputError, match=f"takes waveform with samples of {low} to {high}, not {low - 1}; give a longer"
+    ):
+        session.run(None, example("frontend", {"B": 1, "samples": low - 1}))
+
+
+def test_a_frontend_hears_silence_and_batches(built: ByKind, lowered: Lowered) -> None:
+    session = open_pte(lowered("frontend"))
+    lengths = np.array([16000, 5000])
+    waveform = np.random.default_rng(0).standard_normal((2, 16000), dtype=np.float32) * np.float32(0.1)
+    found, frames = session.run(None, {"waveform": waveform, "length": lengths})
+    padded = {"waveform": np.where(np.arange(16000) < lengths[:, None], waveform, 0), "length": lengths}
+    expected, _ = open_session(built(KIND) / "onnx/frontend.onnx").run(None, padded)
+    assert frames.tolist() == [100, 31]
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 5e-4
+    # As float64 has it; NeMo makes values of a mean's rounding.
+    silence, _ = session.run(None, {"waveform": np.zeros((1, 16000), np.float32), "length": lengths[:1]})
+    assert np.abs(silence).max() <= 5e-4
 
 
 def test_what_cannot_be_quantized_is_refused_or_fp32(

@@ -1,7 +1,6 @@
 """The real Parakeet-TDT 0.6B v3 architecture, with random weights, and long audio: heavy, for make test-slow."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from conftest import ROOT, ByKind, run_worker
+from conftest import ROOT, ByKind, measured, run_worker
 from transducer.checkpoint import Checkpoint
 from transducer.graphs import example
 from transducer.modules import load_module
@@ -24,22 +23,6 @@ import sys
 from nemo.collections.asr.models import ASRModel
 ASRModel.restore_from(sys.argv[1], map_location="cpu").export(sys.argv[2])
 """
-
-
-# A child's peak memory begins at its parent's size, and this process has built models: a small one stands between.
-MEASURING = """
-import json, resource, subprocess, sys, time
-began = time.monotonic()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(json.dumps([time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6]))
-"""
-
-
-def measured(command: list[str]) -> tuple[float, float]:
-    """Run a command and return its wall time in seconds and the peak memory of its largest process in GB."""
-    found = subprocess.run([sys.executable, "-c", MEASURING, *command], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    seconds, memory = json.loads(found.stdout)
-    return seconds, memory
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,9 @@ def weight_dtypes(program: Any) -> dict[str, dict[str, int]]:
             tensor = constants.get(targets.get(node.name, ""))
             if tensor is None or not _is_used(node):
                 continue
-            four = any(_kind(user) == "dequantize" and -8 in user.args and 7 in user.args for user in node.users)
+            four = any(
+                _kind(u) == "dequantize" and u.args[0] is node and -8 in u.args and 7 in u.args for u in node.users
+            )
             entry = found["int4" if four else str(tensor.dtype).removeprefix("torch.")]
             entry["tensors"] += 1
             entry["values"] += tensor.numel()

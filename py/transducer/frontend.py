@@ -62,7 +62,9 @@ class Frontend(nn.Module):
             x = x - self.preemphasis * functional.pad(x[:, :-1], (1, 0))
             x = x.masked_fill(torch.arange(x.size(1), device=x.device) >= length.unsqueeze(1), 0.0)
         spectrum = functional.conv1d(x.unsqueeze(1), self.waves, stride=self.hop, padding=self.margin)
-        x = torch.matmul(self.mel, spectrum * spectrum)
+        return self._log(torch.matmul(self.mel, spectrum * spectrum))
+
+    def _log(self, x: Tensor) -> Tensor:
         if not self.log:
             return x
         return torch.log(x.clamp(min=self.guard) if self.clamped else x + self.guard)
@@ -118,6 +120,6 @@ def require_supported(featurizer: Any, source: str) -> None:
         if refused:
             value = getattr(featurizer, setting)
             raise InputError(
-                f"{source}: frontend.onnx cannot be made for {setting}: {value} in its preprocessor; "
+                f"{source}: a frontend cannot be made for {setting}: {value} in its preprocessor; "
                 "build the other graphs by name and compute features with NeMo."
             )

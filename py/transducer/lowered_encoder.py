@@ -20,6 +20,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from transducer.cli import InputError
+from transducer.lowered_layers import Norm, fixed, halves, linear
+from transducer.lowered_subsampling import Subsampling
 
 # What is added to the attention scores of frames that are hidden; softmax makes 0 of it.
 HIDDEN = -10000.0
@@ -38,9 +40,9 @@ class LoweredEncoder(nn.Module):
     def __init__(self, encoder: Any, source: str) -> None:
         super().__init__()
         require_supported(encoder, source)
-        self.subsampling = _Subsampling(encoder.pre_encode)
+        self.subsampling = Subsampling(encoder.pre_encode)
         self.layers = nn.ModuleList(_Layer(layer) for layer in encoder.layers)
-        self.out_proj = _linear(encoder.out_proj) if encoder.out_proj is not None else None
+        self.out_proj = linear(encoder.out_proj) if encoder.out_proj is not None else None
         self.width = int(encoder.d_model)
         self.scale = float(encoder.xscale or 1.0)
         # Frames of a chunk, and chunks seen before it; None where every frame sees all.
@@ -75,31 +77,6 @@ class LoweredEncoder(nn.Module):
         return torch.logical_or(distance < 0, distance > self.chunks_before).to(torch.float32) * HIDDEN
 
 
-class _Subsampling(nn.Module):
-    """Strided convolutions over time and features, then a linear layer: [1,F,T] to [T_enc, D]."""
-
-    def __init__(self, pre_encode: Any) -> None:
-        super().__init__()
-        self.steps = nn.Sequential(*(_convolution(layer) for layer in pre_encode.conv))
-        self.out = _linear(pre_encode.out)
-        # Kernel, stride and padding on both sides of each convolution over time.
-        self.over_time = [
-            (layer.kernel_size[0], layer.stride[0], sum(_padding(layer)))
-            for layer in pre_encode.conv
-            if isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1
-        ]
-
-    def forward(self, features: Tensor) -> Tensor:
-        x = self.steps(features.transpose(1, 2).unsqueeze(1))
-        return self.out(x.permute(0, 2, 1, 3).contiguous().view(-1, self.out.in_features))
-
-    def lengths(self, length: Tensor) -> Tensor:
-        # Nothing is added, because PT2E makes a float of a whole number that is.
-        for kernel, stride, padding in self.over_time:
-            length = torch.div(length - (kernel - padding - stride), stride, rounding_mode="floor")
-        return length
-
-
 class _Layer(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -107,7 +84,7 @@ class _Layer(nn.Module):
         self.attention = _Attention(layer.norm_self_att, layer.self_attn)
         self.convolution = _Convolution(layer.norm_conv, layer.conv)
         self.feed_forward2 = _FeedForward(layer.norm_feed_forward2, layer.feed_forward2, layer.fc_factor)
-        self.norm_out = _Norm(layer.norm_out, scaled=True)
+        self.norm_out = Norm(layer.norm_out, scaled=True)
 
     def forward(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
         x = x + self.feed_forward1(x)
@@ -121,9 +98,9 @@ class _FeedForward(nn.Module):
 
     def __init__(self, norm: Any, block: Any, factor: float) -> None:
         super().__init__()
-        self.norm = _Norm(norm)
-        self.linear1 = _linear(block.linear1, norm)
-        self.linear2 = _linear(block.linear2, scale=factor)
+        self.norm = Norm(norm)
+        self.linear1 = linear(block.linear1, norm)
+        self.linear2 = linear(block.linear2, scale=factor)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear2(functional.silu(self.linear1(self.norm(x))))
@@ -136,15 +113,15 @@ class _Attention(nn.Module):
         super().__init__()
         self.heads, self.head_width = int(attention.h), int(attention.d_k)
         scale = 1 / attention.s_d_k
-        self.norm = _Norm(norm)
-        self.query = _linear(attention.linear_q, norm, scale)
-        self.key = _linear(attention.linear_k, norm)
-        self.value = _linear(attention.linear_v, norm)
-        self.position = _linear(attention.linear_pos)
+        self.norm = Norm(norm)
+        self.query = linear(attention.linear_q, norm, scale)
+        self.key = linear(attention.linear_k, norm)
+        self.value = linear(attention.linear_v, norm)
+        self.position = linear(attention.linear_pos)
         # Sines lie before cosines here, where NeMo has them in turn.
         weight = self.position.weight
         self.position.weight = fixed(torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1))
-        self.out = _linear(attention.linear_out)
+        self.out = linear(attention.linear_out)
         self.content_bias = fixed(attention.pos_bias_u.detach() * scale).unsqueeze(1)
         self.position_bias = fixed(attention.pos_bias_v.detach() * scale).unsqueeze(1)
 
@@ -173,9 +150,9 @@ class _Convolution(nn.Module):
 
     def __init__(self, norm: Any, conv: Any) -> None:
         super().__init__()
-        self.norm = _Norm(norm)
-        first, gate = _halves(conv.pointwise_conv1)
-        self.first, self.gate = _linear(first, norm), _linear(gate, norm)
+        self.norm = Norm(norm)
+        first, gate = halves(conv.pointwise_conv1)
+        self.first, self.gate = linear(first, norm), linear(gate, norm)
         depthwise = conv.depthwise_conv
         weight, bias = depthwise.weight.detach(), None if depthwise.bias is None else depthwise.bias.detach()
         inner: Any = conv.batch_norm
@@ -186,7 +163,7 @@ class _Convolution(nn.Module):
                 weight, bias, inner.running_mean, inner.running_var, inner.eps, inner.weight, inner.bias
             )
         else:
-            self.inner = _Norm(inner, scaled=True)
+            self.inner = Norm(inner, scaled=True)
         self.width = weight.size(0)
         self.padding = depthwise._left_padding, depthwise._right_padding
         self.depthwise = nn.Conv2d(
@@ -194,7 +171,7 @@ class _Convolution(nn.Module):
         )
         self.depthwise.weight = fixed(weight.unsqueeze(2))
         self.depthwise.bias = None if bias is None else fixed(bias)
-        self.last = _linear(conv.pointwise_conv2)
+        self.last = linear(conv.pointwise_conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
@@ -204,78 +181,6 @@ class _Convolution(nn.Module):
         if self.inner is not None:
             x = self.inner(x)
         return self.last(functional.silu(x))
-
-
-class _Norm(nn.Module):
-    """Layer norm of [T, D]; without its scale and shift unless `scaled`, because the next layer has them."""
-
-    mean: Tensor
-    weight: Tensor | None
-    bias: Tensor | None
-
-    def __init__(self, norm: Any, scaled: bool = False) -> None:
-        super().__init__()
-        width = norm.normalized_shape[0]
-        self.eps = norm.eps
-        self.register_buffer("mean", torch.full((1, width), 1 / width))
-        self.weight, self.bias = (fixed(norm.weight), fixed(norm.bias)) if scaled else (None, None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x - functional.linear(x, self.mean)
-        x = x * torch.rsqrt(functional.linear(x * x, self.mean) + self.eps)
-        return x if self.weight is None or self.bias is None else x * self.weight + self.bias
-
-
-def _linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
-    """Return a linear layer or pointwise convolution as nn.Linear that does the norm's scale and shift as well."""
-    weight = layer.weight.detach()
-    weight = (weight if weight.dim() == 2 else weight[:, :, 0]) * scale
-    bias = None if layer.bias is None else layer.bias.detach() * scale
-    if norm is not None:
-        shift = weight @ norm.bias.detach()
-        bias = shift if bias is None else bias + shift
-        weight = weight * norm.weight.detach()
-    found = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
-    found.weight = fixed(weight)
-    found.bias = None if bias is None else fixed(bias)  # type: ignore[assignment]
-    return found
-
-
-def _halves(conv: Any) -> tuple[Any, Any]:
-    """Return the two halves of a convolution's output channels as linear layers."""
-    parts = []
-    for half in range(2):
-        part = nn.Linear(conv.in_channels, conv.out_channels // 2, bias=conv.bias is not None)
-        part.weight = fixed(conv.weight.detach()[:, :, 0].chunk(2)[half])
-        if conv.bias is not None:
-            part.bias = fixed(conv.bias.detach().chunk(2)[half])
-        parts.append(part)
-    return parts[0], parts[1]
-
-
-def _convolution(layer: Any) -> nn.Module:
-    """Return a subsampling layer as it is, a causal one with its padding as a layer of its own."""
-    if not hasattr(layer, "_left_padding"):
-        return layer
-    before, after = _padding(layer)
-    plain = nn.Conv2d(
-        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, groups=layer.groups,
-        bias=layer.bias is not None,
-    )  # fmt: skip
-    plain.weight, plain.bias = layer.weight, layer.bias
-    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), plain)
-
-
-def _padding(layer: Any) -> tuple[int, int]:
-    """Return the frames of padding before and after a convolution's input."""
-    if hasattr(layer, "_left_padding"):
-        return layer._left_padding, layer._right_padding
-    return layer.padding[0], layer.padding[0]
-
-
-def fixed(values: Tensor) -> nn.Parameter:
-    """Return a weight that is not trained."""
-    return nn.Parameter(values.detach(), requires_grad=False)
 
 
 def require_supported(encoder: Any, source: str) -> None:

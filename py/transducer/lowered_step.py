@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from transducer.cli import InputError
-from transducer.lowered_encoder import fixed
+from transducer.lowered_layers import fixed
 
 
 class LoweredStep(nn.Module):

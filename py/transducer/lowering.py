@@ -11,7 +11,7 @@ was delegated, which the file itself does not tell.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,23 +27,24 @@ from transducer.cli import InputError, existing, hushed, log, parser, replacing,
 from transducer.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.graphs import GRAPHS, example
 from transducer.lowered_encoder import LoweredEncoder
+from transducer.lowered_frontend import LoweredFrontend
 from transducer.lowered_step import LoweredStep
 from transducer.metadata import describe
 from transducer.modules import load_module
 from transducer.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
 from transducer.streaming import Streaming
 
-LOWERED = ("encoder", "encoder_streaming", "rnnt_step")
+LOWERED = ("frontend", "encoder", "encoder_streaming", "rnnt_step")
 # The largest batch that a step takes: a beam of 64, or as many streams.
 MAX_ROWS = 64
-PORTABLE, XNNPACK, DYNAMIC = "portable", "xnnpack", "xnnpack-dynamic"
+PORTABLE, XNNPACK = "portable", "xnnpack"
 
 
 @dataclass
 class Part:
     """A module to be lowered, inputs that fit it, and which of their axes are dynamic.
 
-    bounds: smallest and largest size of the dynamic axes by name, T or B; empty where all is fixed.
+    bounds: smallest and largest size of the dynamic axes by name, T, samples or B; empty where all is fixed.
     """
 
     graph: str
@@ -67,29 +68,34 @@ class Part:
     def _dynamic(self) -> tuple[dict[int, Dim], ...]:
         axes = {name: Dim(name, min=low, max=high) for name, (low, high) in self.bounds.items()}
         shapes = GRAPHS[self.graph].inputs.values()
-        # An encoder's length has the axis B, which is fixed at 1.
+        # The length of an encoder's or a frontend's input has the axis B, which is fixed at 1.
         return tuple({n: axes[axis] for n, axis in enumerate(shape) if axis in axes} for shape in shapes)
 
 
 def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming: Streaming | None = None) -> Part:
     """Return the module of a graph with the checkpoint's weights, ready to be exported.
 
-    An encoder takes one utterance of up to `max_frames` feature frames, a step 1 to MAX_ROWS rows, a streaming encoder
-    one stream's window.
+    An encoder takes one utterance of up to `max_frames` feature frames, a frontend the waveform of as many, a step 1 to
+    MAX_ROWS rows, a streaming encoder one stream's window.
 
     Raises: InputError for a model of a kind that is not lowered.
     """
     facts = describe(checkpoint)
     dims, source = facts["dims"], checkpoint.source
+    # One encoder frame alone would be another program: an axis of one has strides of its own.
+    low = facts["subsampling_factor"] + 1
+    if graph in ("encoder", "frontend") and max_frames <= 2 * low:
+        raise InputError(f"{source}: PTE_MAX_FRAMES={max_frames} is too few; give more than {2 * low}.")
+    module: nn.Module
     if graph == "encoder":
-        module: nn.Module = LoweredEncoder(checkpoint.build("encoder"), source).eval()
-        # One encoder frame alone would be another program: an axis of one has strides of its own.
-        low = facts["subsampling_factor"] + 1
-        if max_frames <= 2 * low:
-            raise InputError(f"{source}: PTE_MAX_FRAMES={max_frames} is too few; give more than {2 * low}.")
+        module = LoweredEncoder(checkpoint.build("encoder"), source)
         sizes, bounds = {"B": 1, "T": min(101, max_frames)}, {"T": (low, max_frames)}
+    elif graph == "frontend":
+        module = LoweredFrontend(checkpoint.build("preprocessor"), source)
+        sizes = {"B": 1, "samples": min(101, max_frames) * module.hop}
+        bounds = {"samples": (module.window, (max_frames + 1) * module.hop - 1)}
     elif graph == "rnnt_step":
-        module = LoweredStep(checkpoint.build("decoder"), checkpoint.build("joint"), source).eval()
+        module = LoweredStep(checkpoint.build("decoder"), checkpoint.build("joint"), source)
         sizes, bounds = {"B": 4}, {"B": (1, MAX_ROWS)}
     else:
         assert streaming is not None
@@ -100,9 +106,7 @@ def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming
         facts |= {"dims": dims | streaming.sizes, "streaming": streaming.facts()}
         sizes, bounds = {"B": 1}, {}
     arrays = example(graph, facts["dims"] | sizes)
-    if graph == "encoder":
-        arrays["length"][:] = sizes["T"]
-    return Part(graph, module, tuple(torch.from_numpy(array) for array in arrays.values()), bounds, facts)
+    return Part(graph, module.eval(), tuple(torch.from_numpy(array) for array in arrays.values()), bounds, facts)
 
 
 def any_length() -> AbstractContextManager[None]:
@@ -135,24 +139,15 @@ def lower(program: ExportedProgram, part: Part, how: str) -> Any:
     """Return an exported program in ExecuTorch's edge dialect, parts of it delegated to XNNPACK."""
     with hushed():
         import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
-            XnnpackDynamicallyQuantizedPartitioner,
-            XnnpackPartitioner,
-        )
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    partitioners: dict[str, list[Callable[[], Any]]] = {
-        PORTABLE: [],
-        XNNPACK: [XnnpackPartitioner],
-        # Products that quantize their input at run time first, or the rest of the graph would claim their weights.
-        DYNAMIC: [XnnpackDynamicallyQuantizedPartitioner, XnnpackPartitioner],
-    }
     numbers = {f"min_{axis}": low for axis, (low, _) in part.bounds.items()}
     numbers |= {f"max_{axis}": high for axis, (_, high) in part.bounds.items()}
     with any_length():
         return to_edge_transform_and_lower(
             program,
-            partitioner=[make() for make in partitioners[how]],
+            partitioner=[XnnpackPartitioner()] if how == XNNPACK else [],
             constant_methods=numbers | {"blank_id": part.facts["blank_id"]},
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
@@ -220,7 +215,12 @@ def lowering_parser(doc: str | None) -> argparse.ArgumentParser:
     args.add_argument("--graph", choices=LOWERED, default="encoder")
     args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
     args.add_argument("--streaming", type=Path, help="model_meta.json that says how a streaming encoder is fed")
-    args.add_argument("--max-frames", type=int, default=3001, help="feature frames that an encoder takes at most")
+    args.add_argument(
+        "--max-frames",
+        type=int,
+        default=3001,
+        help="feature frames that an encoder takes at most, and a frontend gives",
+    )
     args.add_argument("--output", type=Path, required=True, help="the .pte file; its manifest (.json) goes beside it")
     return args
 

@@ -1,4 +1,4 @@
-"""Quantizing an encoder's linear layers for XNNPACK: what with, on what data, and how much each layer minds.
+"""Quantizing an encoder's linear layers for XNNPACK, on what data.
 
 Example:
     utterances = calibration_utterances(options)
@@ -12,8 +12,7 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,7 @@ from transducer.keyboard import layout_of
 from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.metadata import describe
 from transducer.parity import open_session
-
-# Ways to compute a layer; the weights of all have a scale for each output channel. XNNPACK has no products of fp32
-# activations and integer weights, so weight-only is not among them.
-INT8_STATIC, INT8, INT4 = "int8-static", "int8", "int4"
-LIMITS = {INT8_STATIC: 127, INT8: 127, INT4: 7}
+from transducer.pte_forms import FORMS
 
 Utterance = tuple[Tensor, Tensor]
 
@@ -113,21 +108,14 @@ def linear_layers(module: nn.Module, exclude: str = "") -> dict[str, nn.Linear]:
 
 
 def quantizer_of(plan: Mapping[str, str]) -> Any:
-    """Return a PT2E quantizer that computes each named layer as the plan says, and nothing else."""
+    """Return a PT2E quantizer that computes each named layer in the form that the plan says, and nothing else."""
     with hushed():
-        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-            XNNPACKQuantizer,
-            get_symmetric_quantization_config,
-        )
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
 
-    settings = {
-        INT8_STATIC: get_symmetric_quantization_config(is_per_channel=True),
-        INT8: get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True),
-        INT4: get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True, weight_qmin=-8, weight_qmax=7),
-    }
+    settings = {name: FORMS[name].settings() for name in set(plan.values())}
     quantizer = XNNPACKQuantizer()
-    for name, way in plan.items():
-        quantizer.set_module_name(name, settings[way])
+    for layer, form in plan.items():
+        quantizer.set_module_name(layer, settings[form])
     return quantizer
 
 
@@ -135,7 +123,6 @@ def write_quantized(
     part: Part,
     plan: Mapping[str, str],
     utterances: Sequence[Utterance],
-    how: str,
     options: argparse.Namespace,
     found: Mapping[str, Any] | None = None,
 ) -> None:
@@ -156,74 +143,7 @@ def write_quantized(
             ) from None
         log.warning("%s is fp32, because the model cannot be quantized (%s)", options.output, reason)
         made_with = {"method": "xnnpack", "fallback": reason}
-        program, how = part.export(), XNNPACK
+        program = part.export()
     # Outside: what fails here is a defect, not a model that cannot be quantized.
-    edge = lower(program, part, how)
+    edge = lower(program, part, XNNPACK)
     write_pte(edge, part, made_with, options.output)
-
-
-class Sensitivity:
-    """How far an encoder's output moves when its layers are computed in integers.
-
-    Args:
-        module: the encoder in fp32.
-        utterances: what it is measured on.
-    """
-
-    def __init__(self, module: nn.Module, utterances: Sequence[Utterance]) -> None:
-        self.module, self.utterances = module, utterances
-        self.layers = linear_layers(module)
-        self.ranges: dict[str, tuple[float, float]] = {}
-        with self._hooked({name: self._observe(name) for name in self.layers}):
-            self.expected = [self._run(utterance) for utterance in utterances]
-
-    def error(self, plan: Mapping[str, str]) -> float:
-        """Return the relative root mean square error of the output under a plan."""
-        kept = {name: self.layers[name].weight.data for name in plan}
-        try:
-            for name, way in plan.items():
-                self.layers[name].weight.data = rounded_columns(kept[name], LIMITS[way])
-            with self._hooked({name: self._round(name, way) for name, way in plan.items()}):
-                found = [self._run(utterance) for utterance in self.utterances]
-        finally:
-            for name, weight in kept.items():
-                self.layers[name].weight.data = weight
-        wrong = sum(float((a - b).square().sum()) for a, b in zip(self.expected, found, strict=True))
-        return (wrong / sum(float(a.square().sum()) for a in self.expected)) ** 0.5
-
-    def _run(self, utterance: Utterance) -> Tensor:
-        with torch.inference_mode():
-            return self.module(*utterance)[0]
-
-    @contextmanager
-    def _hooked(self, hooks: Mapping[str, Any]) -> Iterator[None]:
-        handles = [self.layers[name].register_forward_pre_hook(hook) for name, hook in hooks.items()]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _observe(self, name: str) -> Any:
-        def observe(_: nn.Module, args: tuple[Tensor]) -> None:
-            low, high = self.ranges.get(name, (0.0, 0.0))
-            self.ranges[name] = min(low, float(args[0].min())), max(high, float(args[0].max()))
-
-        return observe
-
-    def _round(self, name: str, way: str) -> Any:
-        def rounded(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-            (x,) = args
-            low, high = (
-                self.ranges[name] if way == INT8_STATIC else (min(0.0, float(x.min())), max(0.0, float(x.max())))
-            )
-            scale = max((high - low) / 255, 2.0**-12)
-            return (((x - low) / scale).round().clamp(0, 255) * scale + low,)
-
-        return rounded
-
-
-def rounded_columns(weight: Tensor, limit: int) -> Tensor:
-    """Return a weight [out, in] rounded to integers within ±limit times a scale for each output."""
-    scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / limit
-    return (weight / scale).round() * scale

@@ -33,7 +33,7 @@ class PteSession:
         method: ExecuTorch's; it takes tensors in order.
         manifest: what was written beside the file.
 
-    An encoder takes one utterance at a time, so batches go row by row, each at its own length.
+    A frontend and an encoder take one utterance at a time, so batches go row by row, each at its own length.
     """
 
     def __init__(self, method: Any, manifest: Mapping[str, Any]) -> None:
@@ -54,19 +54,19 @@ class PteSession:
     def run(self, names: Sequence[str] | None, feeds: Arrays) -> list[NDArray[Any]]:
         """Return the named outputs, or all. Raises: InputError for a size that the file was not made for."""
         arrays = [feeds[name] for name in self._names]
-        found = self._encode(*arrays) if self.name == "encoder" else self._execute(arrays)
+        found = self._by_row(*arrays) if self.name in ("encoder", "frontend") else self._execute(arrays)
         return [found[list(self.graph.outputs).index(name)] for name in names] if names else found
 
-    def _encode(self, features: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
+    def _by_row(self, values: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
         rows = [
-            self._execute([features[row : row + 1, :, :length], lengths[row : row + 1]])
+            self._execute([values[row : row + 1, ..., :length], lengths[row : row + 1]])
             for row, length in enumerate(lengths.tolist())
         ]
-        frames = np.concatenate([row[1] for row in rows])
-        encoded = np.zeros((len(rows), rows[0][0].shape[1], int(frames.max())), np.float32)
-        for place, (row, _) in zip(encoded, rows, strict=True):
+        longest = max(row[0].shape[2] for row in rows)
+        found = np.zeros((len(rows), rows[0][0].shape[1], longest), np.float32)
+        for place, (row, _) in zip(found, rows, strict=True):
             place[:, : row.shape[2]] = row[0]
-        return [encoded, frames]
+        return [found, np.concatenate([row[1] for row in rows])]
 
     def _execute(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         import torch
@@ -75,10 +75,9 @@ class PteSession:
             for axis, size in zip(axes, array.shape, strict=True):
                 low, high = self.bounds.get(axis, self._fixed(axis, size))
                 if not low <= size <= high:
-                    raise InputError(
-                        f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; cut the input, or "
-                        "lower it with other bounds (PTE_MAX_FRAMES)."
-                    )
+                    more = ", or build the file with more PTE_MAX_FRAMES" if axis in ("T", "samples") else ""
+                    advice = "give a longer input" if size < low else f"cut the input{more}"
+                    raise InputError(f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; {advice}.")
         found = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
         # The runtime's own buffers are used again by its next call.
         return [tensor.numpy().copy() for tensor in found]

@@ -32,7 +32,8 @@ graphs.web     = encoder.int8.onnx=$(ORT)/encoder.web.int8.onnx $(bundled_step)
 graphs.desktop = $(call bundled_onnx,encoder $(filter encoder_streaming,$(GRAPHS))) $(bundled_step) \
                    $(if $(VALIDATION),encoder.int8.onnx=$(OUT)/onnx/encoder.int8.onnx)
 graphs.server  = $(graphs.desktop)
-graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 rnnt_step $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
+graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 $(PTE_WHOLE) \
+                   $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
                    encoder.int8.ort=$(ORT)/encoder.android.int8.ort $(bundled_step)
 
 # $(call files_below,paths): the files among paths and in their folders.

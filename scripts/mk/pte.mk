@@ -1,7 +1,7 @@
 # ExecuTorch files: pte/GRAPH.FORM.pte and beside each its manifest (.json). Forms of the encoder: fp32 (nothing
-# delegated), xnnpack (fp32 by XNNPACK), int8 (static), ultra (int8 and int4 layer by layer).
+# delegated), xnnpack (fp32 by XNNPACK), int8 (static), ultra (forms of int8 and int4 layer by layer).
 
-# Feature frames that an encoder takes at most: 30 s of speech, or 12.8 s of a swipe.
+# Feature frames that an encoder takes at most, and a frontend gives: 30 s of speech, or 12.8 s of a swipe.
 PTE_MAX_FRAMES        ?= $(if $(filter swipe,$(TASK)),512,3001)
 # 1: calibrate on noise instead of CALIB_MANIFEST; 1: write fp32 under the name of what cannot be quantized.
 SYNTHETIC_CALIBRATION ?=
@@ -13,9 +13,9 @@ MAX_PTE_DELTA         ?= 1.0
 
 PTE       := $(OUT)/pte
 PTE_FORMS := fp32 xnnpack int8 ultra
-PTE_NAMES := $(PTE_FORMS:%=encoder.%) rnnt_step $(if $(STREAMING),encoder_streaming.xnnpack)
-# The streaming encoder can be asked for of any model that has one.
-PTE_EVERY := $(sort $(PTE_NAMES) encoder_streaming.xnnpack)
+# Graphs that there is one form of: fp32 by XNNPACK.
+PTE_WHOLE := rnnt_step $(if $(frontend),frontend)
+PTE_NAMES := $(PTE_FORMS:%=encoder.%) $(PTE_WHOLE) $(if $(STREAMING),encoder_streaming.xnnpack)
 
 pte_options       = --checkpoint $(OUT)/checkpoint --max-frames $(PTE_MAX_FRAMES)
 pte_data          = $(if $(CALIB_MANIFEST),--manifest $(CALIB_MANIFEST)) $(addprefix --frontend ,$(frontend))
@@ -39,9 +39,14 @@ $(PTE)/encoder.$1.pte $(PTE)/encoder.$1.json &: $(CHECKPOINT) $(OUT)/.flags/pte 
 endef
 $(foreach form,$(PTE_FORMS),$(eval $(call pte_rule,$(form))))
 
-$(PTE)/rnnt_step.pte $(PTE)/rnnt_step.json &: $(CHECKPOINT) $(call worker,lower_pte_xnnpack)
-	@printf '  %-9s %s\n' LOWER $(PTE)/rnnt_step.pte
-	$(call run,lower_pte_xnnpack) --graph rnnt_step $(pte_options) --output $(PTE)/rnnt_step.pte
+# $(call pte_whole_rule,graph)
+define pte_whole_rule
+$(PTE)/$1.pte $(PTE)/$1.json &: $(CHECKPOINT) $(if $(filter frontend,$1),$(OUT)/.flags/pte) \
+    $(call worker,lower_pte_xnnpack)
+	@printf '  %-9s %s\n' LOWER $(PTE)/$1.pte
+	$$(call run,lower_pte_xnnpack) --graph $1 $(pte_options) --output $(PTE)/$1.pte
+endef
+$(foreach graph,$(PTE_WHOLE),$(eval $(call pte_whole_rule,$(graph))))
 
 $(PTE)/encoder_streaming.xnnpack.pte $(PTE)/encoder_streaming.xnnpack.json &: $(CHECKPOINT) $(META) \
     $(call worker,lower_pte_xnnpack)
@@ -49,13 +54,13 @@ $(PTE)/encoder_streaming.xnnpack.pte $(PTE)/encoder_streaming.xnnpack.json &: $(
 	$(call run,lower_pte_xnnpack) --graph encoder_streaming $(pte_options) --streaming $(OUT)/meta/model_meta.json \
 	    --output $(PTE)/encoder_streaming.xnnpack.pte
 
-# Accuracy with the encoder of a form and the step, beside PyTorch's own.
+# Accuracy with the encoder of a form and the other files, beside PyTorch's own.
 pte_accuracy       = $(OUT)/checks/$(if $(filter swipe,$(TASK)),top1,wer).encoder.$1.pte.check.json
 pte_delta.int8     = $(MAX_PTE_DELTA)
 pte_delta.ultra    = $(MAX_PTE_DELTA)
 # $(call pte_accuracy_rule,form)
 define pte_accuracy_rule
-$(call pte_accuracy,$1): $(PTE)/encoder.$1.pte $(PTE)/rnnt_step.pte $(frontend) $(META) \
+$(call pte_accuracy,$1): $(PTE)/encoder.$1.pte $(PTE_WHOLE:%=$(PTE)/%.pte) $(META) \
     $(if $(filter swipe,$(TASK)),$(CHECKPOINT_TOP1) $(OUT)/.flags/top1,$(CHECKPOINT_WER) $(VALIDATION) $(OUT)/.flags/wer) \
     $(OUT)/.flags/pte-check $(call worker,$(pte_evaluate))
 	$$(call say,EVALUATE)
@@ -93,10 +98,12 @@ endef
 $(foreach form,$(PTE_FORMS),$(eval $(call pte_check_rule,encoder.$(form),$(strip $(pte_bounds.$(form))),$(if \
     $(VALIDATION),$(call pte_accuracy,$(form))))))
 $(eval $(call pte_check_rule,rnnt_step,--max-abs $(PARITY_MAX_ABS) --min-delegated 0.9))
+# What is said of frontend.onnx's bound holds here.
+$(eval $(call pte_check_rule,frontend,--max-abs 5e-4 --min-delegated 0.9))
 $(eval $(call pte_check_rule,encoder_streaming.xnnpack,--max-abs $(PARITY_MAX_ABS) --min-delegated 0.9))
 
 ## ExecuTorch
 .PHONY: pte pte-check
-encoder.fp32.pte encoder.xnnpack.pte encoder.int8.pte encoder.ultra.pte rnnt_step.pte: ## one of them
-pte: $(PTE_NAMES:%=$(PTE)/%.pte) ## the encoder in four forms, and the step, for ExecuTorch
+encoder.fp32.pte encoder.xnnpack.pte encoder.int8.pte encoder.ultra.pte rnnt_step.pte frontend.pte: ## one of them
+pte: $(PTE_NAMES:%=$(PTE)/%.pte) ## the encoder in four forms, the step, and speech's frontend, for ExecuTorch
 pte-check: $(pte_checks)         ## error, delegation, sizes and accuracy of each

@@ -12,7 +12,8 @@ import java.util.Map;
 /**
  * Graphs that run in the Python process at the other end of stdin and stdout; see tests/kotlin_process.py.
  *
- * A message is a kind (one byte) and its fields: L a path; R a path and tensors; J the answer to a command. Big endian.
+ * A message is a kind (one byte) and its fields: L a path; R a path and tensors; N a path and
+ * the name of a number that the graph tells; J the answer to a command. Big endian.
  */
 public final class Served {
     public static final DataInputStream IN = new DataInputStream(new java.io.BufferedInputStream(System.in));
@@ -62,6 +63,18 @@ public final class Served {
             Map<String, Tensor> outputs = new LinkedHashMap<>();
             for (int left = IN.readInt(); left > 0; left--) outputs.put(text(), read());
             return outputs;
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
+    }
+
+    public static long number(String path, String name) throws Failure {
+        try {
+            OUT.writeByte('N');
+            text(path);
+            text(name);
+            answer();
+            return IN.readLong();
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }

@@ -1,17 +1,25 @@
 package org.pytorch.executorch;
 
 public class EValue {
-    private final Tensor tensor;
+    private final Object content;
 
-    private EValue(Tensor tensor) {
-        this.tensor = tensor;
+    private EValue(Object content) {
+        this.content = content;
     }
 
     public static EValue from(Tensor tensor) {
         return new EValue(tensor);
     }
 
+    public static EValue from(long number) {
+        return new EValue(number);
+    }
+
     public Tensor toTensor() {
-        return tensor;
+        return (Tensor) content;
+    }
+
+    public long toInt() {
+        return (Long) content;
     }
 }

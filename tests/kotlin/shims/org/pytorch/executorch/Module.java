@@ -43,6 +43,16 @@ public class Module implements Closeable {
         }
     }
 
+    /** Of the methods of a file, those that give a number and take nothing. */
+    public EValue[] execute(String methodName, EValue... inputs) {
+        if (destroyed) throw new IllegalStateException("Module has been destroyed");
+        try {
+            return new EValue[] {EValue.from(Served.number(path, methodName))};
+        } catch (Served.Failure error) {
+            throw new RuntimeException(error.getMessage());
+        }
+    }
+
     public void destroy() {
         destroyed = true;
     }

@@ -4,6 +4,7 @@ import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 import transducer.decoder.DecoderException
+import transducer.decoder.Features
 import transducer.decoder.Matrix
 import transducer.decoder.RuntimeMeta
 import transducer.decoder.StepOutput
@@ -15,7 +16,7 @@ import java.io.File
 /**
  * A swipe model in ExecuTorch: `org.pytorch:executorch-android`.
  *
- * @param encoder encoder.xnnpack.pte or a variant of it, which takes swipes of three frames (50 ms) or more.
+ * @param encoder encoder.xnnpack.pte or a variant of it, which says itself how long the swipes are that it takes.
  * @param step rnnt_step.pte.
  * @param threads a swipe is short: more than one or two do not help.
  * @throws DecoderException.BadGraph if a graph does not load.
@@ -24,6 +25,7 @@ public class ExecuTorchModel(meta: RuntimeMeta, encoder: File, step: File, threa
     private val encoder = load(encoder, threads)
     private val step = load(step, 1)
     private val layers = meta.dims.getValue("L").toLong()
+    private val lengths = number(this.encoder, "min_T")..number(this.encoder, "max_T")
 
     public companion object {
         /**
@@ -41,6 +43,13 @@ public class ExecuTorchModel(meta: RuntimeMeta, encoder: File, step: File, threa
 
     override fun encode(features: Matrix): Matrix {
         val (frames, width) = listOf(features.rows.toLong(), features.columns.toLong())
+        if (frames !in lengths) {
+            val (length, advice) = if (frames < lengths.first) "short" to "wait for more of it" else "long" to "cut it"
+            throw DecoderException.BadTrace(
+                "The swipe is too $length: the encoder takes ${lengths.first} to ${lengths.last} frames of " +
+                    "${Features.FRAME_SECONDS} s and it has $frames; $advice.",
+            )
+        }
         val turned = transposed(features.values, features.rows, features.columns)
         val (encoded) = run(encoder, floats(turned, 1, width, frames), longs(longArrayOf(frames), 1))
         val (_, depth, count) = encoded.shape().map { it.toInt() }
@@ -77,6 +86,13 @@ public class ExecuTorchModel(meta: RuntimeMeta, encoder: File, step: File, threa
         module.forward(*inputs).map { it.toTensor() }
     } catch (error: RuntimeException) {
         throw DecoderException.BadGraph("A graph failed (${reason(error)}); use graphs and metadata of one package.", error)
+    }
+
+    @Suppress("TooGenericExceptionCaught")
+    private fun number(module: Module, name: String): Long = try {
+        module.execute(name).single().toInt()
+    } catch (error: RuntimeException) {
+        throw DecoderException.BadGraph("The encoder does not tell $name (${reason(error)}); package the model again.", error)
     }
 
     private fun reason(error: RuntimeException) = error.message.orEmpty().lineSequence().first().trimEnd('.')

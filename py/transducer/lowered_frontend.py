@@ -1,0 +1,72 @@
+"""NeMo's mel frontend for one utterance, written in the operators that XNNPACK has.
+
+Example:
+    frontend = LoweredFrontend(checkpoint.build("preprocessor"), checkpoint.source)
+    audio_signal, length_out = frontend(waveform, torch.tensor([waveform.shape[1]]))
+
+Values are those of transducer.frontend.Frontend but for rounding. Its convolution has one input channel, which XNNPACK
+computes a value at a time. Here the waveform is an image of one row, a hop's samples being a pixel's channels, so that
+frames are a convolution over a few pixels.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from transducer.frontend import STD_FLOOR, Frontend, require_supported
+from transducer.lowered_layers import fixed
+
+
+class LoweredFrontend(Frontend):
+    """A waveform [1,samples] and its length [1], which is samples, to log-mel [1,F,T] and its length [1] in frames.
+
+    Attributes:
+        window: samples of a frame, the fewest that it takes.
+
+    Raises: InputError for settings that this does not compute.
+    """
+
+    def __init__(self, preprocessor: Any, source: str) -> None:
+        require_supported(preprocessor.featurizer, source)
+        super().__init__(preprocessor)
+        kinds, self.window = self.waves.size(0), self.waves.size(2)
+        # As many pixels as a frame needs, and as many more as leave nothing to cut off at the end of the waveform.
+        self.pixels = -(-max(self.window, self.margin + self.hop) // self.hop)
+        waves = functional.pad(self.waves[:, 0], (0, self.pixels * self.hop - self.window))
+        waves = waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2).contiguous()
+        self.spectrum = nn.Conv2d(self.hop, kinds, (1, self.pixels), bias=False)
+        self.spectrum.weight = fixed(waves)
+        self.bands = nn.Conv2d(kinds, self.mel.size(0), 1, bias=False)
+        self.bands.weight = fixed(self.mel[:, :, None, None])
+        del self.waves, self.mel
+
+    def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        # The last frame is beyond the waveform's length, and padding.
+        x = self._log_mel(waveform, length)[..., :-1]
+        frames = torch.div(length, self.hop, rounding_mode="trunc")
+        if self.normalized:
+            x = _normalized(x, frames)
+        step = max(self.pad_to, 1)
+        return functional.pad(x.squeeze(2), (0, step - x.size(3) % step), value=self.pad_value), frames
+
+    def _log_mel(self, x: Tensor, length: Tensor) -> Tensor:
+        """Return the filterbank's log energies [1,F,1,T], T = samples // hop + 1."""
+        samples = x.size(1)
+        if self.preemphasis is not None:
+            x = x - self.preemphasis * functional.pad(x[:, :-1], (1, 0))
+        whole = (samples // self.hop + self.pixels) * self.hop
+        x = functional.pad(x, (self.margin, whole - self.margin - samples))
+        x = self.spectrum(x.view(1, -1, 1, self.hop).permute(0, 3, 2, 1))
+        return self._log(self.bands(x * x))
+
+
+def _normalized(x: Tensor, frames: Tensor) -> Tensor:
+    """Return every feature of [1,F,1,T] with mean 0 and standard deviation 1."""
+    # Twice, because in silence the first mean's rounding would be all that is left, and be blown up.
+    for _ in range(2):
+        x = x - x.mean((2, 3), keepdim=True)
+    count = frames.to(x.dtype)
+    variance = (x * x).mean((2, 3), keepdim=True) * (count / (count - 1.0).clamp(min=1.0))
+    return x / (variance.sqrt() + STD_FLOOR)
