@@ -43,8 +43,9 @@ def main() -> int:
     require_within(path, cases, options)
     delegation = manifest["delegation"]
     shares = {unit: delegation[unit]["share"] for unit in ("nodes", "flops")}
-    if manifest["made_with"]["method"] != "fp32" and min(shares.values()) < 0.5:
-        log.warning("%s: less than half is delegated (%s), so it will be slow", path, shares)
+    for unit, share in shares.items():
+        if share < 0.5 and manifest["made_with"]["method"] != "fp32":
+            log.warning("%s: %.0f %% of its %s are delegated, less than half", path, 100 * share, unit)
     if shares["flops"] < options.min_delegated:
         raise CheckError(
             f"{path}: {shares['flops']:.1%} of its arithmetic is delegated where at least {options.min_delegated:.0%} "
