@@ -4,9 +4,8 @@ Example:
     frontend = LoweredFrontend(checkpoint.build("preprocessor"), checkpoint.source)
     audio_signal, length_out = frontend(waveform, torch.tensor([waveform.shape[1]]))
 
-Values are those of transducer.frontend.Frontend but for rounding. Its convolution has one input channel, which XNNPACK
-computes a value at a time. Here the waveform is an image of one row, a hop's samples being a pixel's channels, so that
-frames are a convolution over a few pixels.
+Values are those of transducer.frontend.Frontend but for rounding. One utterance needs no masks, and both products are
+convolutions over an image of one row.
 """
 
 from typing import Any
@@ -31,13 +30,9 @@ class LoweredFrontend(Frontend):
     def __init__(self, preprocessor: Any, source: str) -> None:
         require_supported(preprocessor.featurizer, source)
         super().__init__(preprocessor)
-        kinds, self.window = self.waves.size(0), self.waves.size(2)
-        # As many pixels as a frame needs, and as many more as leave nothing to cut off at the end of the waveform.
-        self.pixels = -(-max(self.window, self.margin + self.hop) // self.hop)
-        waves = functional.pad(self.waves[:, 0], (0, self.pixels * self.hop - self.window))
-        waves = waves.view(kinds, self.pixels, self.hop).transpose(1, 2).unsqueeze(2).contiguous()
-        self.spectrum = nn.Conv2d(self.hop, kinds, (1, self.pixels), bias=False)
-        self.spectrum.weight = fixed(waves)
+        kinds, _, self.window = self.waves.shape
+        self.spectrum = nn.Conv2d(1, kinds, (1, self.window), (1, self.hop), (0, self.margin), bias=False)
+        self.spectrum.weight = fixed(self.waves.unsqueeze(2))
         self.bands = nn.Conv2d(kinds, self.mel.size(0), 1, bias=False)
         self.bands.weight = fixed(self.mel[:, :, None, None])
         del self.waves, self.mel
@@ -53,12 +48,9 @@ class LoweredFrontend(Frontend):
 
     def _log_mel(self, x: Tensor, length: Tensor) -> Tensor:
         """Return the filterbank's log energies [1,F,1,T], T = samples // hop + 1."""
-        samples = x.size(1)
         if self.preemphasis is not None:
             x = x - self.preemphasis * functional.pad(x[:, :-1], (1, 0))
-        whole = (samples // self.hop + self.pixels) * self.hop
-        x = functional.pad(x, (self.margin, whole - self.margin - samples))
-        x = self.spectrum(x.view(1, -1, 1, self.hop).permute(0, 3, 2, 1))
+        x = self.spectrum(x.view(1, 1, 1, -1))
         return self._log(self.bands(x * x))
 
 

@@ -72,7 +72,7 @@ pte_evaluated  = --encoder $< --step $(PTE)/rnnt_step.pte --meta $(OUT)/meta/mod
     --reference $(CHECKPOINT_TOP1) --max-top1-delta $(or $(pte_delta$(suffix $(<:.pte=))),$(MAX_TOP1_DELTA)) --output $@
 else
 pte_evaluate  := evaluate_wer
-pte_evaluated  = --model $(OUT) --encoder ../pte/$(<F) --step ../pte/rnnt_step.pte \
+pte_evaluated  = --model $(OUT) --frontend ../pte/frontend.pte --encoder ../pte/$(<F) --step ../pte/rnnt_step.pte \
     --segment-seconds $(SEGMENT_SECONDS) --manifest $(manifest) --reference $(CHECKPOINT_WER) \
     --max-wer-delta $(or $(pte_delta$(suffix $(<:.pte=))),$(MAX_WER_DELTA)) --output $@
 endif
