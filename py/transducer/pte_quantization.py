@@ -114,6 +114,8 @@ def quantizer_of(plan: Mapping[str, str]) -> Any:
 
     settings = {name: FORMS[name].settings() for name in set(plan.values())}
     quantizer = XNNPACKQuantizer()
+    # It looks for every pattern in every layer, and exports a module anew for each of convolutions'.
+    quantizer.SUPPORTED_PATTERNS = [one for one in quantizer.SUPPORTED_PATTERNS if one.name.startswith("linear")]
     for layer, form in plan.items():
         quantizer.set_module_name(layer, settings[form])
     return quantizer
