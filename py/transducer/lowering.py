@@ -65,7 +65,9 @@ class Part:
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
 
-    def _dynamic(self) -> tuple[dict[int, Dim], ...]:
+    def _dynamic(self) -> tuple[dict[int, Dim], ...] | None:
+        if not self.bounds:
+            return None
         axes = {name: Dim(name, min=low, max=high) for name, (low, high) in self.bounds.items()}
         shapes = GRAPHS[self.graph].inputs.values()
         # The length of an encoder's or a frontend's input has the axis B, which is fixed at 1.
