@@ -251,7 +251,7 @@ def test_word_error_rate_on_the_whole_validation_set(demo: Path, tmp_path: Path)
     for variant, bound in {"fp16": 0.3, "int8": 0.3, "int8-qdq": 0.3, "int4": 1.0}.items():
         report = tmp_path / f"wer.encoder.{variant}.check.json"
         arguments = ["--model", demo, "--encoder", f"encoder.{variant}.onnx", "--manifest", MANIFEST]
-        arguments += ["--segment-seconds", 0.5, 6, "--reference", reference, "--max-wer-delta", bound]
+        arguments += ["--segment-seconds", 0.5, 8, "--reference", reference, "--max-wer-delta", bound]
         assert run_worker("evaluate_wer", *arguments, "--output", report) == 0
         found = json.loads(report.read_text())
         assert found["utterances"] == 480
