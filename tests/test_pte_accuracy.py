@@ -30,10 +30,15 @@ def test_speech_gives_the_transcripts_of_the_onnx_path(built: ByKind) -> None:
     for form in ("frontend", "xnnpack", "step"):
         lower(out, form)
     utterances, _ = read_lines(VALIDATION)
-    options = {"segment_seconds": (0.5, 8.0)}
-    files = {"frontend": "../pte/frontend.pte", "encoder": "../pte/encoder.xnnpack.pte", "step": "../pte/rnnt_step.pte"}
-    pte = Recognizer(out, **files, **options)  # type: ignore[arg-type]
-    onnx = Recognizer(out, **options)  # type: ignore[arg-type]
+    cut = (0.5, 8.0)
+    pte = Recognizer(
+        out,
+        frontend="../pte/frontend.pte",
+        encoder="../pte/encoder.xnnpack.pte",
+        step="../pte/rnnt_step.pte",
+        segment_seconds=cut,
+    )
+    onnx = Recognizer(out, segment_seconds=cut)
     found, expected = (list(each.transcribe_files(map(stretch, utterances))) for each in (pte, onnx))
     same = sum(one.text == other.text for one, other in zip(found, expected, strict=True))  # type: ignore[union-attr]
     assert same >= 0.99 * len(utterances)

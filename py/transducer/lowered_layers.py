@@ -43,7 +43,8 @@ def linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
         weight = weight * norm.weight.detach()
     found = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
     found.weight = fixed(weight)
-    found.bias = None if bias is None else fixed(bias)  # type: ignore[assignment]
+    if bias is not None:
+        found.bias = fixed(bias)
     return found
 
 

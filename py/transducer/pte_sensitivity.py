@@ -7,6 +7,7 @@ Example:
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -122,12 +123,12 @@ def smallest(sensitivity: Sensitivity, max_error: float) -> tuple[Plan, float]:
         if sizes[name][a] > sizes[name][b] and harm[b] > harm[a]
     )
 
+    def cost(name: str, price: float, form: str) -> float:
+        return harms[name][form] + price * sizes[name][form]
+
     def plan_at(place: int) -> Plan:
         price = prices[place - 1] * (1 + 1e-9) if place else 0.0
-        return {
-            name: min(harm, key=lambda form, of=name: harms[of][form] + price * sizes[of][form])  # type: ignore[misc]
-            for name, harm in harms.items()
-        }
+        return {name: min(harm, key=partial(cost, name, price)) for name, harm in harms.items()}
 
     low, high = 0, len(prices)
     while low < high:

@@ -90,33 +90,17 @@ def accuracies(model: Path) -> list[Accuracy]:
         rows.append(Accuracy("checkpoint, PyTorch", "WER", 100 * reference["wer"]))
     elif "all" in reference:
         rows.append(Accuracy("checkpoint, PyTorch", "top-1", reference["all"]["top1"]))
-    for path in sorted((model / "checks").glob("wer.*.check.json")):
-        found, name = _read(path), path.name.removeprefix("wer.").removesuffix(".check.json")
-        rows.append(
-            Accuracy(
-                name,
-                "WER",
-                found["onnx"]["wer"]["points"],
-                tuple(found["onnx"]["wer"]["interval"]),
-                found["wer_delta"]["points"],
-                tuple(found["wer_delta"]["interval"]),
-                found["bound_wer_delta"],
+    for kind, metric in (("wer", "WER"), ("top1", "top-1")):
+        for path in sorted((model / "checks").glob(f"{kind}.*.check.json")):
+            found, name = _read(path), path.name.removeprefix(f"{kind}.").removesuffix(".check.json")
+            # How often a word is right has an interval only beside the checkpoint's.
+            value, interval = (
+                (found["onnx"]["wer"]["points"], tuple(found["onnx"]["wer"]["interval"]))
+                if kind == "wer"
+                else (found["all"]["top1"], None)
             )
-        )
-    for path in sorted((model / "checks").glob("top1.*.check.json")):
-        found, name = _read(path), path.name.removeprefix("top1.").removesuffix(".check.json")
-        lost = found["top1_delta"]
-        rows.append(
-            Accuracy(
-                name,
-                "top-1",
-                found["all"]["top1"],
-                None,
-                lost["points"],
-                tuple(lost["interval"]),
-                found["bound_top1_delta"],
-            )
-        )
+            lost, bound = found[f"{kind}_delta"], found[f"bound_{kind}_delta"]
+            rows.append(Accuracy(name, metric, value, interval, lost["points"], tuple(lost["interval"]), bound))
     return rows
 
 

@@ -98,8 +98,7 @@ endef
 $(foreach form,$(PTE_FORMS),$(eval $(call pte_check_rule,encoder.$(form),$(strip $(pte_bounds.$(form))),$(if \
     $(VALIDATION),$(call pte_accuracy,$(form))))))
 $(eval $(call pte_check_rule,rnnt_step,--max-abs $(PARITY_MAX_ABS) --min-delegated 0.9))
-# What is said of frontend.onnx's bound holds here.
-$(eval $(call pte_check_rule,frontend,--max-abs 5e-4 --min-delegated 0.9))
+$(eval $(call pte_check_rule,frontend,--max-abs $(FRONTEND_MAX_ABS) --min-delegated 0.9))
 $(eval $(call pte_check_rule,encoder_streaming.xnnpack,--max-abs $(PARITY_MAX_ABS) --min-delegated 0.9))
 
 ## ExecuTorch
