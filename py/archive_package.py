@@ -13,7 +13,7 @@ from pathlib import Path
 import zstandard
 from tqdm import tqdm
 
-from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run
+from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
 from transducer.package_folder import files_in, verify
 
 # zip's first day; tar's is 1970, which some tools take for a missing date.

@@ -26,9 +26,9 @@ import onnxruntime
 from tqdm import tqdm
 
 from transducer.bench_report import as_svg, as_table
-from transducer.cli import InputError, existing, parser, replacing, run, write_json
-from transducer.graphs import Arrays, example
-from transducer.onnx_files import external_files, load_graph, metadata
+from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
+from transducer.core.contracts import Arrays, example
+from transducer.core.onnx_files import external_files, load_graph, metadata
 from transducer.parity import open_session
 
 FRAMES_PER_SECOND = 100

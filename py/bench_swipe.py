@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
 from transducer.bench_report import as_words_table
-from transducer.cli import InputError, existing, parser, replacing, run, write_json
+from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.keyboard import layout_of
 from transducer.swipe_features import swipe_features
 from transducer.swipe_recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from transducer.cli import InputError, existing, parser, run, write_json
-from transducer.graphs import example
-from transducer.onnx_files import load_graph, metadata
+from transducer.core.cli import InputError, existing, parser, run, write_json
+from transducer.core.contracts import example
+from transducer.core.onnx_files import load_graph, metadata
 from transducer.parity import session_runner
 from transducer.trt_backend import exclusively, require_loadable
 from transducer.trt_commands import bench_command

@@ -15,11 +15,11 @@ import onnx
 import torch
 
 from transducer.checkpoint import Checkpoint
-from transducer.checks import identity
-from transducer.cli import CheckError, existing, parser, run, write_json
-from transducer.graphs import GRAPHS, Arrays, input_names
+from transducer.core.checks import identity
+from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.contracts import GRAPHS, Arrays, input_names
 from transducer.modules import load_reference
-from transducer.onnx_files import interface, load_graph
+from transducer.core.onnx_files import interface, load_graph
 from transducer.parity import Runner, compare, fixed_sizes, open_session, session_runner
 from transducer.streaming import Streaming
 

@@ -9,9 +9,9 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.checks import identity, passed_check
-from transducer.cli import CheckError, existing, parser, run, write_json
-from transducer.graphs import GRAPHS
+from transducer.core.checks import identity, passed_check
+from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.contracts import GRAPHS
 from transducer.parity import compare_files
 
 

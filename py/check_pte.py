@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import CheckError, existing, log, parser, run, sha256_of, write_json
-from transducer.graphs import GRAPHS, Arrays
+from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
+from transducer.core.contracts import GRAPHS, Arrays
 from transducer.modules import load_reference
 from transducer.parity import Case, Runner, case_errors, compare
 from transducer.pte_quantization import Utterance, calibration_utterances, data_arguments

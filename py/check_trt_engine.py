@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from transducer.bfloat16 import runnable
-from transducer.cli import CheckError, existing, parser, run, write_json
-from transducer.onnx_files import load_graph, metadata
+from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.onnx_files import load_graph, metadata
 from transducer.parity import open_session
 from transducer.trt_backend import exclusively
 from transducer.trt_engine import engine_runner, read_manifest

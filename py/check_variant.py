@@ -15,12 +15,12 @@ from typing import Any
 import onnx
 
 from transducer.audit import compute_shares, operators, sizes, weight_dtypes
-from transducer.checks import identity
-from transducer.cli import CheckError, existing, parser, run, write_json
-from transducer.graphs import GRAPHS
-from transducer.onnx_files import interface, load_graph, metadata
+from transducer.core.checks import identity
+from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.contracts import GRAPHS
+from transducer.core.onnx_files import interface, load_graph, metadata
 from transducer.parity import CASES, Case, compare_files
-from transducer.runtimes import Runtime
+from transducer.core.operators import Runtime
 
 # Errors of an encoder must not grow with the audio: 1 to 30 s, and a batch with padding.
 SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000)), {"B": 3, "T": 400}]}

@@ -18,8 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
-from transducer.cli import InputError, existing, parser, replacing, run
-from transducer.onnx_files import external_files, load_graph, save_graph
+from transducer.core.cli import InputError, existing, parser, replacing, run
+from transducer.core.onnx_files import external_files, load_graph, save_graph
 
 HALF, BRAIN = TensorProto.FLOAT16, TensorProto.BFLOAT16
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
-from transducer.cli import parser, run
+from transducer.core.cli import parser, run
 from transducer.variants import Named, Source, signal
 
 LARGEST = float(np.finfo(np.float16).max)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.audio import read_audio
-from transducer.cli import InputError, existing, log, parser, replacing, run, sha256_of
+from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of
 from transducer.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from transducer.accuracy import accuracy, summary
-from transducer.cli import CheckError, InputError, existing, log, parser, run, write_json
+from transducer.core.cli import CheckError, InputError, existing, log, parser, run, write_json
 from transducer.keyboard import layout_of
 from transducer.swipe_features import swipe_features
 from transducer.swipe_recognition import (
@@ -29,7 +29,7 @@ from transducer.swipe_recognition import (
     search_of,
 )
 from transducer.traces import read_traces
-from transducer.word_errors import interval, rate
+from transducer.core.error_rates import interval, rate
 
 
 def main() -> int:

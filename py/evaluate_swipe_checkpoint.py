@@ -15,8 +15,8 @@ import numpy as np
 from transducer.accuracy import accuracy, summary
 from transducer.beam_search import module_step
 from transducer.checkpoint import Checkpoint
-from transducer.cli import CheckError, InputError, log, parser, run, write_json
-from transducer.graphs import Floats
+from transducer.core.cli import CheckError, InputError, log, parser, run, write_json
+from transducer.core.contracts import Floats
 from transducer.keyboard import layout_of
 from transducer.swipe_features import swipe_features
 from transducer.swipe_recognition import decode_all, search_arguments, search_facts, search_of

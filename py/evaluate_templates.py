@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS, accuracy, summary
-from transducer.cli import log, parser, run, write_json
+from transducer.core.cli import log, parser, run, write_json
 from transducer.keyboard import read_layout
 from transducer.lexicon import read_words
 from transducer.templates import Templates

@@ -13,11 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
+from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
 from transducer.live import chosen_live
 from transducer.manifest import Utterance, read_lines, stretch
 from transducer.recognizer import Recognizer, chosen, graph_arguments
-from transducer.word_errors import Errors, character_errors, interval, rate, word_errors
+from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 
 
 def main() -> int:

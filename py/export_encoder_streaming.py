@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import existing, run
+from transducer.core.cli import existing, run
 from transducer.export import export_graph, export_parser
 from transducer.streaming import CACHE_SIZE, CHUNK_SIZE, plan
 

@@ -7,7 +7,7 @@ Example:
 
 import sys
 
-from transducer.cli import run
+from transducer.core.cli import run
 from transducer.export import export_worker
 
 

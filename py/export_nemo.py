@@ -11,8 +11,8 @@ from pathlib import Path
 import onnx
 import torch
 
-from transducer.cli import existing, parser, replacing, run
-from transducer.onnx_files import SIDECAR_ABOVE
+from transducer.core.cli import existing, parser, replacing, run
+from transducer.core.onnx_files import SIDECAR_ABOVE
 
 
 def main() -> int:

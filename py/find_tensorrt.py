@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from transducer.cli import log, parser, replacing, run, write_json
+from transducer.core.cli import log, parser, replacing, run, write_json
 from transducer.trt_backend import BACKENDS, MissingError, architecture, find, find_gpu
 
 WAYS = (

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.traces import Trace, TraceError, checked, open_text, read_lines, report, trace_line
 from transducer.vocabulary import read_vocabulary
 

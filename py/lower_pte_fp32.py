@@ -7,7 +7,7 @@ Example:
 
 import sys
 
-from transducer.cli import run
+from transducer.core.cli import run
 from transducer.lowering import PORTABLE, lower, lowering_parser, part_of, write_pte
 
 

@@ -10,7 +10,7 @@ Weights are symmetric with a scale for each output channel; the ranges of activa
 
 import sys
 
-from transducer.cli import run
+from transducer.core.cli import run
 from transducer.lowering import lowering_parser, part_of
 from transducer.pte_forms import INT8, INT8_STATIC
 from transducer.pte_quantization import (

@@ -10,7 +10,7 @@ static or dynamic activations. The choice is that of the fewest bytes for the er
 
 import sys
 
-from transducer.cli import CheckError, log, run
+from transducer.core.cli import CheckError, log, run
 from transducer.lowering import lowering_parser, part_of
 from transducer.pte_forms import FORMS
 from transducer.pte_quantization import (

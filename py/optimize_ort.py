@@ -14,12 +14,12 @@ from pathlib import Path
 import onnxruntime
 from onnxruntime import GraphOptimizationLevel, SessionOptions
 
-from transducer.cli import CheckError, InputError, existing, log, parser, replacing, run
-from transducer.graphs import GRAPHS
-from transducer.onnx_files import external_files, load_graph, save_graph, set_metadata
+from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
+from transducer.core.contracts import GRAPHS
+from transducer.core.onnx_files import external_files, load_graph, save_graph, set_metadata
 from transducer.ort_file import in_fixed_order
 from transducer.parity import compare_files
-from transducer.runtimes import Runtime
+from transducer.core.operators import Runtime
 
 # Whether branches of a graph run at once, which a server or a browser with threads gains from and a phone does not;
 # and whether the target multiplies signed by signed bytes, so that Q/DQ need not be rewritten to unsigned ones.

@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transducer.checks import passed_check
-from transducer.cli import InputError, existing, parser, run, sha256_of, write_json
-from transducer.onnx_files import load_graph, metadata, sidecars_of
+from transducer.core.checks import passed_check
+from transducer.core.cli import InputError, existing, parser, run, sha256_of, write_json
+from transducer.core.onnx_files import load_graph, metadata, sidecars_of
 from transducer.package_folder import MANIFEST, SUMS, copy, files_in, new_package
 from transducer.package_readme import readme
 from transducer.packaging import read_facts, read_tokens

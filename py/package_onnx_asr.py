@@ -12,8 +12,8 @@ from typing import Any
 
 import onnx
 
-from transducer.cli import run, write_json
-from transducer.onnx_files import load_graph, set_metadata
+from transducer.core.cli import run, write_json
+from transducer.core.onnx_files import load_graph, set_metadata
 from transducer.packaging import (
     Model,
     expose,

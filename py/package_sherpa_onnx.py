@@ -9,8 +9,8 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.cli import run
-from transducer.onnx_files import load_graph, set_metadata
+from transducer.core.cli import run
+from transducer.core.onnx_files import load_graph, set_metadata
 from transducer.packaging import (
     Model,
     facts_text,

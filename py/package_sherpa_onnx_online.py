@@ -10,8 +10,8 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.cli import InputError, run
-from transducer.onnx_files import load_graph
+from transducer.core.cli import InputError, run
+from transducer.core.onnx_files import load_graph
 from transducer.packaging import (
     Model,
     facts_text,

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transducer.cli import InputError, log, parser, replacing, run, write_json
+from transducer.core.cli import InputError, log, parser, replacing, run, write_json
 from transducer.lexicon import read_words
 from transducer.words import CONTRACTIONS, MAX_LETTERS, MIN_FREQUENCY, ranked_words
 

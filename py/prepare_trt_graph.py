@@ -22,9 +22,9 @@ from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
 from transducer.bfloat16 import runnable
-from transducer.cli import CheckError, existing, log, parser, replacing, run, write_json
-from transducer.graphs import GRAPHS
-from transducer.onnx_files import (
+from transducer.core.cli import CheckError, existing, log, parser, replacing, run, write_json
+from transducer.core.contracts import GRAPHS
+from transducer.core.onnx_files import (
     external_as_inputs,
     external_files,
     inputs_as_external,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from transducer.cli import existing, parser, replacing, run
+from transducer.core.cli import existing, parser, replacing, run
 
 
 def main() -> int:

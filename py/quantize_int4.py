@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
 
-from transducer.cli import InputError, log, parser, run
+from transducer.core.cli import InputError, log, parser, run
 from transducer.variants import MICROSOFT, Named, Source
 
 # Activations are quantized to int8 as they come: four times as fast as dequantizing the weights to fp32.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
-from transducer.cli import log, parser, run
+from transducer.core.cli import log, parser, run
 from transducer.variants import MICROSOFT, Named, Source, int8_columns
 
 

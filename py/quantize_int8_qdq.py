@@ -27,10 +27,10 @@ from transducer.calibration_inputs import (
     trace_batches,
     window_inputs,
 )
-from transducer.cli import InputError, existing, log, parser, run
-from transducer.graphs import Arrays
+from transducer.core.cli import InputError, existing, log, parser, run
+from transducer.core.contracts import Arrays
 from transducer.keyboard import layout_of
-from transducer.onnx_files import metadata
+from transducer.core.onnx_files import metadata
 from transducer.parity import open_session
 from transducer.static_int8 import Static
 from transducer.variants import Source

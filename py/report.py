@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from transducer.cli import existing, parser, replacing, run
+from transducer.core.cli import existing, parser, replacing, run
 from transducer.report_tables import accuracies, engines, facts_of, files, packages, speeds
 
 TEMPLATES = Path(__file__).parent / "transducer/templates"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from transducer.cli import InputError, existing, log, parser, run
+from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.manifest import read_manifest
 
 EXAMPLES = 6

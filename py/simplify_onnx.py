@@ -11,9 +11,9 @@ from pathlib import Path
 import onnx
 import onnxsim
 
-from transducer.cli import existing, log, parser, replacing, run
-from transducer.graphs import GRAPHS
-from transducer.onnx_files import external_as_inputs, inputs_as_external, load_graph, save_graph
+from transducer.core.cli import existing, log, parser, replacing, run
+from transducer.core.contracts import GRAPHS
+from transducer.core.onnx_files import external_as_inputs, inputs_as_external, load_graph, save_graph
 from transducer.parity import compare_files
 
 # Turns MatMul and Add of three axes into Reshape, Gemm, Reshape, which no runtime is faster with.

@@ -20,7 +20,7 @@ import soundfile
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.speech_corpus import SPEAKERS, NoiseBank, spoken_sentence
 
 SAMPLE_RATE = 16_000

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.keyboard import Layout, read_layout
 from transducer.trace_synthesis import User
 from transducer.traces import open_text, trace_line

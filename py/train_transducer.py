@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.cli import log, replacing, run
+from transducer.core.cli import log, replacing, run
 from transducer.training_run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not

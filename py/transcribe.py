@@ -13,7 +13,7 @@ import soundfile
 from tqdm import tqdm
 
 from transducer.audio import Stretch
-from transducer.cli import InputError, log, parser, run
+from transducer.core.cli import InputError, log, parser, run
 from transducer.recognizer import chosen, graph_arguments
 from transducer.transcript import Transcript
 

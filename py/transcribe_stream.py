@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.audio import Wave, read_audio, read_pipe
-from transducer.cli import InputError, log, parser, run
+from transducer.core.cli import InputError, log, parser, run
 from transducer.live import ENCODER, LiveRecognizer, Partial, chosen_live
 from transducer.recognizer import graph_arguments
 

@@ -17,7 +17,7 @@ import yaml
 from tqdm import tqdm
 
 from transducer.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
-from transducer.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
+from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
 CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")

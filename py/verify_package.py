@@ -7,7 +7,7 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.cli import CheckError, InputError, parser, run
+from transducer.core.cli import CheckError, InputError, parser, run
 from transducer.package_folder import files_in, verify
 
 

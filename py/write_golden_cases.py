@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from transducer.beam_search import BeamSearch, Integers
-from transducer.cli import InputError, existing, log, parser, replacing, run
-from transducer.graphs import Floats
+from transducer.core.cli import InputError, existing, log, parser, replacing, run
+from transducer.core.contracts import Floats
 from transducer.keyboard import layout_of
 from transducer.lexicon import NONE, ROOT, Lexicon, read_words
 from transducer.swipe_features import swipe_features

@@ -13,9 +13,9 @@ from pathlib import Path
 import onnx
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import existing, parser, replacing, run, write_json
+from transducer.core.cli import existing, parser, replacing, run, write_json
 from transducer.metadata import describe, tokenizer_file
-from transducer.onnx_files import external_files, interface, load_graph, metadata
+from transducer.core.onnx_files import external_files, interface, load_graph, metadata
 
 BLANK = "<blk>"
 

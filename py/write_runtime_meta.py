@@ -9,7 +9,7 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.cli import InputError, parser, run, write_json
+from transducer.core.cli import InputError, parser, run, write_json
 from transducer.packaging import read_facts, read_tokens
 from transducer.runtime_meta import describe, describe_graphs
 from transducer.vocabulary import read_vocabulary

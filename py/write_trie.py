@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, log, parser, replacing, run
+from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.lexicon import Lexicon, read_words
 from transducer.trie import write_trie
 

@@ -8,8 +8,8 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.cli import existing, parser, run, write_json
-from transducer.graphs import GRAPHS
+from transducer.core.cli import existing, parser, run, write_json
+from transducer.core.contracts import GRAPHS
 from transducer.trt_profile import BOUNDS, build_profile
 
 

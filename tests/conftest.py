@@ -15,7 +15,7 @@ import pytest
 
 import checkpoints
 from transducer.checkpoint import Checkpoint
-from transducer.cli import log, run
+from transducer.core.cli import log, run
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "models"

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import ByKind, make, run_worker
 from transducer.audit import operators
-from transducer.onnx_files import interface, load_graph
+from transducer.core.onnx_files import interface, load_graph
 
 
 @pytest.fixture(scope="module")

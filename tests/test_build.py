@@ -70,7 +70,7 @@ def test_second_run_makes_nothing_and_is_quick(project: Path) -> None:
         ("py/write_model_meta.py", META),
         ("py/transducer/patches.py", RAW | FINAL | CHECKS | META),
         ("py/transducer/metadata.py", RAW | FINAL | CHECKS | META),
-        ("py/transducer/cli.py", EVERYTHING),
+        ("py/transducer/core/cli.py", EVERYTHING),
         ("py/unpack_checkpoint.py", EVERYTHING),
         ("model.nemo", EVERYTHING),
         ("py/transducer/losses.py", set()),

@@ -20,7 +20,7 @@ from transducer.long_audio import cut, join
 from transducer.manifest import read_manifest
 from transducer.recognizer import Recognizer
 from transducer.transcript import Token, Vocabulary
-from transducer.word_errors import character_errors, interval, rate, word_errors
+from transducer.core.error_rates import character_errors, interval, rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_TDT = DEMO / "demo-tdt.nemo"

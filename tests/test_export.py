@@ -12,9 +12,9 @@ import checkpoints
 from conftest import ByKind, run_worker
 from transducer.checkpoint import Checkpoint
 from transducer.export import export_graph
-from transducer.graphs import example
+from transducer.core.contracts import example
 from transducer.modules import load_module
-from transducer.onnx_files import interface, load_graph
+from transducer.core.onnx_files import interface, load_graph
 from transducer.parity import open_session, session_runner
 from transducer.patches import (
     computed_positions,
@@ -153,7 +153,7 @@ def test_patches_are_equal_in_pytorch(built: ByKind) -> None:
 def test_weights_over_the_limit_go_to_one_sidecar(
     built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transducer.onnx_files.SIDECAR_ABOVE", 1000)
+    monkeypatch.setattr("transducer.core.onnx_files.SIDECAR_ABOVE", 1000)
     out = built("bpe-tdt")
     for graph in GRAPHS:
         raw, final = tmp_path / f"{graph}.raw.onnx", tmp_path / f"{graph}.onnx"

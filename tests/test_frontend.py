@@ -21,12 +21,12 @@ import checkpoints
 import unpack_checkpoint
 from simplify_onnx import simplified
 from transducer.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
-from transducer.cli import InputError, write_json
+from transducer.core.cli import InputError, write_json
 from transducer.export import export_graph
 from transducer.frontend import Frontend
 from transducer.lowered_frontend import LoweredFrontend
 from transducer.modules import load_module
-from transducer.onnx_files import interface, load_graph, save_graph
+from transducer.core.onnx_files import interface, load_graph, save_graph
 from transducer.parity import open_session, session_runner
 
 Floats = NDArray[np.float32]

@@ -12,7 +12,7 @@ import pytest
 from conftest import DEMO, ByKind, run_worker
 from golden import FOLDER, TOLERANCE, golden, require_same_beams, require_same_words, unpacked, words
 from transducer.beam_search import BeamSearch
-from transducer.cli import sha256_of
+from transducer.core.cli import sha256_of
 from transducer.keyboard import layout_of
 from transducer.lexicon import Lexicon
 from transducer.swipe_features import swipe_features

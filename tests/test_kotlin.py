@@ -15,7 +15,7 @@ from conftest import DEMO, ByKind, needs, run_worker
 from golden import golden, require_same_beams, require_same_words, unpacked, words
 from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
 from transducer.beam_search import BeamSearch
-from transducer.cli import sha256_of, write_json
+from transducer.core.cli import sha256_of, write_json
 from transducer.lexicon import NONE, ROOT, Lexicon, log_prior
 from transducer.packaging import read_facts, read_tokens
 from transducer.runtime_meta import describe, describe_graphs, role_and_variant

@@ -25,12 +25,12 @@ import soxr
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.audio import Wave, read_audio, read_pipe
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.live import LiveRecognizer
 from transducer.manifest import read_manifest
 from transducer.recognizer import Recognizer
 from transducer.streaming import Streaming
-from transducer.word_errors import rate, word_errors
+from transducer.core.error_rates import rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_STREAMING = DEMO / "demo-streaming.nemo"

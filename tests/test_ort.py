@@ -18,12 +18,12 @@ from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.audit import operators
 from transducer.decoder import Decoder
-from transducer.graphs import example
-from transducer.onnx_files import load_graph, metadata
+from transducer.core.contracts import example
+from transducer.core.onnx_files import load_graph, metadata
 from transducer.ort_file import in_fixed_order
 from transducer.parity import compare_files, open_session
 from transducer.recognizer import Recognizer
-from transducer.runtimes import Runtime
+from transducer.core.operators import Runtime
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
 WEB = ROOT / "tests/web"

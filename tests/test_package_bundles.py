@@ -27,7 +27,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from conftest import DEMO, ROOT, ByKind, build_streaming, make, make_project, run_worker, with_sidecar
 from transducer.beam_search import BeamSearch
-from transducer.cli import sha256_of
+from transducer.core.cli import sha256_of
 from transducer.keyboard import layout_of
 from transducer.lexicon import Lexicon, read_words
 from transducer.recognizer import Recognizer

@@ -14,10 +14,10 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantize
 
 from conftest import DEMO, ByKind, run_worker
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.decoder import Decoder, StepDecoder
 from transducer.delegation import delegated
-from transducer.graphs import example
+from transducer.core.contracts import example
 from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.modules import load_module, load_reference
 from transducer.parity import open_session

@@ -15,7 +15,7 @@ from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.calibration import Histogram
 from transducer.calibration_inputs import joint_inputs, speech_batches, step_inputs
 from transducer.decoder import Decoder
-from transducer.onnx_files import external_files, load_graph
+from transducer.core.onnx_files import external_files, load_graph
 from transducer.parity import Case, compare_files, open_session
 from transducer.recognizer import Recognizer
 
@@ -198,7 +198,7 @@ def test_weights_in_a_sidecar(variant: str, built: ByKind, tmp_path: Path, monke
     (tmp_path / "model/onnx").mkdir(parents=True)
     shutil.copy(out / "onnx/frontend.onnx", split.parent)
     onnx.save(onnx.load(out / "onnx/encoder.onnx"), split, save_as_external_data=True, size_threshold=100, location="w")
-    monkeypatch.setattr("transducer.onnx_files.SIDECAR_ABOVE", 1000)
+    monkeypatch.setattr("transducer.core.onnx_files.SIDECAR_ABOVE", 1000)
     other = tmp_path / f"encoder.{variant}.onnx"
     assert quantize(tmp_path / "model", "encoder", variant, other, *flags) == 0
     assert external_files(load_graph(other)) == {f"{other.name}.data"}

@@ -11,9 +11,9 @@ import torch
 
 from conftest import ROOT, ByKind, measured, run_worker
 from transducer.checkpoint import Checkpoint
-from transducer.graphs import example
+from transducer.core.contracts import example
 from transducer.modules import load_module
-from transducer.onnx_files import external_files, interface, load_graph
+from transducer.core.onnx_files import external_files, interface, load_graph
 from transducer.parity import open_session, session_runner
 
 pytestmark = pytest.mark.slow

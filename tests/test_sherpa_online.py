@@ -24,7 +24,7 @@ from transducer.live import LiveRecognizer
 from transducer.manifest import read_manifest
 from transducer.parity import open_session
 from transducer.recognizer import Recognizer
-from transducer.word_errors import rate, word_errors
+from transducer.core.error_rates import rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_STREAMING = DEMO / "demo-streaming.nemo"

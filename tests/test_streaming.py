@@ -19,12 +19,12 @@ import torch
 from onnxruntime import InferenceSession
 
 from conftest import DEMO, ByKind, make, run_worker
-from transducer import onnx_files
+from transducer.core import onnx_files
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.export import export_graph
-from transducer.graphs import GRAPHS, Arrays, Floats
-from transducer.onnx_files import external_files, load_graph, metadata
+from transducer.core.contracts import GRAPHS, Arrays, Floats
+from transducer.core.onnx_files import external_files, load_graph, metadata
 from transducer.parity import open_session, session_runner
 from transducer.streaming import Streaming, plan
 

@@ -115,7 +115,7 @@ def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(told:
 
 
 def test_an_empty_list_is_told_in_one_sentence(tmp_path: Path) -> None:
-    from transducer.cli import InputError
+    from transducer.core.cli import InputError
 
     (tmp_path / "words.txt").write_text("\n\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"words\.txt: the word list is empty; .*\.$"):

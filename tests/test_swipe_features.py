@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from swipe_golden import GOLDEN, ODD, QWERTY
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.keyboard import layout_of, read_layout
 from transducer.swipe_features import feature_count, swipe_features
 from transducer.trace_synthesis import User

@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from conftest import DEMO, ByKind, run_worker
-from transducer.graphs import example
-from transducer.onnx_files import interface, load_graph, metadata
+from transducer.core.contracts import example
+from transducer.core.onnx_files import interface, load_graph, metadata
 from transducer.parity import open_session, session_runner
 
 Capture = pytest.CaptureFixture[str]

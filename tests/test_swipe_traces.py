@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, run_worker
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.traces import parse_trace, read_traces
 from transducer.vocabulary import read_vocabulary
 from transducer.words import is_held_out, ranked_words

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transducer.beam_search import BeamSearch
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.lexicon import NONE, ROOT, Lexicon
 from transducer.trie import TrieLexicon, write_trie
 from transducer.words import ranked_words

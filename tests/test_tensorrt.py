@@ -25,8 +25,8 @@ from onnx import TensorProto, helper
 from checkpoints import KINDS
 from conftest import DEMO, ROOT, ByKind, make, make_project, run_worker
 from transducer.bfloat16 import runnable
-from transducer.cli import CheckError, InputError
-from transducer.onnx_files import load_graph, metadata
+from transducer.core.cli import CheckError, InputError
+from transducer.core.onnx_files import load_graph, metadata
 from transducer.parity import compare_files, open_session
 from transducer.trt_backend import BACKENDS, require_loadable
 from transducer.trt_commands import Job, bench_command, script_command, trtexec_command
@@ -565,7 +565,7 @@ def onnxruntime_engine(path: Path, graph: str, plan: str = "x.plan") -> tuple[En
     """Return an engine session on polygraphy's runner of ONNX Runtime, and its manifest."""
     from polygraphy.backend.onnxrt import OnnxrtRunner
 
-    from transducer.onnx_files import interface
+    from transducer.core.onnx_files import interface
 
     profile = build_profile(graph, path, (0.1, 0.5, 1), (1, 2, 3))
     manifest = {"plan": plan, "profile": profile, "precision": "fp32", **interface(load_graph(path))}

@@ -18,7 +18,7 @@ import soundfile
 
 from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
 from transducer.beam_search import BeamSearch, graph_step
-from transducer.cli import sha256_of, write_json
+from transducer.core.cli import sha256_of, write_json
 from transducer.keyboard import layout_of
 from transducer.lexicon import Lexicon, read_words
 from transducer.packaging import read_facts, read_tokens

@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 Wave = NDArray[np.float32]
 

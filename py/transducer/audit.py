@@ -18,10 +18,10 @@ import onnxruntime
 from onnx import TensorProto, helper
 from tqdm import tqdm
 
-from transducer.graphs import example
-from transducer.onnx_files import external_files
+from transducer.core.contracts import example
+from transducer.core.onnx_files import external_files
 from transducer.parity import fixed_sizes, fp32_runner
-from transducer.runtimes import operator
+from transducer.core.operators import operator
 
 # What is measured: 10 s of audio or 2 s of a swipe for an encoder, one step for the others.
 MEASURED = {"B": 1, "T": 1000, "U": 1}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.graphs import Floats
+from transducer.core.contracts import Floats
 from transducer.lexicon import NONE, ROOT, Lexicon
 
 Integers = NDArray[np.int64]

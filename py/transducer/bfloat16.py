@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from transducer.onnx_files import load_graph, save_graph
+from transducer.core.onnx_files import load_graph, save_graph
 
 BRAIN, FLOAT = TensorProto.BFLOAT16, TensorProto.FLOAT
 

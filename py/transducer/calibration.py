@@ -15,9 +15,9 @@ from onnx import helper
 from onnxruntime import InferenceSession
 from tqdm import tqdm
 
-from transducer.cli import InputError
-from transducer.graphs import Arrays
-from transducer.onnx_files import load_graph
+from transducer.core.cli import InputError
+from transducer.core.contracts import Arrays
+from transducer.core.onnx_files import load_graph
 
 METHODS = ("MinMax", "Entropy", "Percentile")
 # Of the values of an activation, those that Percentile keeps within the limit.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from transducer.audio import read_audio
-from transducer.cli import InputError, log
-from transducer.graphs import GRAPHS, Arrays
+from transducer.core.cli import InputError, log
+from transducer.core.contracts import GRAPHS, Arrays
 from transducer.keyboard import Layout
 from transducer.manifest import read_lines
 from transducer.parity import FED_BACK

@@ -18,7 +18,7 @@ from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import AnyNode
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 if typing.TYPE_CHECKING:
     import torch

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from transducer.cli import InputError, existing
-from transducer.graphs import Floats
+from transducer.core.cli import InputError, existing
+from transducer.core.contracts import Floats
 from transducer.parity import open_session
 from transducer.pte_runtime import PteSession, open_pte
 from transducer.trt_engine import EngineSession, open_engine

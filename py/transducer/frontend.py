@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 # NeMo's CONSTANT, which keeps a feature that never changes from dividing by zero.
 STD_FLOOR = 1e-5

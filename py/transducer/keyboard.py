@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 Doubles = NDArray[np.float64]
 

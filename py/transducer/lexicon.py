@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError, log
+from transducer.core.cli import InputError, log
 
 ROOT = 0
 NONE = -1

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from transducer.audio import Wave
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.decoder import DecoderState, Hypothesis, Integers
-from transducer.graphs import Arrays, Floats
+from transducer.core.contracts import Arrays, Floats
 from transducer.recognizer import GRAPHS, Recognizer, read_meta
 from transducer.transcript import Token, Transcript
 

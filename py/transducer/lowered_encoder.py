@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.lowered_layers import Norm, fixed, halves, linear
 from transducer.lowered_subsampling import Subsampling
 

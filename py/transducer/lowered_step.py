@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.lowered_layers import fixed
 
 

@@ -23,9 +23,9 @@ from torch.export import Dim, ExportedProgram
 from tqdm import tqdm
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
+from transducer.core.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
 from transducer.delegation import delegated, quantized_nodes, weight_dtypes
-from transducer.graphs import GRAPHS, example
+from transducer.core.contracts import GRAPHS, example
 from transducer.lowered_encoder import LoweredEncoder
 from transducer.lowered_frontend import LoweredFrontend
 from transducer.lowered_step import LoweredStep

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.audio import Stretch
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 Utterance = dict[str, Any]
 

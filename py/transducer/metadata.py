@@ -11,7 +11,7 @@ from typing import Any
 
 from transducer import __version__
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 # Settings of NeMo's mel frontend that its configs leave out, as NeMo 3.0 fills them in.
 FRONTEND_DEFAULTS = {

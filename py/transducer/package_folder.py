@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from transducer.cli import InputError, existing, replacing, sha256_of
+from transducer.core.cli import InputError, existing, replacing, sha256_of
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"

@@ -15,8 +15,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from transducer.cli import InputError, existing, parser
-from transducer.onnx_files import external_files, save_graph
+from transducer.core.cli import InputError, existing, parser
+from transducer.core.onnx_files import external_files, save_graph
 from transducer.package_folder import SUMS, copy, new_package
 
 ROLES = ("encoder", "predictor", "joint")

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from transducer.graphs import GRAPHS, Arrays, example
+from transducer.core.contracts import GRAPHS, Arrays, example
 
 if TYPE_CHECKING:
     from transducer.trt_engine import EngineSession

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from transducer.cli import log
+from transducer.core.cli import log
 
 
 @contextlib.contextmanager

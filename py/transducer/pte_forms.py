@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transducer.cli import hushed
+from transducer.core.cli import hushed
 
 INT8_STATIC, INT8, INT4_STATIC, INT4, INT4_BLOCK = "int8-static", "int8", "int4-static", "int4", "int4-block"
 # The least scale of weights. XNNPACK's quantizer takes 2^-12, above the scales of many a channel.

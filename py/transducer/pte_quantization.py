@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from transducer.calibration_inputs import speech_batches, trace_batches
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, existing, hushed, log
+from transducer.core.cli import InputError, existing, hushed, log
 from transducer.keyboard import layout_of
 from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.metadata import describe

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError, existing, hushed
-from transducer.graphs import GRAPHS, Arrays
+from transducer.core.cli import InputError, existing, hushed
+from transducer.core.contracts import GRAPHS, Arrays
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from transducer.audio import Stretch, Wave, read_audio
-from transducer.cli import InputError, existing
+from transducer.core.cli import InputError, existing
 from transducer.decoder import Decoder, Hypothesis, Integers, StepDecoder, open_graph
-from transducer.graphs import Floats
+from transducer.core.contracts import Floats
 from transducer.long_audio import Piece, cut, join
 from transducer.transcript import Token, Transcript, Vocabulary
 

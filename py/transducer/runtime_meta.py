@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transducer.cli import InputError, existing, log, sha256_of
-from transducer.onnx_files import sidecars_of
+from transducer.core.cli import InputError, existing, log, sha256_of
+from transducer.core.onnx_files import sidecars_of
 from transducer.swipe_features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, VERSION
 
 FORMAT = 1

@@ -10,7 +10,7 @@ import math
 import onnx
 import onnx.parser
 
-from transducer.onnx_files import set_metadata
+from transducer.core.onnx_files import set_metadata
 from transducer.packaging import Model, expose, frontend_of
 
 # Graphs under the names that its examples use.

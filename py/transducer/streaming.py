@@ -18,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from transducer.checkpoint import Checkpoint
-from transducer.cli import InputError, log
-from transducer.graphs import Arrays, Floats
+from transducer.core.cli import InputError, log
+from transducer.core.contracts import Arrays, Floats
 
 # Encoder frames: left context where a model sets no limit, and 2 s at 80 ms where it has no chunk of its own.
 CACHE_SIZE = 256

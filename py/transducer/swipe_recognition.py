@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transducer.accuracy import DEPTHS
 from transducer.beam_search import BeamSearch, Step, graph_step
 from transducer.decoder import open_graph
-from transducer.graphs import Floats
+from transducer.core.contracts import Floats
 from transducer.lexicon import Lexicon, read_words
 from transducer.parity import Runner, session_runner
 from transducer.pte_runtime import open_pte

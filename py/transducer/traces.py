@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from transducer.cli import InputError, log
+from transducer.core.cli import InputError, log
 from transducer.keyboard import Doubles
 
 MAX_SECONDS = 20.0

@@ -17,7 +17,7 @@ from torch.nn.utils.parametrize import register_parametrization, remove_parametr
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 from transducer.manifest import read_manifest
 from transducer.speech_corpus import NoiseBank
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.cli import InputError, log, parser, replacing
+from transducer.core.cli import InputError, log, parser, replacing
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl

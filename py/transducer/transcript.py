@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transducer.cli import existing
+from transducer.core.cli import existing
 
 # SentencePiece's mark of a space, and how it spells a piece that it does not know.
 SPACE = "\u2581"

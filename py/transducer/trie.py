@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError, replacing
+from transducer.core.cli import InputError, replacing
 from transducer.lexicon import NONE, ROOT, Lexicon
 
 MAGIC = b"TRIE"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 OLDEST = (10, 12)
 # In the order of preference; each with its module, where it is a Python package.

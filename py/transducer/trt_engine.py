@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.cli import InputError, existing
-from transducer.graphs import Arrays
+from transducer.core.cli import InputError, existing
+from transducer.core.contracts import Arrays
 from transducer.trt_backend import require_loadable
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from transducer.cli import InputError
+from transducer.core.cli import InputError
 
 DYNAMIC_INT8 = {"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"}
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from transducer.graphs import Arrays
+from transducer.core.contracts import Arrays
 from transducer.parity import fed_back, steps
 
 # Largest error over an output's largest value, by what the graph computes in. The reference is the same graph, so what

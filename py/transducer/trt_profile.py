@@ -11,9 +11,9 @@ from typing import Any
 
 import onnx
 
-from transducer.cli import InputError
-from transducer.graphs import GRAPHS, input_names
-from transducer.onnx_files import interface, load_graph, metadata
+from transducer.core.cli import InputError
+from transducer.core.contracts import GRAPHS, input_names
+from transducer.core.onnx_files import interface, load_graph, metadata
 
 # The sizes of an axis and the shapes of an input, in this order.
 BOUNDS = ("min", "opt", "max")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 from tqdm import tqdm
 
-from transducer.cli import InputError, existing, replacing
-from transducer.onnx_files import load_graph, read_weight, save_graph, set_metadata, store_weights
+from transducer.core.cli import InputError, existing, replacing
+from transducer.core.onnx_files import load_graph, read_weight, save_graph, set_metadata, store_weights
 
 Named = tuple[str, NDArray[Any]]
 Convert = Callable[[str, NDArray[Any]], Iterable[Named]]

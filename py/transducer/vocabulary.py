@@ -6,7 +6,7 @@ Example:
 
 from pathlib import Path
 
-from transducer.cli import InputError, log
+from transducer.core.cli import InputError, log
 
 BLANK = "<blank>"
 

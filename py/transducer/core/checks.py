@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transducer.cli import InputError, existing, sha256_of
-from transducer.onnx_files import sidecars_of
+from transducer.core.cli import InputError, existing, sha256_of
+from transducer.core.onnx_files import sidecars_of
 
 
 def identity(graph: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 from onnx import NodeProto
 
-from transducer.cli import CheckError, existing
+from transducer.core.cli import CheckError, existing
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tqdm import tqdm
 
-from transducer.cli import InputError, replacing
+from transducer.core.cli import InputError, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
