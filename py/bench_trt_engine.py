@@ -22,10 +22,10 @@ from tqdm import tqdm
 from transducer.core.cli import InputError, existing, parser, run, write_json
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.parity import session_runner
-from transducer.trt_backend import exclusively, require_loadable
+from transducer.runtime.parity import session_runner
+from transducer.runtime.trt_backend import exclusively, require_loadable
 from transducer.trt_commands import bench_command
-from transducer.trt_engine import open_engine, read_manifest
+from transducer.runtime.trt import open_engine, read_manifest
 from transducer.trt_profile import BOUNDS
 
 WARM_UP = 20

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.core.onnx_files import external_files, interface, load_graph
-from transducer.trt_backend import exclusively
+from transducer.runtime.trt_backend import exclusively
 from transducer.trt_commands import Job, build_command, failure, polygraphy, script_command
 from transducer.trt_graph import precision, require_supported
 from transducer.trt_profile import require_fit

@@ -20,7 +20,7 @@ from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS, Arrays, input_names
 from transducer.modules import load_reference
 from transducer.core.onnx_files import interface, load_graph
-from transducer.parity import Runner, compare, fixed_sizes, open_session, session_runner
+from transducer.runtime.parity import Runner, compare, fixed_sizes, open_session, session_runner
 from transducer.streaming import Streaming
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from transducer.core.checks import identity, passed_check
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS
-from transducer.parity import compare_files
+from transducer.runtime.parity import compare_files
 
 
 def main() -> int:

@@ -19,9 +19,9 @@ from transducer.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.modules import load_reference
-from transducer.parity import Case, Runner, case_errors, compare
+from transducer.runtime.parity import Case, Runner, case_errors, compare
 from transducer.pte_quantization import Utterance, calibration_utterances, data_arguments
-from transducer.pte_runtime import PteSession, open_pte
+from transducer.runtime.pte import PteSession, open_pte
 from transducer.streaming import Streaming
 
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.

@@ -19,7 +19,7 @@ from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import interface, load_graph, metadata
-from transducer.parity import CASES, Case, compare_files
+from transducer.runtime.parity import CASES, Case, compare_files
 from transducer.core.operators import Runtime
 
 # Errors of an encoder must not grow with the audio: 1 to 30 s, and a batch with padding.

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from transducer.core.cli import log, parser, replacing, run, write_json
-from transducer.trt_backend import BACKENDS, MissingError, architecture, find, find_gpu
+from transducer.runtime.trt_backend import BACKENDS, MissingError, architecture, find, find_gpu
 
 WAYS = (
     "put trtexec (TensorRT 10.12 or newer, from the tar or deb archive or container) on PATH, or install the Python "

@@ -18,7 +18,7 @@ from transducer.core.cli import CheckError, InputError, existing, log, parser, r
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import external_files, load_graph, save_graph, set_metadata
 from transducer.ort_file import in_fixed_order
-from transducer.parity import compare_files
+from transducer.runtime.parity import compare_files
 from transducer.core.operators import Runtime
 
 # Whether branches of a graph run at once, which a server or a browser with threads gains from and a phone does not;

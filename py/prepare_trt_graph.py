@@ -21,7 +21,7 @@ from onnx_graphsurgeon.logger import G_LOGGER as SURGEON_LOGGER
 from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
-from transducer.bfloat16 import runnable
+from transducer.runtime.bf16 import runnable
 from transducer.core.cli import CheckError, existing, log, parser, replacing, run, write_json
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import (
@@ -32,7 +32,7 @@ from transducer.core.onnx_files import (
     load_graph,
     save_graph,
 )
-from transducer.parity import compare_files
+from transducer.runtime.parity import compare_files
 from transducer.trt_commands import polygraphy
 from transducer.trt_graph import precision, require_supported
 

@@ -31,7 +31,7 @@ from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.contracts import Arrays
 from transducer.keyboard import layout_of
 from transducer.core.onnx_files import metadata
-from transducer.parity import open_session
+from transducer.runtime.parity import open_session
 from transducer.static_int8 import Static
 from transducer.variants import Source
 

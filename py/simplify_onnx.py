@@ -14,7 +14,7 @@ import onnxsim
 from transducer.core.cli import existing, log, parser, replacing, run
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import external_as_inputs, inputs_as_external, load_graph, save_graph
-from transducer.parity import compare_files
+from transducer.runtime.parity import compare_files
 
 # Turns MatMul and Add of three axes into Reshape, Gemm, Reshape, which no runtime is faster with.
 UNWANTED = ["fuse_matmul_add_bias_into_gemm_batched"]

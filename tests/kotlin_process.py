@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.parity import open_session
-from transducer.pte_runtime import open_pte
+from transducer.runtime.parity import open_session
+from transducer.runtime.pte import open_pte
 
 HERE = Path(__file__).parent / "kotlin"
 SOURCES = Path(__file__).parents[1] / "decoders/kotlin"

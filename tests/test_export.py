@@ -15,7 +15,7 @@ from transducer.export import export_graph
 from transducer.core.contracts import example
 from transducer.modules import load_module
 from transducer.core.onnx_files import interface, load_graph
-from transducer.parity import open_session, session_runner
+from transducer.runtime.parity import open_session, session_runner
 from transducer.patches import (
     computed_positions,
     dense_layers,

@@ -27,7 +27,7 @@ from transducer.frontend import Frontend
 from transducer.lowered_frontend import LoweredFrontend
 from transducer.modules import load_module
 from transducer.core.onnx_files import interface, load_graph, save_graph
-from transducer.parity import open_session, session_runner
+from transducer.runtime.parity import open_session, session_runner
 
 Floats = NDArray[np.float32]
 Features = tuple[NDArray[Any], NDArray[Any]]

@@ -21,7 +21,7 @@ from transducer.decoder import Decoder
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.ort_file import in_fixed_order
-from transducer.parity import compare_files, open_session
+from transducer.runtime.parity import compare_files, open_session
 from transducer.recognizer import Recognizer
 from transducer.core.operators import Runtime
 

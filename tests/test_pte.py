@@ -20,10 +20,10 @@ from transducer.delegation import delegated
 from transducer.core.contracts import example
 from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.modules import load_module, load_reference
-from transducer.parity import open_session
+from transducer.runtime.parity import open_session
 from transducer.pte_forms import FORMS, INT8
 from transducer.pte_quantization import Utterance, linear_layers, quantizer_of
-from transducer.pte_runtime import open_pte
+from transducer.runtime.pte import open_pte
 from transducer.pte_sensitivity import Sensitivity, smallest
 
 KIND = "bpe-tdt"

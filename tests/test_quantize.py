@@ -16,7 +16,7 @@ from transducer.calibration import Histogram
 from transducer.calibration_inputs import joint_inputs, speech_batches, step_inputs
 from transducer.decoder import Decoder
 from transducer.core.onnx_files import external_files, load_graph
-from transducer.parity import Case, compare_files, open_session
+from transducer.runtime.parity import Case, compare_files, open_session
 from transducer.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]

@@ -22,7 +22,7 @@ from conftest import DEMO, ByKind, run_worker
 from transducer.audio import Wave, read_audio
 from transducer.live import LiveRecognizer
 from transducer.manifest import read_manifest
-from transducer.parity import open_session
+from transducer.runtime.parity import open_session
 from transducer.recognizer import Recognizer
 from transducer.core.error_rates import rate, word_errors
 

@@ -25,7 +25,7 @@ from transducer.core.cli import InputError
 from transducer.export import export_graph
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
-from transducer.parity import open_session, session_runner
+from transducer.runtime.parity import open_session, session_runner
 from transducer.streaming import Streaming, plan
 
 STEPS = 60

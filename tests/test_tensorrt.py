@@ -24,13 +24,13 @@ from onnx import TensorProto, helper
 
 from checkpoints import KINDS
 from conftest import DEMO, ROOT, ByKind, make, make_project, run_worker
-from transducer.bfloat16 import runnable
+from transducer.runtime.bf16 import runnable
 from transducer.core.cli import CheckError, InputError
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.parity import compare_files, open_session
-from transducer.trt_backend import BACKENDS, require_loadable
+from transducer.runtime.parity import compare_files, open_session
+from transducer.runtime.trt_backend import BACKENDS, require_loadable
 from transducer.trt_commands import Job, bench_command, script_command, trtexec_command
-from transducer.trt_engine import EngineSession, open_engine
+from transducer.runtime.trt import EngineSession, open_engine
 from transducer.trt_parity import TOLERANCES, cases, compared
 from transducer.trt_profile import build_profile
 

@@ -18,7 +18,7 @@ from transducer.core.cli import InputError, log
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.keyboard import Layout
 from transducer.manifest import read_lines
-from transducer.parity import FED_BACK
+from transducer.runtime.parity import FED_BACK
 from transducer.streaming import Streaming
 from transducer.swipe_features import swipe_features
 from transducer.traces import read_traces

@@ -21,9 +21,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from transducer.core.cli import InputError, existing
 from transducer.core.contracts import Floats
-from transducer.parity import open_session
-from transducer.pte_runtime import PteSession, open_pte
-from transducer.trt_engine import EngineSession, open_engine
+from transducer.runtime.parity import open_session
+from transducer.runtime.pte import PteSession, open_pte
+from transducer.runtime.trt import EngineSession, open_engine
 
 Integers = NDArray[np.int64]
 

@@ -26,7 +26,7 @@ from transducer.core.cli import InputError, existing, hushed, log
 from transducer.keyboard import layout_of
 from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.metadata import describe
-from transducer.parity import open_session
+from transducer.runtime.parity import open_session
 from transducer.pte_forms import FORMS
 
 Utterance = tuple[Tensor, Tensor]

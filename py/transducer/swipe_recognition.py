@@ -19,8 +19,8 @@ from transducer.beam_search import BeamSearch, Step, graph_step
 from transducer.decoder import open_graph
 from transducer.core.contracts import Floats
 from transducer.lexicon import Lexicon, read_words
-from transducer.parity import Runner, session_runner
-from transducer.pte_runtime import open_pte
+from transducer.runtime.parity import Runner, session_runner
+from transducer.runtime.pte import open_pte
 from transducer.traces import Trace
 
 

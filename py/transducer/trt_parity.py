@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from transducer.core.contracts import Arrays
-from transducer.parity import fed_back, steps
+from transducer.runtime.parity import fed_back, steps
 
 # Largest error over an output's largest value, by what the graph computes in. The reference is the same graph, so what
 # quantization itself costs is no part of it; roundings of int8 that fall the other way are.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from transducer.core.contracts import GRAPHS, Arrays, example
 
 if TYPE_CHECKING:
-    from transducer.trt_engine import EngineSession
+    from transducer.runtime.trt import EngineSession
 
 Runner = Callable[[Arrays], Arrays]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from transducer.core.cli import InputError, existing
 from transducer.core.contracts import Arrays
-from transducer.trt_backend import require_loadable
+from transducer.runtime.trt_backend import require_loadable
 
 
 @dataclass(frozen=True)
