@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 import torch
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS, Arrays, input_names

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.modules import load_reference

@@ -14,7 +14,7 @@ import numpy as np
 
 from transducer.accuracy import accuracy, summary
 from transducer.beam_search import module_step
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, InputError, log, parser, run, write_json
 from transducer.core.contracts import Floats
 from transducer.keyboard import layout_of

@@ -8,7 +8,7 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import existing, run
 from transducer.export import export_graph, export_parser
 from transducer.streaming import CACHE_SIZE, CHUNK_SIZE, plan

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, replacing, run
 from transducer.keyboard import Layout, read_layout
 from transducer.swipe_features import FRAME_SECONDS, feature_count

@@ -8,7 +8,7 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.lexicon import Lexicon, read_words
 from transducer.trie import write_trie

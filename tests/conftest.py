@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 import checkpoints
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import log, run
 
 ROOT = Path(__file__).parents[1]
@@ -146,7 +146,7 @@ def build_streaming(out: Path) -> None:
 
 def build(model: Path, out: Path) -> None:
     """Unpack a checkpoint, export and simplify its graphs, and write its metadata, as `make onnx meta` does."""
-    assert run_worker("unpack_checkpoint", "--model", model, "--output", out / "checkpoint/manifest.json") == 0
+    assert run_worker("checkpoint/unpack", "--model", model, "--output", out / "checkpoint/manifest.json") == 0
     swipe = "swipe" in Checkpoint(out / "checkpoint").config
     traced = [graph for graph in FP32_GRAPHS if not (swipe and graph == "frontend")]
     for graph in traced:

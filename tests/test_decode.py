@@ -90,7 +90,7 @@ def case(request: pytest.FixtureRequest, nemo_file: ByKind, tmp_path_factory: py
     model = nemo_model(nemo_file(request.param))
     checkpoints.enliven(model)
     model.save_to(str(folder / "lively.nemo"))
-    assert run_worker("unpack_checkpoint", "--model", folder / "lively.nemo", "--output", folder / CHECKPOINT) == 0
+    assert run_worker("checkpoint/unpack", "--model", folder / "lively.nemo", "--output", folder / CHECKPOINT) == 0
     graphs = [folder / f"onnx/{graph}.onnx" for graph in ("predictor", "joint")]
     for path in graphs:
         assert run_worker(f"export_{path.stem}", "--checkpoint", folder / "checkpoint", "--output", path) == 0

@@ -10,7 +10,7 @@ import torch
 
 import checkpoints
 from conftest import ByKind, run_worker
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.export import export_graph
 from transducer.core.contracts import example
 from transducer.modules import load_module

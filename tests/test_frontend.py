@@ -18,9 +18,9 @@ from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 from numpy.typing import NDArray
 
 import checkpoints
-import unpack_checkpoint
+import checkpoint.unpack as unpack_checkpoint
 from simplify_onnx import simplified
-from transducer.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
+from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
 from transducer.core.cli import InputError, write_json
 from transducer.export import export_graph
 from transducer.frontend import Frontend

@@ -13,7 +13,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantizer
 
 from conftest import DEMO, ByKind, run_worker
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.decoder import Decoder, StepDecoder
 from transducer.delegation import delegated

@@ -78,7 +78,7 @@ def test_streams_equal_nemos_own_steps(kind: str, streaming: ByKind, tmp_path: P
 def test_the_largest_encoder_is_lowered_to_int8_in_24_gib(nemo_file: ByKind, tmp_path: Path) -> None:
     manifest = tmp_path / "checkpoint/manifest.json"
     model = nemo_file("parakeet-tdt-0.6b-v3")
-    assert run_worker("unpack_checkpoint", "--model", model, "--output", manifest) == 0
+    assert run_worker("checkpoint/unpack", "--model", model, "--output", manifest) == 0
     output = tmp_path / "encoder.int8.pte"
     worker = (sys.executable, "py/lower_pte_int8.py", "--synthetic-calibration", "--batches", 1, "--batch-size", 1)
     seconds, peak = measured([*worker, "--checkpoint", manifest.parent, "--output", output])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import ROOT, ByKind, measured, run_worker
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
 from transducer.modules import load_module
 from transducer.core.onnx_files import external_files, interface, load_graph

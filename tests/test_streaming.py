@@ -20,7 +20,7 @@ from onnxruntime import InferenceSession
 
 from conftest import DEMO, ByKind, make, run_worker
 from transducer.core import onnx_files
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.export import export_graph
 from transducer.core.contracts import GRAPHS, Arrays, Floats

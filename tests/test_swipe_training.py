@@ -16,9 +16,9 @@ import torch
 from omegaconf import OmegaConf
 
 from conftest import ROOT, make, make_project, run_worker
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.keyboard import layout_of, read_layout
-from transducer.metadata import describe
+from transducer.checkpoint.facts import describe
 from transducer.swipe_features import swipe_features
 from transducer.traces import Trace, read_traces
 
@@ -52,7 +52,7 @@ def train(folder: Path, config: str, name: str, *more: object) -> None:
 def unpacked(model: Path) -> Checkpoint:
     folder = model.with_name(f"{model.name}-unpacked")
     if not folder.exists():
-        assert run_worker("unpack_checkpoint", "--model", model, "--output", folder / "manifest.json") == 0
+        assert run_worker("checkpoint/unpack", "--model", model, "--output", folder / "manifest.json") == 0
     return Checkpoint(folder)
 
 

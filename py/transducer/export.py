@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from transducer import __version__
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import log, parser, replacing
 from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
-from transducer.metadata import as_props, describe
+from transducer.checkpoint.facts import as_props, describe
 from transducer.modules import load_module
 from transducer.core.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
 from transducer.patches import (

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from tqdm import tqdm
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
 from transducer.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.core.contracts import GRAPHS, example
 from transducer.lowered_encoder import LoweredEncoder
 from transducer.lowered_frontend import LoweredFrontend
 from transducer.lowered_step import LoweredStep
-from transducer.metadata import describe
+from transducer.checkpoint.facts import describe
 from transducer.modules import load_module
 from transducer.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
 from transducer.streaming import Streaming

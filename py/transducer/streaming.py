@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log
 from transducer.core.contracts import Arrays, Floats
 

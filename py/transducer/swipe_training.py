@@ -17,7 +17,7 @@ from torch.nn.functional import kl_div
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.keyboard import Doubles, Layout
 from transducer.swipe_features import FRAME_SECONDS, swipe_features
 from transducer.traces import Trace

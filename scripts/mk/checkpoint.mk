@@ -4,9 +4,9 @@ CHECKPOINT := $(OUT)/checkpoint/manifest.json
 
 $(eval $(call flags,checkpoint,MODEL=$(MODEL)))
 
-$(CHECKPOINT): $(MODEL) $(OUT)/.flags/checkpoint $(call worker,unpack_checkpoint)
+$(CHECKPOINT): $(MODEL) $(OUT)/.flags/checkpoint $(call worker,checkpoint/unpack)
 	$(call say,UNPACK)
-	$(call run,unpack_checkpoint) --model $(MODEL) --output $@
+	$(call run,checkpoint/unpack) --model $(MODEL) --output $@
 
 # Reached only when the file is missing: the worker says so in its own words.
 $(MODEL):

@@ -25,9 +25,9 @@ $(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,synthesize_
 	$(call run,synthesize_traces) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
 ifeq ($(TASK),swipe)
-$(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,unpack_checkpoint) | $(ENV)
+$(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,checkpoint/unpack) | $(ENV)
 	$(call say,UNPACK)
-	$(call run,unpack_checkpoint) --model $(TEACHER) --output $@
+	$(call run,checkpoint/unpack) --model $(TEACHER) --output $@
 
 # A killed run resumes from its last checkpoint in $(OUT)/train.
 $(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(TRAIN_MANIFEST) $(call sources,train_swipe) \

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from conftest import ROOT, ByKind, make, make_project, run_worker
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 
 Capture = pytest.CaptureFixture[str]
 Change = Callable[[dict[str, bytes]], None]
@@ -60,7 +60,7 @@ def products(folder: Path) -> list[str]:
 
 
 def unpack(model: Path, out: Path) -> int:
-    return run_worker("unpack_checkpoint", "--model", model, "--output", out / "checkpoint/manifest.json")
+    return run_worker("checkpoint/unpack", "--model", model, "--output", out / "checkpoint/manifest.json")
 
 
 def refusal(capsys: Capture, worker: str, *arguments: object) -> str:

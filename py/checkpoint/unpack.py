@@ -1,7 +1,7 @@
 """Unpack a .nemo archive, or a .ckpt with its config beside it, into a folder that other workers map.
 
 Example:
-    .venv/bin/python py/unpack_checkpoint.py --model models/demo-tdt.nemo \
+    .venv/bin/python py/checkpoint/unpack.py --model models/demo-tdt.nemo \
         --output out/demo-tdt/checkpoint/manifest.json
 """
 
@@ -16,7 +16,7 @@ from typing import IO, Any
 import yaml
 from tqdm import tqdm
 
-from transducer.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
+from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer import __version__
-from transducer.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 
 # Settings of NeMo's mel frontend that its configs leave out, as NeMo 3.0 fills them in.
