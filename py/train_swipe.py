@@ -17,7 +17,7 @@ from transducer.core.cli import InputError, log, replacing, run
 from transducer.keyboard import Layout, read_layout
 from transducer.swipe_features import FRAME_SECONDS, feature_count
 from transducer.traces import read_traces
-from transducer.training_run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
+from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 from transducer.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.core.cli import log, replacing, run
-from transducer.training_run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
+from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl

@@ -9,7 +9,7 @@ import torch
 
 from transducer.beam_search import BeamSearch, graph_step, module_step
 from transducer.lexicon import ROOT, Lexicon, log_prior, read_words
-from transducer.losses import RNNTLoss
+from transducer.train.losses import RNNTLoss
 
 LABELS = "abc"
 WORDS = ["a", "ab", "abc", "b", "ba", "cab", "cc", "bac"]

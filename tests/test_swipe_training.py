@@ -111,9 +111,9 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
 def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: Path) -> None:
     from nemo.collections.asr.models import EncDecRNNTModel
 
-    from transducer.losses import RNNTLoss
+    from transducer.train.losses import RNNTLoss
     from transducer.swipe_training import Distillation, SwipeCorpus, collate
-    from transducer.training_run import use_cpu_loss
+    from transducer.train.run import use_cpu_loss
 
     checkpoint = unpacked(trained / "tiny.nemo")
     student = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu").eval()

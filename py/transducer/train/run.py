@@ -114,7 +114,7 @@ def computes_in_bf16() -> bool:
 
 def use_cpu_loss(model: "EncDecRNNTModel") -> None:
     """Replace NeMo's loss, which needs CUDA or is slow on a CPU, while the model trains."""
-    from transducer.losses import RNNTLoss, TDTLoss
+    from transducer.train.losses import RNNTLoss, TDTLoss
 
     blank = len(model.joint.vocabulary)
     tdt = model.cfg.loss.get("tdt_kwargs")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from transducer.losses import RNNTLoss, TDTLoss
+from transducer.train.losses import RNNTLoss, TDTLoss
 
 BLANK = 4
 INPUT_LENGTHS = [5, 3, 4, 1]
