@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import DEMO, ByKind, make, run_worker
-from transducer.report_tables import accuracies, files, packages, speeds
+from transducer.report.tables import accuracies, files, packages, speeds
 
 
 class Tables(HTMLParser):
@@ -63,7 +63,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_shows_what_was_measured(model: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    assert run_worker("report", "--model", model, "--output", page) == 0
+    assert run_worker("report/write", "--model", model, "--output", page) == 0
     text = page.read_text(encoding="utf-8")
     (tables := Tables()).feed(text)
     rows = {(row[0], len(row)): row for row in tables.rows}
@@ -88,12 +88,12 @@ def test_what_was_not_made_is_not_shown(built: ByKind, tmp_path: Path) -> None:
     out, page = tmp_path / "out", tmp_path / "report.html"
     shutil.copytree(built("bpe-tdt") / "meta", out / "meta")
     assert not (accuracies(out) or speeds(out) or packages(out / "package"))
-    assert run_worker("report", "--model", out, "--output", page) == 0
+    assert run_worker("report/write", "--model", out, "--output", page) == 0
     assert "Packages" not in page.read_text() and files(out) == []
 
 
 def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_worker("report", "--model", tmp_path, "--output", tmp_path / "report.html") == 2
+    assert run_worker("report/write", "--model", tmp_path, "--output", tmp_path / "report.html") == 2
     told = capsys.readouterr().err.strip()
     assert told.startswith("error: ") and "model_meta.json" in told and "\n" not in told
     assert not (tmp_path / "report.html").exists()

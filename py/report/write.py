@@ -1,7 +1,7 @@
 """Write one page that shows what was built of a model: accuracy, files, speed, packages and engines.
 
 Example:
-    .venv/bin/python py/report.py --model out/demo-tdt --output out/demo-tdt/report.html
+    .venv/bin/python py/report/write.py --model out/demo-tdt --output out/demo-tdt/report.html
 
 It reads the checks, benches and manifests that lie in the model's folder, and measures nothing itself. The page is one
 file that needs nothing else, in light and dark.
@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
-from transducer.report_tables import accuracies, engines, facts_of, files, packages, speeds
+from transducer.report.tables import accuracies, engines, facts_of, files, packages, speeds
 
 TEMPLATES = Path(__file__).parent / "transducer/templates"
 
