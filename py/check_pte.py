@@ -18,11 +18,11 @@ import numpy as np
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, Arrays
-from transducer.modules import load_reference
+from transducer.export.modules import load_reference
 from transducer.runtime.parity import Case, Runner, case_errors, compare
 from transducer.pte_quantization import Utterance, calibration_utterances, data_arguments
 from transducer.runtime.pte import PteSession, open_pte
-from transducer.streaming import Streaming
+from transducer.export.streaming import Streaming
 
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.
 COMPARED = 24

@@ -80,7 +80,7 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     import torch
     from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
 
-    from transducer.modules import load_module
+    from transducer.export.modules import load_module
     from transducer.swipe_training import collate
 
     layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)

@@ -137,11 +137,11 @@ def build_streaming(out: Path) -> None:
     raw, final = (out / f"onnx/encoder_streaming{suffix}" for suffix in (".raw.onnx", ".onnx"))
     checkpoint = ("--checkpoint", out / "checkpoint")
     offline = ("--encoder", out / "onnx/encoder.raw.onnx")
-    assert run_worker("export_encoder_streaming", *checkpoint, *offline, "--output", raw) == 0
-    assert run_worker("simplify_onnx", "--graph", "encoder_streaming", "--input", raw, "--output", final) == 0
+    assert run_worker("export/export_streaming", *checkpoint, *offline, "--output", raw) == 0
+    assert run_worker("export/simplify", "--graph", "encoder_streaming", "--input", raw, "--output", final) == 0
     graphs = [out / f"onnx/{graph}.onnx" for graph in (*FP32_GRAPHS, "encoder_streaming")]
     meta = out / "meta/model_meta.json"
-    assert run_worker("write_model_meta", *checkpoint, "--graphs", *graphs, "--output", meta) == 0
+    assert run_worker("export/write_meta", *checkpoint, "--graphs", *graphs, "--output", meta) == 0
 
 
 def build(model: Path, out: Path) -> None:
@@ -152,11 +152,11 @@ def build(model: Path, out: Path) -> None:
     for graph in traced:
         raw, final = out / f"onnx/{graph}.raw.onnx", out / f"onnx/{graph}.onnx"
         assert run_worker(f"export_{graph}", "--checkpoint", out / "checkpoint", "--output", raw) == 0
-        assert run_worker("simplify_onnx", "--graph", graph, "--input", raw, "--output", final) == 0
+        assert run_worker("export/simplify", "--graph", graph, "--input", raw, "--output", final) == 0
     graphs = [out / f"onnx/{graph}.onnx" for graph in traced]
     meta = out / "meta/model_meta.json"
     assert (
-        run_worker("write_model_meta", "--checkpoint", out / "checkpoint", "--graphs", *graphs, "--output", meta) == 0
+        run_worker("export/write_meta", "--checkpoint", out / "checkpoint", "--graphs", *graphs, "--output", meta) == 0
     )
 
 

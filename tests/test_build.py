@@ -64,11 +64,11 @@ def test_second_run_makes_nothing_and_is_quick(project: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "rebuilt"),
     [
-        ("py/export_joint.py", {"onnx/joint.raw.onnx", "onnx/joint.onnx", "checks/joint.onnx.check.json"} | META),
-        ("py/simplify_onnx.py", FINAL | CHECKS | META),
-        ("py/check_graph.py", CHECKS),
-        ("py/write_model_meta.py", META),
-        ("py/transducer/patches.py", RAW | FINAL | CHECKS | META),
+        ("py/export/export_joint.py", {"onnx/joint.raw.onnx", "onnx/joint.onnx", "checks/joint.onnx.check.json"} | META),
+        ("py/export/simplify.py", FINAL | CHECKS | META),
+        ("py/export/check.py", CHECKS),
+        ("py/export/write_meta.py", META),
+        ("py/transducer/export/patches.py", RAW | FINAL | CHECKS | META),
         ("py/transducer/checkpoint/facts.py", RAW | FINAL | CHECKS | META),
         ("py/transducer/core/cli.py", EVERYTHING),
         ("py/checkpoint/unpack.py", EVERYTHING),
@@ -98,9 +98,9 @@ def test_a_rebuild_says_why(project: Path) -> None:
     changed = make("check", "MODEL=model.nemo", "PARITY_MAX_ABS=2e-4", cwd=project)
     assert "FLAGS     check: PARITY_MAX_ABS=2e-4, was PARITY_MAX_ABS=1e-4" in changed.stdout
     assert {path for _, path in lines_of(changed.stdout)} == CHECKS
-    (project / "py/check_graph.py").touch()
+    (project / "py/export/check.py").touch()
     traced = make("--trace", "--dry-run", "check", "MODEL=model.nemo", "PARITY_MAX_ABS=2e-4", cwd=project)
-    assert re.search(r"update target 'out/model/checks/joint\S*' due to: \S*py/check_graph.py", traced.stdout)
+    assert re.search(r"update target 'out/model/checks/joint\S*' due to: \S*py/export/check.py", traced.stdout)
 
 
 def test_one_artefact_by_its_name(project: Path) -> None:
@@ -110,13 +110,13 @@ def test_one_artefact_by_its_name(project: Path) -> None:
 
 
 def test_launcher_starts_every_worker(project: Path) -> None:
-    (project / "py/write_model_meta.py").touch()
+    (project / "py/export/write_meta.py").touch()
     log = project / "launched.txt"
     launcher = project / "launch.sh"
     launcher.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec "$@"\n')
     launcher.chmod(0o755)
     done = make("meta", "MODEL=model.nemo", f"LAUNCH={launcher}", cwd=project)
-    assert done.returncode == 0 and "py/write_model_meta.py" in log.read_text()
+    assert done.returncode == 0 and "py/export/write_meta.py" in log.read_text()
 
 
 def test_kills_at_random_moments_leave_a_build_that_finishes_right(project: Path) -> None:

@@ -95,7 +95,7 @@ def case(request: pytest.FixtureRequest, nemo_file: ByKind, tmp_path_factory: py
     for path in graphs:
         assert run_worker(f"export_{path.stem}", "--checkpoint", folder / "checkpoint", "--output", path) == 0
     meta = ["--graphs", *graphs, "--output", folder / "meta/model_meta.json"]
-    assert run_worker("write_model_meta", "--checkpoint", folder / "checkpoint", *meta) == 0
+    assert run_worker("export/write_meta", "--checkpoint", folder / "checkpoint", *meta) == 0
     encoded, lengths = torch.randn(8, 32, 40), torch.tensor([40, 1, 17, 39, 0, 25, 3, 8])
     expected = nemo_decoding(model, encoded, lengths)
     return Case(folder, decoder_of(folder), encoded.numpy(), lengths.numpy(), expected)

@@ -29,7 +29,7 @@ from transducer.core.cli import InputError
 from transducer.live import LiveRecognizer
 from transducer.manifest import read_manifest
 from transducer.recognizer import Recognizer
-from transducer.streaming import Streaming
+from transducer.export.streaming import Streaming
 from transducer.core.error_rates import rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"

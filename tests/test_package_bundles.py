@@ -46,7 +46,7 @@ def check(built: Path, *graphs: str) -> None:
         arguments = ("--graph", graph, "--onnx", built / f"onnx/{graph}.onnx", "--checkpoint", built / "checkpoint")
         limit = 5e-4 if graph == "frontend" else 1e-4
         output = built / f"checks/{graph}.onnx.check.json"
-        assert run_worker("check_graph", *arguments, "--max-abs", limit, "--output", output) == 0
+        assert run_worker("export/check", *arguments, "--max-abs", limit, "--output", output) == 0
 
 
 def write_runtime_meta(built: Path, *more: object) -> int:

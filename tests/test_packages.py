@@ -391,8 +391,8 @@ def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
     arguments.append(f"VALIDATION={DEMO / 'validation/manifest.jsonl'}")
     target = "package-onnx-asr"
     planned = make(*arguments, "--dry-run", target, cwd=project).stdout
-    assert planned.count("py/check_graph.py") >= 3
-    assert planned.rindex("py/check_graph.py") < planned.index("py/package_onnx_asr.py")
+    assert planned.count("py/export/check.py") >= 3
+    assert planned.rindex("py/export/check.py") < planned.index("py/package_onnx_asr.py")
     # Take the build for done: stamps as Make writes them, all else touched, and not a package.
     stamps = [f"{out}/.flags/{family}" for family in STAMPS]
     assert make(*arguments, *stamps, cwd=project).returncode == 0

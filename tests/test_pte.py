@@ -19,7 +19,7 @@ from transducer.decoder import Decoder, StepDecoder
 from transducer.delegation import delegated
 from transducer.core.contracts import example
 from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
-from transducer.modules import load_module, load_reference
+from transducer.export.modules import load_module, load_reference
 from transducer.runtime.parity import open_session
 from transducer.pte_forms import FORMS, INT8
 from transducer.pte_quantization import Utterance, linear_layers, quantizer_of

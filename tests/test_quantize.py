@@ -263,7 +263,7 @@ def test_a_streaming_encoder_has_variants(built: ByKind, tmp_path: Path) -> None
     folder.mkdir()
     shutil.copy(out / "onnx/frontend.onnx", folder)
     arguments = ["--checkpoint", out / "checkpoint", "--encoder", out / "onnx/encoder.raw.onnx"]
-    assert run_worker("export_encoder_streaming", *arguments, "--output", folder / "encoder_streaming.onnx") == 0
+    assert run_worker("export/export_streaming", *arguments, "--output", folder / "encoder_streaming.onnx") == 0
     for variant, bound in (("int8", 0.05), ("int8-qdq", 0.2), ("fp16", 0.01)):
         path = folder / f"encoder_streaming.{variant}.onnx"
         flags = ("--batches", 2, "--batch-size", 2) if variant == "int8-qdq" else ()

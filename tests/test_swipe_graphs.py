@@ -49,7 +49,7 @@ def reference(demo: Path, some: Path) -> Path:
 @pytest.mark.parametrize("graph", ["encoder", "rnnt_step", "predictor", "joint"])
 def test_graphs_equal_pytorch(graph: str, demo: Path, tmp_path: Path) -> None:
     arguments = ("--graph", graph, "--onnx", demo / f"onnx/{graph}.onnx", "--checkpoint", demo / "checkpoint")
-    assert run_worker("check_graph", *arguments, "--output", tmp_path / "check.json") == 0
+    assert run_worker("export/check", *arguments, "--output", tmp_path / "check.json") == 0
     assert json.loads((tmp_path / "check.json").read_text())["parity"]["max_abs"] <= 1e-4
 
 
@@ -80,7 +80,7 @@ def test_a_graph_with_another_input_name_is_refused(demo: Path, tmp_path: Path, 
     )
     onnx.save(model, tmp_path / "encoder.onnx")
     arguments = ("--graph", "encoder", "--onnx", tmp_path / "encoder.onnx", "--checkpoint", demo / "checkpoint")
-    assert run_worker("check_graph", *arguments, "--output", tmp_path / "check.json") == 1
+    assert run_worker("export/check", *arguments, "--output", tmp_path / "check.json") == 1
     assert "has the inputs features, length where audio_signal, length belong" in capsys.readouterr().err
 
 

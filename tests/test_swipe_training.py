@@ -74,7 +74,7 @@ def test_nemo_and_ckpt_load_strictly_and_are_the_same_model(trained: Path) -> No
 def test_stock_nemo_restores_the_model_and_encodes_features_alike(trained: Path) -> None:
     from nemo.collections.asr.models import EncDecRNNTModel
 
-    from transducer.modules import load_module
+    from transducer.export.modules import load_module
 
     checkpoint = unpacked(trained / "tiny.nemo")
     layout = layout_of(checkpoint.config["swipe"]["layout"], "tiny.nemo")

@@ -19,7 +19,7 @@ from transducer.core.contracts import GRAPHS, Arrays
 from transducer.keyboard import Layout
 from transducer.manifest import read_lines
 from transducer.runtime.parity import FED_BACK
-from transducer.streaming import Streaming
+from transducer.export.streaming import Streaming
 from transducer.swipe_features import swipe_features
 from transducer.traces import read_traces
 

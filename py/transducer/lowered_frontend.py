@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from transducer.frontend import STD_FLOOR, Frontend, require_supported
+from transducer.export.frontend import STD_FLOOR, Frontend, require_supported
 from transducer.lowered_layers import fixed
 
 

@@ -30,9 +30,9 @@ from transducer.lowered_encoder import LoweredEncoder
 from transducer.lowered_frontend import LoweredFrontend
 from transducer.lowered_step import LoweredStep
 from transducer.checkpoint.facts import describe
-from transducer.modules import load_module
-from transducer.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
-from transducer.streaming import Streaming
+from transducer.export.modules import load_module
+from transducer.export.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
+from transducer.export.streaming import Streaming
 
 LOWERED = ("frontend", "encoder", "encoder_streaming", "rnnt_step")
 # The largest batch that a step takes: a beam of 64, or as many streams.

@@ -15,9 +15,9 @@ streaming_options = --cache-drop-size $(STREAMING_CACHE_DROP_SIZE) \
 $(eval $(call flags,streaming,$(strip $(streaming_options))))
 
 $(OUT)/onnx/encoder_streaming.raw.onnx: $(CHECKPOINT) $(OUT)/onnx/encoder.raw.onnx $(OUT)/.flags/export \
-    $(OUT)/.flags/streaming $(call worker,export_encoder_streaming)
+    $(OUT)/.flags/streaming $(call worker,export/export_streaming)
 	$(call say,EXPORT)
-	$(call run,export_encoder_streaming) --checkpoint $(OUT)/checkpoint --opset $(OPSET) --device $(DEVICE) \
+	$(call run,export/export_streaming) --checkpoint $(OUT)/checkpoint --opset $(OPSET) --device $(DEVICE) \
 	    $(if $(FIXED),--fixed) --encoder $(OUT)/onnx/encoder.raw.onnx $(streaming_options) --output $@
 
 .PHONY: encoder_streaming.onnx

@@ -47,7 +47,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     some.write_text("".join(f"{json.dumps(line)}\n" for line in full))
     reference, wer = checks / "checkpoint.check.json", checks / "wer.encoder.int8.check.json"
     graphs = ("--graph", "encoder", "--onnx", encoder, "--checkpoint", checkpoint)
-    assert run_worker("check_graph", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
+    assert run_worker("export/check", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
     assert run_worker("quantize_int8", "--input", encoder, "--output", int8) == 0
     on = ("--manifest", some)
     assert run_worker("evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference) == 0

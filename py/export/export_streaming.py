@@ -1,7 +1,7 @@
 """Export the encoder of a checkpoint, for streams with explicit caches, to ONNX as traced, to be simplified next.
 
 Example:
-    .venv/bin/python py/export_encoder_streaming.py --checkpoint out/demo-streaming/checkpoint --lookahead 3 \
+    .venv/bin/python py/export/export_streaming.py --checkpoint out/demo-streaming/checkpoint --lookahead 3 \
         --encoder out/demo-streaming/onnx/encoder.raw.onnx --output out/demo-streaming/onnx/encoder_streaming.raw.onnx
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import existing, run
-from transducer.export import export_graph, export_parser
-from transducer.streaming import CACHE_SIZE, CHUNK_SIZE, plan
+from transducer.export.trace import export_graph, export_parser
+from transducer.export.streaming import CACHE_SIZE, CHUNK_SIZE, plan
 
 
 def main() -> int:

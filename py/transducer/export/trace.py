@@ -20,9 +20,9 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import log, parser, replacing
 from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
 from transducer.checkpoint.facts import as_props, describe
-from transducer.modules import load_module
+from transducer.export.modules import load_module
 from transducer.core.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
-from transducer.patches import (
+from transducer.export.patches import (
     computed_positions,
     dense_layers,
     folded_batch_norm,
@@ -32,7 +32,7 @@ from transducer.patches import (
     no_dropout,
     raw_joint,
 )
-from transducer.streaming import Streaming
+from transducer.export.streaming import Streaming
 
 # Traced with more than one row, frame and token, so that nothing of size one is taken for constant. A streaming
 # encoder's T is its window.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.frontend import Frontend, require_supported
-from transducer.streaming import Streaming
+from transducer.export.frontend import Frontend, require_supported
+from transducer.export.streaming import Streaming
 
 
 class Encoder(nn.Module):

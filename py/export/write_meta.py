@@ -1,7 +1,7 @@
 """Write model_meta.json, the one contract that a runtime needs, with the vocabulary files beside it.
 
 Example:
-    .venv/bin/python py/write_model_meta.py --checkpoint out/demo-tdt/checkpoint \
+    .venv/bin/python py/export/write_meta.py --checkpoint out/demo-tdt/checkpoint \
         --graphs out/demo-tdt/onnx/encoder.onnx --output out/demo-tdt/meta/model_meta.json
 """
 

@@ -1,7 +1,7 @@
 """Simplify a traced graph with onnxsim, keeping the traced form if the results differ.
 
 Example:
-    .venv/bin/python py/simplify_onnx.py --graph joint --input out/demo-tdt/onnx/joint.raw.onnx \
+    .venv/bin/python py/export/simplify.py --graph joint --input out/demo-tdt/onnx/joint.raw.onnx \
         --output out/demo-tdt/onnx/joint.onnx
 """
 

@@ -11,12 +11,12 @@ import torch
 import checkpoints
 from conftest import ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.export import export_graph
+from transducer.export.trace import export_graph
 from transducer.core.contracts import example
-from transducer.modules import load_module
+from transducer.export.modules import load_module
 from transducer.core.onnx_files import interface, load_graph
 from transducer.runtime.parity import open_session, session_runner
-from transducer.patches import (
+from transducer.export.patches import (
     computed_positions,
     dense_layers,
     folded_batch_norm,
@@ -36,7 +36,7 @@ GRAPHS = ("encoder", "predictor", "joint", "rnnt_step")
 def test_equals_pytorch(kind: str, graph: str, built: ByKind, tmp_path: Path) -> None:
     out, report = built(kind), tmp_path / "check.json"
     arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
-    assert run_worker("check_graph", *arguments, "--output", report) == 0
+    assert run_worker("export/check", *arguments, "--output", report) == 0
     found = json.loads(report.read_text())
     assert found["checker"] == "valid" and found["parity"]["max_abs"] <= 1e-4
     sizes = [case["sizes"] for case in found["parity"]["cases"]]
@@ -55,7 +55,7 @@ def test_a_wrong_weight_fails_the_check(built: ByKind, tmp_path: Path, capsys: p
     broken, report = tmp_path / "joint.onnx", tmp_path / "check.json"
     onnx.save(model, broken)
     arguments = ["--graph", "joint", "--onnx", broken, "--checkpoint", out / "checkpoint", "--output", report]
-    assert run_worker("check_graph", *arguments) == 1
+    assert run_worker("export/check", *arguments) == 1
     told = capsys.readouterr().err
     assert str(broken) in told and "0.0001" in told and not report.exists()
 
@@ -118,7 +118,7 @@ def test_fixed_axes(built: ByKind, tmp_path: Path) -> None:
         listed = interface(load_graph(path))
         assert all(isinstance(axis, int) for value in listed["inputs"] for axis in value["shape"]), listed
         arguments = ["--graph", graph, "--onnx", path, "--checkpoint", checkpoint.folder]
-        assert run_worker("check_graph", *arguments, "--output", tmp_path / "check.json") == 0
+        assert run_worker("export/check", *arguments, "--output", tmp_path / "check.json") == 0
 
 
 def test_patches_are_restored(built: ByKind) -> None:
@@ -158,10 +158,10 @@ def test_weights_over_the_limit_go_to_one_sidecar(
     for graph in GRAPHS:
         raw, final = tmp_path / f"{graph}.raw.onnx", tmp_path / f"{graph}.onnx"
         export_graph(graph, Checkpoint(out / "checkpoint"), raw, opset=17)
-        assert run_worker("simplify_onnx", "--graph", graph, "--input", raw, "--output", final) == 0
+        assert run_worker("export/simplify", "--graph", graph, "--input", raw, "--output", final) == 0
         onnx.checker.check_model(final)
         arguments = ["--graph", graph, "--onnx", final, "--checkpoint", out / "checkpoint"]
-        assert run_worker("check_graph", *arguments, "--output", tmp_path / "check.json") == 0
+        assert run_worker("export/check", *arguments, "--output", tmp_path / "check.json") == 0
     assert sorted(path.name for path in tmp_path.glob("*.data")) == [f"{graph}.onnx.data" for graph in sorted(GRAPHS)]
 
 

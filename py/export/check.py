@@ -1,7 +1,7 @@
 """Check an ONNX graph against the PyTorch module it was exported from, and record what was seen.
 
 Example:
-    .venv/bin/python py/check_graph.py --graph joint --onnx out/demo-tdt/onnx/joint.onnx \
+    .venv/bin/python py/export/check.py --graph joint --onnx out/demo-tdt/onnx/joint.onnx \
         --checkpoint out/demo-tdt/checkpoint --output out/demo-tdt/checks/joint.onnx.check.json
 """
 
@@ -18,10 +18,10 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS, Arrays, input_names
-from transducer.modules import load_reference
+from transducer.export.modules import load_reference
 from transducer.core.onnx_files import interface, load_graph
 from transducer.runtime.parity import Runner, compare, fixed_sizes, open_session, session_runner
-from transducer.streaming import Streaming
+from transducer.export.streaming import Streaming
 
 
 def main() -> int:

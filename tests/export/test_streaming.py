@@ -22,11 +22,11 @@ from conftest import DEMO, ByKind, make, run_worker
 from transducer.core import onnx_files
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
-from transducer.export import export_graph
+from transducer.export.trace import export_graph
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
 from transducer.runtime.parity import open_session, session_runner
-from transducer.streaming import Streaming, plan
+from transducer.export.streaming import Streaming, plan
 
 STEPS = 60
 # When each stream of a batch begins, and after how many windows it ends.
@@ -223,7 +223,7 @@ def test_one_weight_file(streamer: Choose, built: ByKind, tmp_path: Path, monkey
     export_graph("encoder", checkpoint, offline, opset=17)
     export_graph("encoder_streaming", checkpoint, online, opset=17, streaming=streaming, weights_of=offline)
     final, sidecar = tmp_path / "encoder_streaming.onnx", tmp_path / "encoder.onnx.data"
-    assert run_worker("simplify_onnx", "--graph", "encoder_streaming", "--input", online, "--output", final) == 0
+    assert run_worker("export/simplify", "--graph", "encoder_streaming", "--input", online, "--output", final) == 0
     assert list(tmp_path.glob("*.data")) == [sidecar]
     for graph in (offline, online, final):
         assert external_files(load_graph(graph)) == {sidecar.name}

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 import checkpoints
 import checkpoint.unpack as unpack_checkpoint
-from simplify_onnx import simplified
+from export.simplify import simplified
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
 from transducer.core.cli import InputError, write_json
-from transducer.export import export_graph
-from transducer.frontend import Frontend
+from transducer.export.trace import export_graph
+from transducer.export.frontend import Frontend
 from transducer.lowered_frontend import LoweredFrontend
-from transducer.modules import load_module
+from transducer.export.modules import load_module
 from transducer.core.onnx_files import interface, load_graph, save_graph
 from transducer.runtime.parity import open_session, session_runner
 

@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT, ByKind, measured, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
-from transducer.modules import load_module
+from transducer.export.modules import load_module
 from transducer.core.onnx_files import external_files, interface, load_graph
 from transducer.runtime.parity import open_session, session_runner
 
@@ -100,7 +100,7 @@ def test_int8_takes_a_third_of_the_common_recipe(
 def test_equals_pytorch(graph: str, parakeet: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     out, report = parakeet[0], tmp_path / "check.json"
     arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
-    assert run_worker("check_graph", *arguments, "--output", report) == 0
+    assert run_worker("export/check", *arguments, "--output", report) == 0
     parity = json.loads(report.read_text())["parity"]
     print(graph, parity["max_abs"], parity["max_relative"])
     assert parity["max_relative"] <= 1e-3

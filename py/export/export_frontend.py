@@ -1,14 +1,14 @@
 """Export the frontend of a checkpoint to ONNX as traced, to be simplified next.
 
 Example:
-    .venv/bin/python py/export_frontend.py --checkpoint out/demo-tdt/checkpoint \
+    .venv/bin/python py/export/export_frontend.py --checkpoint out/demo-tdt/checkpoint \
         --output out/demo-tdt/onnx/frontend.raw.onnx
 """
 
 import sys
 
 from transducer.core.cli import run
-from transducer.export import export_worker
+from transducer.export.trace import export_worker
 
 
 def main() -> int:
