@@ -485,12 +485,12 @@ def test_android_packages_hold_ort_files(swipe: Path, tmp_path: Path, capsys: Ca
     """A flatbuffer goes in with a check of its own, that needs the check of the file that it was made from."""
     base, ort = (swipe / f"ort/encoder.web.int8.{kind}" for kind in ("onnx", "ort"))
     optimised = ("--graph", "encoder", "--target", "web", "--input", base, "--output", ort)
-    assert run_worker("optimize_ort", *optimised) == 0
+    assert run_worker("ort/optimize", *optimised) == 0
     compared = ("--graph", "encoder", "--ort", ort, "--base", base)
     output = swipe / "checks/encoder.web.int8.ort.check.json"
-    assert run_worker("check_ort", *compared, "--checks", tmp_path, "--output", output) == 2
+    assert run_worker("ort/check", *compared, "--checks", tmp_path, "--output", output) == 2
     assert "encoder.web.int8.onnx is not checked" in capsys.readouterr().err
-    assert run_worker("check_ort", *compared, "--checks", swipe / "checks", "--output", output) == 0
+    assert run_worker("ort/check", *compared, "--checks", swipe / "checks", "--output", output) == 0
     assert 0 <= load(output)["error"]["relative_rms"] < 0.05
     graphs = {"encoder.int8.ort": "ort/encoder.web.int8.ort", "rnnt_step.onnx": "onnx/rnnt_step.onnx"}
     assert package(swipe, tmp_path / "p", graphs, "android") == 0 and verify(tmp_path / "p") == 0

@@ -26,9 +26,9 @@ runtime    = $(wildcard configs/runtimes/$1.json)
 
 # $(call ort_rule,name,target,input)
 define ort_rule
-$(call ort_files,$(ORT)/encoder.$1): $3 $(call runtime,$2) $(call worker,optimize_ort)
+$(call ort_files,$(ORT)/encoder.$1): $3 $(call runtime,$2) $(call worker,ort/optimize)
 	$$(call say,OPTIMISE)
-	$$(call run,optimize_ort) --graph encoder --target $2 $(addprefix --runtime ,$(call runtime,$2)) --input $$< \
+	$$(call run,ort/optimize) --graph encoder --target $2 $(addprefix --runtime ,$(call runtime,$2)) --input $$< \
 	    --output $$@
 endef
 $(foreach target,web android,$(eval $(call ort_rule,$(target).int8,$(target),$(ORT)/encoder.$(target).int8.onnx)))
@@ -47,9 +47,9 @@ $(OUT)/checks/encoder.$1.int8.onnx.check.json: $(ORT)/encoder.$1.int8.onnx $(OUT
 	    --runtime $(call runtime,$1) --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
 endef
 $(OUT)/checks/encoder.%.ort.check.json: $(ORT)/encoder.%.ort $(ORT)/encoder.%.onnx \
-    $(OUT)/checks/encoder.%.onnx.check.json $(call worker,check_ort)
+    $(OUT)/checks/encoder.%.onnx.check.json $(call worker,ort/check)
 	$(call say,CHECK)
-	$(call run,check_ort) --graph encoder --ort $< --base $(ORT)/encoder.$*.onnx --checks $(OUT)/checks --output $@
+	$(call run,ort/check) --graph encoder --ort $< --base $(ORT)/encoder.$*.onnx --checks $(OUT)/checks --output $@
 $(eval $(call ort_check_rule,web,int8))
 $(eval $(call ort_check_rule,android,int8-qdq))
 

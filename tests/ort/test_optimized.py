@@ -20,7 +20,7 @@ from transducer.audit import operators
 from transducer.decoder import Decoder
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.ort_file import in_fixed_order
+from transducer.ort.flatbuffer import in_fixed_order
 from transducer.runtime.parity import compare_files, open_session
 from transducer.recognizer import Recognizer
 from transducer.core.operators import Runtime
@@ -46,7 +46,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def optimise(source: Path, target: str, output: Path, runtime: Path | None = None) -> int:
     arguments = ["--graph", "encoder", "--target", target, "--input", source, "--output", output]
     runtime = runtime or ROOT / f"configs/runtimes/{target}.json"
-    return run_worker("optimize_ort", *arguments, "--runtime", runtime)
+    return run_worker("ort/optimize", *arguments, "--runtime", runtime)
 
 
 @pytest.mark.parametrize(("target", "mode"), [("web", 1), ("android", 0)])

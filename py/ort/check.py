@@ -1,7 +1,7 @@
 """Check a graph in ORT format beside the checked ONNX file that it was made from.
 
 Example:
-    .venv/bin/python py/check_ort.py --graph encoder --ort out/demo-tdt/ort/encoder.android.int8.ort \
+    .venv/bin/python py/ort/check.py --graph encoder --ort out/demo-tdt/ort/encoder.android.int8.ort \
         --base out/demo-tdt/ort/encoder.android.int8.onnx --checks out/demo-tdt/checks \
         --output out/demo-tdt/checks/encoder.android.int8.ort.check.json
 """

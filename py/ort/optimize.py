@@ -3,7 +3,7 @@
 Fusions are kept, layouts of this machine's own are not. A name that ends in .ort gives the flatbuffer form.
 
 Example:
-    .venv/bin/python py/optimize_ort.py --graph encoder --target web --input out/demo-tdt/ort/encoder.web.int8.onnx \
+    .venv/bin/python py/ort/optimize.py --graph encoder --target web --input out/demo-tdt/ort/encoder.web.int8.onnx \
         --output out/demo-tdt/ort/encoder.web.int8.ort
 """
 
@@ -17,7 +17,7 @@ from onnxruntime import GraphOptimizationLevel, SessionOptions
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import external_files, load_graph, save_graph, set_metadata
-from transducer.ort_file import in_fixed_order
+from transducer.ort.flatbuffer import in_fixed_order
 from transducer.runtime.parity import compare_files
 from transducer.core.operators import Runtime
 
