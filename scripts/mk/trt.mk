@@ -35,8 +35,8 @@ ifneq ($(filter $(trt_goals),$(MAKECMDGOALS)),)
 # TRT_ID, TRT_GPU, TRT_MISSING. No timestamp tells that a GPU or a package changed, so they are found at every run; make
 # starts again if they differ.
 TRT_FOUND := $(OUT)/trt/backend.mk
-find_tensorrt = $(call run,find_tensorrt) --backend '$(TRT_BACKEND)' --arch '$(TRT_ARCH)' --trtexec $(TRTEXEC)
-$(TRT_FOUND): FORCE $(call worker,find_tensorrt)
+find_tensorrt = $(call run,trt/find) --backend '$(TRT_BACKEND)' --arch '$(TRT_ARCH)' --trtexec $(TRTEXEC)
+$(TRT_FOUND): FORCE $(call worker,trt/find)
 	$(find_tensorrt) --output $@
 include $(TRT_FOUND)
 
@@ -49,9 +49,9 @@ trt_checks = $(TRT_ENGINES:%=$(OUT)/checks/$(TRT_ID).%.plan.check.json)
 trt_benches = $(TRT_ENGINES:%=$(trt_folder)/%.bench.json)
 
 # bf16 is the fp16 graph typed anew. It is no variant for other runtimes, which hardly compute in bf16.
-$(addprefix $(OUT)/onnx/,$(addsuffix .onnx,$(filter %.bf16,$(trt_named)))): $(OUT)/onnx/%.bf16.onnx: $(OUT)/onnx/%.fp16.onnx $(call worker,convert_bf16)
+$(addprefix $(OUT)/onnx/,$(addsuffix .onnx,$(filter %.bf16,$(trt_named)))): $(OUT)/onnx/%.bf16.onnx: $(OUT)/onnx/%.fp16.onnx $(call worker,trt/bf16)
 	$(call say,CONVERT)
-	$(call run,convert_bf16) --input $< --output $@
+	$(call run,trt/bf16) --input $< --output $@
 
 # Only encoders take seconds; every other graph's profile is left alone when the seconds change.
 trt_ranges = --batch $(TRT_MIN_B) $(TRT_OPT_B) $(TRT_MAX_B) \
@@ -64,19 +64,19 @@ $(eval $(call flags,trt-$(TRT_ID),$(strip $(trt_options) $(TRT_GPU))))
 
 # $(call trt_rule,engine,graph)
 define trt_rule
-$(OUT)/onnx/$1.trt.onnx $(OUT)/checks/$1.trt.onnx.check.json &: $(OUT)/onnx/$1.onnx $(call worker,prepare_trt_graph)
+$(OUT)/onnx/$1.trt.onnx $(OUT)/checks/$1.trt.onnx.check.json &: $(OUT)/onnx/$1.onnx $(call worker,trt/prepare_graph)
 	@printf '  %-9s %s\n' PREPARE $(OUT)/onnx/$1.trt.onnx
-	$$(call run,prepare_trt_graph) --graph $2 --input $$< --check $(OUT)/checks/$1.trt.onnx.check.json \
+	$$(call run,trt/prepare_graph) --graph $2 --input $$< --check $(OUT)/checks/$1.trt.onnx.check.json \
 	    --output $(OUT)/onnx/$1.trt.onnx
 
-$(OUT)/trt/profiles/$1.json: $(OUT)/onnx/$1.trt.onnx $(OUT)/.flags/trt-profile-$1 $(call worker,write_trt_profile)
+$(OUT)/trt/profiles/$1.json: $(OUT)/onnx/$1.trt.onnx $(OUT)/.flags/trt-profile-$1 $(call worker,trt/write_profile)
 	$$(call say,PROFILE)
-	$$(call run,write_trt_profile) --graph $2 --onnx $$< $(call trt_ranges,$2) --output $$@
+	$$(call run,trt/write_profile) --graph $2 --onnx $$< $(call trt_ranges,$2) --output $$@
 
 $(trt_folder)/$1.plan $(trt_folder)/$1.json &: $(OUT)/onnx/$1.trt.onnx $(OUT)/trt/profiles/$1.json \
-    $(OUT)/.flags/trt-$(TRT_ID) $(call worker,build_trt_engine)
+    $(OUT)/.flags/trt-$(TRT_ID) $(call worker,trt/build)
 	@printf '  %-9s %s\n' BUILD $(trt_folder)/$1.plan
-	$$(call run,build_trt_engine) --onnx $$< --profile $(OUT)/trt/profiles/$1.json --found $(OUT)/trt/backend.json \
+	$$(call run,trt/build) --onnx $$< --profile $(OUT)/trt/profiles/$1.json --found $(OUT)/trt/backend.json \
 	    $(trt_options) --check $(OUT)/checks/$(TRT_ID).$1.plan.check.json --output $(trt_folder)/$1.plan
 
 .PHONY: $1.plan
@@ -92,13 +92,13 @@ trt_accuracy = $(OUT)/checks/$(TRT_ID).accuracy.$1.check.json
 
 # $(call trt_check_rule,engine)
 define trt_check_rule
-$(OUT)/checks/$(TRT_ID).$1.plan.check.json: $(trt_folder)/$1.plan $(OUT)/onnx/$1.trt.onnx $(call worker,check_trt_engine)
+$(OUT)/checks/$(TRT_ID).$1.plan.check.json: $(trt_folder)/$1.plan $(OUT)/onnx/$1.trt.onnx $(call worker,trt/check)
 	$$(call say,CHECK)
-	$$(call run,check_trt_engine) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --output $$@
+	$$(call run,trt/check) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --output $$@
 
-$(trt_folder)/$1.bench.json: $(trt_folder)/$1.plan $(call worker,bench_trt_engine) | $(trt_plans)
+$(trt_folder)/$1.bench.json: $(trt_folder)/$1.plan $(call worker,trt/bench) | $(trt_plans)
 	$$(call say,BENCH)
-	$$(call run,bench_trt_engine) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --found $(OUT)/trt/backend.json --output $$@
+	$$(call run,trt/bench) --onnx $(OUT)/onnx/$1.trt.onnx --engine $$< --found $(OUT)/trt/backend.json --output $$@
 endef
 $(foreach engine,$(TRT_ENGINES),$(eval $(call trt_check_rule,$(engine))))
 
@@ -110,7 +110,7 @@ $(foreach engine,$(trt_encoders),$(eval $(call accuracy_recipe,$(call trt_accura
     $(MAX_WER_DELTA),$(MAX_TOP1_DELTA)))))
 trt_accuracies = $(foreach engine,$(trt_encoders),$(call trt_accuracy,$(engine)))
 
-trt-backends: $(call worker,find_tensorrt)
+trt-backends: $(call worker,trt/find)
 	$(find_tensorrt) --tell --output $(TRT_FOUND)
 trt-engines: $(if $(TRT_ID),$(trt_plans),trt-missing)
 ifneq ($(TRT_GPU),)

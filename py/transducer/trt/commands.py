@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transducer.trt_profile import BOUNDS
+from transducer.trt.profile import BOUNDS
 
 # How the ONNX parser names a node: TensorRT 10.13 and later, and every version.
 NODE = re.compile(r"In node \d+ with name: (?P<name>.*?) and operator: (?P<op>\w+)")

@@ -1,7 +1,7 @@
 """Write the shapes that an engine is built for, from its graph's own inputs and ranges of seconds and batches.
 
 Example:
-    .venv/bin/python py/write_trt_profile.py --graph encoder --onnx out/demo-tdt/onnx/encoder.fp16.trt.onnx \
+    .venv/bin/python py/trt/write_profile.py --graph encoder --onnx out/demo-tdt/onnx/encoder.fp16.trt.onnx \
         --seconds 0.1 10 30 --batch 1 4 16 --output out/demo-tdt/trt/profiles/encoder.fp16.json
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transducer.core.cli import existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS
-from transducer.trt_profile import BOUNDS, build_profile
+from transducer.trt.profile import BOUNDS, build_profile
 
 
 def main() -> int:

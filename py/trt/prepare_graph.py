@@ -1,7 +1,7 @@
 """Fold what polygraphy can fold of a graph without harm, refuse what TensorRT cannot take, and check the result.
 
 Example:
-    .venv/bin/python py/prepare_trt_graph.py --graph joint --input out/demo-tdt/onnx/joint.fp16.onnx \
+    .venv/bin/python py/trt/prepare_graph.py --graph joint --input out/demo-tdt/onnx/joint.fp16.onnx \
         --check out/demo-tdt/checks/joint.fp16.trt.onnx.check.json --output out/demo-tdt/onnx/joint.fp16.trt.onnx
 
 It does what `polygraphy surgeon sanitize --fold-constants --no-fold-shapes --no-shape-inference` does. Any other mode
@@ -33,8 +33,8 @@ from transducer.core.onnx_files import (
     save_graph,
 )
 from transducer.runtime.parity import compare_files
-from transducer.trt_commands import polygraphy
-from transducer.trt_graph import precision, require_supported
+from transducer.trt.commands import polygraphy
+from transducer.trt.graph import precision, require_supported
 
 # A wrong structure shows at any size; long inputs are for the engine's own check.
 SHORT = {"encoder": [{"B": b, "T": t} for b in (1, 3) for t in (9, 160)]}

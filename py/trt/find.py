@@ -1,7 +1,7 @@
 """Find the TensorRT of this machine: tool, version, GPU; written for Make and, beside it, as JSON.
 
 Example:
-    .venv/bin/python py/find_tensorrt.py --tell --output out/demo-tdt/trt/backend.mk
+    .venv/bin/python py/trt/find.py --tell --output out/demo-tdt/trt/backend.mk
 
 Make runs this whenever an engine is asked for, so it imports no more than it must, and an unchanged finding leaves the
 file as it is. Finding nothing is no error here: TRT_MISSING then says what to do, and who needs an engine says so.

@@ -1,7 +1,7 @@
 """Compare a TensorRT engine with ONNX Runtime on the graph it was built of, over the lengths and batches it takes.
 
 Example:
-    .venv/bin/python py/check_trt_engine.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
+    .venv/bin/python py/trt/check.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
         --engine out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/joint.fp16.plan \
         --output out/demo-tdt/checks/trtexec-10.13.0.35-sm_86.joint.fp16.plan.check.json
 """
@@ -16,7 +16,7 @@ from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.parity import open_session
 from transducer.runtime.trt_backend import exclusively
 from transducer.runtime.trt import engine_runner, read_manifest
-from transducer.trt_parity import TOLERANCES, compared
+from transducer.trt.parity import TOLERANCES, compared
 
 
 def main() -> int:

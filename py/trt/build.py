@@ -1,7 +1,7 @@
 """Build one TensorRT engine, and write beside the plan what it was built of and how.
 
 Example:
-    .venv/bin/python py/build_trt_engine.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
+    .venv/bin/python py/trt/build.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
         --profile out/demo-tdt/trt/profiles/joint.fp16.json --found out/demo-tdt/trt/backend.json \
         --output out/demo-tdt/trt/rtx-1.7.1.116-any/joint.fp16.plan
 
@@ -28,9 +28,9 @@ from tqdm import tqdm
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.core.onnx_files import external_files, interface, load_graph
 from transducer.runtime.trt_backend import exclusively
-from transducer.trt_commands import Job, build_command, failure, polygraphy, script_command
-from transducer.trt_graph import precision, require_supported
-from transducer.trt_profile import require_fit
+from transducer.trt.commands import Job, build_command, failure, polygraphy, script_command
+from transducer.trt.graph import precision, require_supported
+from transducer.trt.profile import require_fit
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Measure latency and throughput of a TensorRT engine on this machine's GPU.
 
 Example:
-    .venv/bin/python py/bench_trt_engine.py --engine out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.plan \
+    .venv/bin/python py/trt/bench.py --engine out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.plan \
         --found out/demo-tdt/trt/backend.json --output out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.bench.json
 
 With trtexec the GPU alone is timed, with CUDA graphs and without transfers, alike on TensorRT 10 and 11; with the
@@ -24,9 +24,9 @@ from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.parity import session_runner
 from transducer.runtime.trt_backend import exclusively, require_loadable
-from transducer.trt_commands import bench_command
+from transducer.trt.commands import bench_command
 from transducer.runtime.trt import open_engine, read_manifest
-from transducer.trt_profile import BOUNDS
+from transducer.trt.profile import BOUNDS
 
 WARM_UP = 20
 

@@ -1,7 +1,7 @@
 """Write an fp16 graph anew in bf16: what is computed in fp16 is computed in bf16, or in fp32 where ONNX has no bf16.
 
 Example:
-    .venv/bin/python py/convert_bf16.py --input out/demo-tdt/onnx/encoder.fp16.onnx \
+    .venv/bin/python py/trt/bf16.py --input out/demo-tdt/onnx/encoder.fp16.onnx \
         --output out/demo-tdt/onnx/encoder.bf16.onnx
 
 For TensorRT: ONNX Runtime has hardly any bf16 arithmetic on CPUs. Convolutions and LSTMs of opset 17 are in fp32, on

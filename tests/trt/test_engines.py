@@ -29,10 +29,10 @@ from transducer.core.cli import CheckError, InputError
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.parity import compare_files, open_session
 from transducer.runtime.trt_backend import BACKENDS, require_loadable
-from transducer.trt_commands import Job, bench_command, script_command, trtexec_command
+from transducer.trt.commands import Job, bench_command, script_command, trtexec_command
 from transducer.runtime.trt import EngineSession, open_engine
-from transducer.trt_parity import TOLERANCES, cases, compared
-from transducer.trt_profile import build_profile
+from transducer.trt.parity import TOLERANCES, cases, compared
+from transducer.trt.profile import build_profile
 
 OPTIONS = json.loads((ROOT / "tests/trtexec_options.json").read_text())
 # What this project's fragment needs of the others.
@@ -74,7 +74,7 @@ def prepared(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare(folder: Path, name: str) -> None:
     source, output = folder / f"{name}.onnx", folder / f"{name}.trt.onnx"
     arguments = ("--input", source, "--check", folder / f"{name}.check.json", "--output", output)
-    assert run_worker("prepare_trt_graph", "--graph", name.partition(".")[0], *arguments) == 0
+    assert run_worker("trt/prepare_graph", "--graph", name.partition(".")[0], *arguments) == 0
 
 
 def build_rtx(folder: Path, name: str, found: dict[str, Any] = RTX) -> Path:
@@ -85,9 +85,9 @@ def build_rtx(folder: Path, name: str, found: dict[str, Any] = RTX) -> Path:
     graph = folder / f"{name}.trt.onnx"
     ranges = ("--seconds", 0.1, 1, 3, "--batch", 1, 2, 4)
     name = name.partition(".")[0]
-    assert run_worker("write_trt_profile", "--graph", name, "--onnx", graph, *ranges, "--output", profile) == 0
+    assert run_worker("trt/write_profile", "--graph", name, "--onnx", graph, *ranges, "--output", profile) == 0
     arguments = ("--onnx", graph, "--profile", profile, "--found", folder / "trt/backend.json", "--output", plan)
-    assert run_worker("build_trt_engine", *arguments) == 0
+    assert run_worker("trt/build", *arguments) == 0
     return plan
 
 
@@ -133,7 +133,7 @@ def test_graphs_that_no_tensorrt_takes_are_refused(
         "--output",
         tmp_path / "o.onnx",
     )
-    assert run_worker("prepare_trt_graph", "--graph", "joint", *arguments) == 2
+    assert run_worker("trt/prepare_graph", "--graph", "joint", *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, sentence)
     assert not (tmp_path / "o.onnx").exists() and not (tmp_path / "c.json").exists()
 
@@ -150,7 +150,7 @@ def test_bf16_computes_what_fp16_does_to_bf16s_precision(prepared: Path, tmp_pat
         fp32 = prepared / f"{graph}.onnx"
         half(fp32, tmp_path / f"{graph}.fp16.onnx")
         output = tmp_path / f"{graph}.bf16.onnx"
-        assert run_worker("convert_bf16", "--input", tmp_path / f"{graph}.fp16.onnx", "--output", output) == 0
+        assert run_worker("trt/bf16", "--input", tmp_path / f"{graph}.fp16.onnx", "--output", output) == 0
         prepare(tmp_path, f"{graph}.bf16")
         report = json.loads((tmp_path / f"{graph}.bf16.check.json").read_text())
         assert report["precision"] == "bf16" and report["parity"]["max_abs"] == 0
@@ -270,7 +270,7 @@ def test_profiles_that_cannot_be_are_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: Sequence[object], sentence: str
 ) -> None:
     common = ("--graph", "encoder", "--onnx", fixed_graph(tmp_path, 1001), "--output", tmp_path / "p.json")
-    assert run_worker("write_trt_profile", *common, *arguments) == 2
+    assert run_worker("trt/write_profile", *common, *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, sentence)
     assert not (tmp_path / "p.json").exists()
 
@@ -283,7 +283,7 @@ def test_a_profile_of_another_graph_is_refused_before_the_build(
     (tmp_path / "p.json").write_text(json.dumps(profile))
     (tmp_path / "found.json").write_text(json.dumps(RTX))
     arguments = ("--profile", tmp_path / "p.json", "--found", tmp_path / "found.json", "--output", tmp_path / "e.plan")
-    assert run_worker("build_trt_engine", "--onnx", prepared / "encoder.trt.onnx", *arguments) == 2
+    assert run_worker("trt/build", "--onnx", prepared / "encoder.trt.onnx", *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, r"profile does not fit .*audio_signal has the shape \['B', 80, 'T'\]")
 
 
@@ -520,7 +520,7 @@ def test_no_tensorrt_at_all_names_the_three_ways_to_one(
     monkeypatch.setitem(BACKENDS, "polygraphy", "no_tensorrt")
     monkeypatch.setitem(BACKENDS, "rtx", "no_rtx")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_worker("find_tensorrt", "--tell", "--output", tmp_path / "backend.mk") == 0
+    assert run_worker("trt/find", "--tell", "--output", tmp_path / "backend.mk") == 0
     complaint = re.search(r"^TRT_MISSING := (.*)$", (tmp_path / "backend.mk").read_text(), re.MULTILINE)
     assert complaint and all(way in complaint[1] for way in ("trtexec", "package tensorrt", "requirements-rtx.txt"))
     assert complaint[1].count(". ") == 0 and "TRT_ID :=\n" in (tmp_path / "backend.mk").read_text()
@@ -553,7 +553,7 @@ def test_an_operator_that_tensorrt_refuses_is_named(tmp_path: Path, capfd: pytes
     (tmp_path / "found.json").write_text(json.dumps(RTX))
     (tmp_path / "p.json").write_text(json.dumps(build_profile("encoder", path, (0.1, 0.1, 0.1), (1, 1, 1))))
     arguments = ("--profile", tmp_path / "p.json", "--found", tmp_path / "found.json", "--output", tmp_path / "e.plan")
-    assert run_worker("build_trt_engine", "--onnx", path, *arguments) == 2
+    assert run_worker("trt/build", "--onnx", path, *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, r"TensorRT cannot take NonZero at node find_speech")
     assert not (tmp_path / "e.plan").exists()
 
@@ -603,7 +603,7 @@ def steps_of(graph: str) -> int:
 def test_the_check_of_an_engine_names_its_plan_and_fails_with_the_figure(prepared: Path) -> None:
     from polygraphy.backend.onnxrt import OnnxrtRunner
 
-    from check_trt_engine import checked
+    from trt.check import checked
 
     path = prepared / "joint.trt.onnx"
     profile = build_profile("joint", path, (0.1, 0.5, 1), (1, 2, 3))
