@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from transducer.core.cli import InputError, existing, log, parser, run
-from transducer.manifest import read_manifest
+from transducer.speech.manifest import read_manifest
 
 EXAMPLES = 6
 HEADERS = {

@@ -45,7 +45,7 @@ def main() -> int:
     from torch.utils.data import DataLoader
 
     from transducer.swipe_training import Augmentation, Distillation, SwipeCorpus, collate
-    from transducer.training import LengthBatches
+    from transducer.speech.training import LengthBatches
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)

@@ -30,7 +30,7 @@ from transducer.beam_search import BeamSearch
 from transducer.core.cli import sha256_of
 from transducer.keyboard import layout_of
 from transducer.lexicon import Lexicon, read_words
-from transducer.recognizer import Recognizer
+from transducer.speech.recognizer import Recognizer
 from transducer.swipe_features import swipe_features
 from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
 from transducer.traces import Trace, read_traces

@@ -150,7 +150,7 @@ def compare_with_nemo(demo: Path, clips: Clips, output: Path) -> dict[str, Any]:
     entries = [clip | {"audio_filepath": str(VALIDATION.parent / clip["audio_filepath"])} for clip in clips]
     listed.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries), encoding="utf-8")
     arguments = ["--checkpoint", DEMO / "demo-tdt.nemo", "--manifest", listed, "--output", output / "nemo.json"]
-    assert run_worker("evaluate_checkpoint", *arguments) == 0
+    assert run_worker("speech/evaluate_checkpoint", *arguments) == 0
     nemo = json.loads((output / "nemo.json").read_text(encoding="utf-8"))
     names = [str(clip["audio_filepath"]) for clip in clips]
     graphs = SherpaGraphs(demo / "package/sherpa-onnx")

@@ -15,7 +15,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantize
 from conftest import DEMO, ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
-from transducer.decoder import Decoder, StepDecoder
+from transducer.speech.greedy import Decoder, StepDecoder
 from transducer.delegation import delegated
 from transducer.core.contracts import example
 from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conftest import DEMO, ByKind, measured, run_worker
-from transducer.manifest import read_lines, stretch
-from transducer.recognizer import Recognizer
+from transducer.speech.manifest import read_lines, stretch
+from transducer.speech.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
 

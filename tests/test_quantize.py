@@ -14,10 +14,10 @@ from onnx import TensorProto, numpy_helper
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.calibration import Histogram
 from transducer.calibration_inputs import joint_inputs, speech_batches, step_inputs
-from transducer.decoder import Decoder
+from transducer.speech.greedy import Decoder
 from transducer.core.onnx_files import external_files, load_graph
 from transducer.runtime.parity import Case, compare_files, open_session
-from transducer.recognizer import Recognizer
+from transducer.speech.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -247,12 +247,12 @@ def test_int8_hears_what_fp32_hears(demo: Path) -> None:
 def test_word_error_rate_on_the_whole_validation_set(demo: Path, tmp_path: Path) -> None:
     reference = tmp_path / "checkpoint.check.json"
     arguments = ["--checkpoint", DEMO / "demo-tdt.nemo", "--manifest", MANIFEST]
-    assert run_worker("evaluate_checkpoint", *arguments, "--output", reference) == 0
+    assert run_worker("speech/evaluate_checkpoint", *arguments, "--output", reference) == 0
     for variant, bound in {"fp16": 0.3, "int8": 0.3, "int8-qdq": 0.3, "int4": 1.0}.items():
         report = tmp_path / f"wer.encoder.{variant}.check.json"
         arguments = ["--model", demo, "--encoder", f"encoder.{variant}.onnx", "--manifest", MANIFEST]
         arguments += ["--segment-seconds", 0.5, 8, "--reference", reference, "--max-wer-delta", bound]
-        assert run_worker("evaluate_wer", *arguments, "--output", report) == 0
+        assert run_worker("speech/evaluate", *arguments, "--output", report) == 0
         found = json.loads(report.read_text())
         assert found["utterances"] == 480
         print(variant, found["onnx"]["wer"], found["wer_delta"])

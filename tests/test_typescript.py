@@ -23,7 +23,7 @@ from transducer.keyboard import layout_of
 from transducer.lexicon import Lexicon, read_words
 from transducer.packaging import read_facts, read_tokens
 from transducer.runtime.parity import open_session
-from transducer.recognizer import Recognizer
+from transducer.speech.recognizer import Recognizer
 from transducer.runtime_meta import describe, describe_graphs
 from transducer.swipe_features import swipe_features
 from transducer.trace_synthesis import User

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from transducer.audio import read_audio
+from transducer.speech.audio import read_audio
 from transducer.core.cli import InputError, log
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.keyboard import Layout
-from transducer.manifest import read_lines
+from transducer.speech.manifest import read_lines
 from transducer.runtime.parity import FED_BACK
 from transducer.export.streaming import Streaming
 from transducer.swipe_features import swipe_features

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from transducer.accuracy import DEPTHS
 from transducer.beam_search import BeamSearch, Step, graph_step
-from transducer.decoder import open_graph
+from transducer.speech.greedy import open_graph
 from transducer.core.contracts import Floats
 from transducer.lexicon import Lexicon, read_words
 from transducer.runtime.parity import Runner, session_runner

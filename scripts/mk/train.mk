@@ -9,14 +9,14 @@ TRAINED          ?= $(OUT)/train/$(NAME).nemo
 # An hour of training is not repeated because a library was installed again.
 sources = $(filter-out $(ENV),$(call worker,$1))
 
-$(SPEECH)/train/manifest.jsonl: configs/demo-grammar.yaml $(call sources,synthesize_speech) | $(ENV)
+$(SPEECH)/train/manifest.jsonl: configs/demo-grammar.yaml $(call sources,speech/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,synthesize_speech) --split train --count $(TRAIN_UTTERANCES) --output $@
+	$(call run,speech/synthesize) --split train --count $(TRAIN_UTTERANCES) --output $@
 
 # How the checked-in validation set was made; made below out/ too, to be compared or copied.
-$(SPEECH)/validation/manifest.jsonl: configs/demo-grammar.yaml $(call sources,synthesize_speech) | $(ENV)
+$(SPEECH)/validation/manifest.jsonl: configs/demo-grammar.yaml $(call sources,speech/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,synthesize_speech) --split validation --count 480 --audio-format ogg --output $@
+	$(call run,speech/synthesize) --split validation --count 480 --audio-format ogg --output $@
 
 # Memory that a step frees stays with the process: to fetch it from the system anew took a third of a step.
 $(TRAINED): export MALLOC_ARENA_MAX       := 1
@@ -25,9 +25,9 @@ $(TRAINED): export MALLOC_TRIM_THRESHOLD_ := 4000000000
 
 ifneq ($(TASK),swipe)
 # A killed run resumes from its last checkpoint in $(OUT)/train.
-$(TRAINED): configs/$(CONFIG).yaml $(SPEECH)/train/manifest.jsonl $(call sources,train_transducer) | $(ENV)
+$(TRAINED): configs/$(CONFIG).yaml $(SPEECH)/train/manifest.jsonl $(call sources,speech/train) | $(ENV)
 	$(call say,TRAIN)
-	$(call run,train_transducer) --config $< --train-manifest $(SPEECH)/train/manifest.jsonl \
+	$(call run,speech/train) --config $< --train-manifest $(SPEECH)/train/manifest.jsonl \
 	    --validation-manifest $(VALIDATION) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
 endif
 

@@ -17,12 +17,12 @@ from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession 
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.audit import operators
-from transducer.decoder import Decoder
+from transducer.speech.greedy import Decoder
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.ort.flatbuffer import in_fixed_order
 from transducer.runtime.parity import compare_files, open_session
-from transducer.recognizer import Recognizer
+from transducer.speech.recognizer import Recognizer
 from transducer.core.operators import Runtime
 
 MANIFEST = DEMO / "validation/manifest.jsonl"

@@ -636,8 +636,8 @@ def test_an_engine_says_which_shapes_it_was_built_for(prepared: Path) -> None:
 
 def test_the_pipeline_runs_on_engines(built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every graph but the frontend by an engine session gives what ONNX Runtime gives, in batches it was built for."""
-    from transducer import decoder
-    from transducer.recognizer import Recognizer
+    from transducer.speech import greedy as decoder
+    from transducer.speech.recognizer import Recognizer
 
     folder = built("bpe-tdt")
     opened: list[str] = []

@@ -1,4 +1,4 @@
-/** Tokens with their times, and the text and words that they spell; py/transducer/transcript.py is the reference. */
+/** Tokens with their times, and the text and words that they spell; py/transducer/speech/transcript.py is the reference. */
 
 /** A label, its times in seconds from the beginning of the audio, and its probability. */
 export interface Token {

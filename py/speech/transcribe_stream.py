@@ -1,7 +1,7 @@
 """Transcribe audio as a stream, from files or a pipe, and print what is heard with the latency of each partial result.
 
 Example:
-    arecord -f S16_LE -r 16000 | .venv/bin/python py/transcribe_stream.py --model out/demo-streaming -
+    arecord -f S16_LE -r 16000 | .venv/bin/python py/speech/transcribe_stream.py --model out/demo-streaming -
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transducer.audio import Wave, read_audio, read_pipe
+from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.core.cli import InputError, log, parser, run
-from transducer.live import ENCODER, LiveRecognizer, Partial, chosen_live
-from transducer.recognizer import graph_arguments
+from transducer.speech.live import ENCODER, LiveRecognizer, Partial, chosen_live
+from transducer.speech.recognizer import graph_arguments
 
 PIPE = "-"
 # Of a long stream, a line of text shows the end.

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transducer.audio import Wave
+from transducer.speech.audio import Wave
 from transducer.core.cli import InputError
-from transducer.decoder import DecoderState, Hypothesis, Integers
+from transducer.speech.greedy import DecoderState, Hypothesis, Integers
 from transducer.core.contracts import Arrays, Floats
-from transducer.recognizer import GRAPHS, Recognizer, read_meta
-from transducer.transcript import Token, Transcript
+from transducer.speech.recognizer import GRAPHS, Recognizer, read_meta
+from transducer.speech.transcript import Token, Transcript
 
 ENCODER = "encoder_streaming.onnx"
 # Streams in one batch where many files are transcribed.

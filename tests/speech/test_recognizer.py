@@ -14,12 +14,12 @@ import torch
 
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.audio import read_audio
-from transducer.decoder import Decoder, Hypothesis, open_graph
-from transducer.long_audio import cut, join
-from transducer.manifest import read_manifest
-from transducer.recognizer import Recognizer
-from transducer.transcript import Token, Vocabulary
+from transducer.speech.audio import read_audio
+from transducer.speech.greedy import Decoder, Hypothesis, open_graph
+from transducer.speech.long_audio import cut, join
+from transducer.speech.manifest import read_manifest
+from transducer.speech.recognizer import Recognizer
+from transducer.speech.transcript import Token, Vocabulary
 from transducer.core.error_rates import character_errors, interval, rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
@@ -150,7 +150,7 @@ def test_wrong_graphs_are_refused(built: ByKind, capsys: pytest.CaptureFixture[s
         "joint.damaged.onnx": "cannot be loaded",
         "joint.int8.onnx": "build it with `make joint.int8.onnx`",
     }.items():
-        assert run_worker("transcribe", "--model", tdt, "--joint", joint, wav) == 2
+        assert run_worker("speech/transcribe", "--model", tdt, "--joint", joint, wav) == 2
         assert one_sentence(capsys.readouterr().err, problem)
 
 
@@ -185,7 +185,7 @@ def test_bad_audio_is_told_and_the_rest_is_done(
     paths = [tmp_path / name for name in names]
     model = built("bpe-tdt")
     capsys.readouterr()
-    assert run_worker("transcribe", "--model", model, "--json", *paths) == 2
+    assert run_worker("speech/transcribe", "--model", model, "--json", *paths) == 2
     printed = capsys.readouterr()
     problems = [line for line in printed.err.splitlines() if line.startswith("error: ")]
     for name, problem in zip(names[1:6], ["finite", "read as audio", "0.01 s", "0 s", "not exist"], strict=True):
@@ -282,11 +282,11 @@ def test_evaluation_stands_beside_the_checkpoint(
 
     reference, check = tmp_path / "checkpoint.check.json", tmp_path / "wer.fp32.check.json"
     checkpoint = ["--checkpoint", nemo_file("bpe-tdt"), "--output", reference]
-    assert run_worker("evaluate_checkpoint", *checkpoint, "--manifest", bad) == 0
+    assert run_worker("speech/evaluate_checkpoint", *checkpoint, "--manifest", bad) == 0
     left_out = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
     assert len(left_out) == 3
     options = ["--model", built("bpe-tdt"), "--reference", reference, "--output", check]
-    assert run_worker("evaluate_wer", *options, "--manifest", bad) == 2
+    assert run_worker("speech/evaluate", *options, "--manifest", bad) == 2
     printed = capsys.readouterr()
     problems = [line for line in printed.err.splitlines() if line.startswith("error: ")]
     for problem in ("line 5", "line 6", "empty.wav"):
@@ -294,7 +294,7 @@ def test_evaluation_stands_beside_the_checkpoint(
     assert "on 4 utterances" in printed.out
     assert not check.exists(), "part of a manifest is no check of it"
 
-    assert run_worker("evaluate_wer", *options, "--manifest", good) == 0
+    assert run_worker("speech/evaluate", *options, "--manifest", good) == 0
     result = json.loads(check.read_text("utf-8"))
     assert result["passed"] and result["utterances"] == 4
     rows = [json.loads(line) for line in check.with_suffix("").with_suffix(".jsonl").read_text("utf-8").splitlines()]
@@ -306,7 +306,7 @@ def test_evaluation_stands_beside_the_checkpoint(
     )
 
     capsys.readouterr()
-    assert run_worker("evaluate_wer", *options, "--manifest", good, "--max-wer-delta", -1000) == 1
+    assert run_worker("speech/evaluate", *options, "--manifest", good, "--max-wer-delta", -1000) == 1
     assert "MAX_WER_DELTA allows -1000" in capsys.readouterr().err
 
 
@@ -331,15 +331,15 @@ def test_parts_of_a_recording_are_heard_alone(demo: Path, tmp_path: Path, capsys
     reference, check = tmp_path / "checkpoint.check.json", tmp_path / "wer.fp32.check.json"
     nemo = ["--checkpoint", DEMO_TDT, "--output", reference]
     ours = ["--model", demo, "--reference", reference, "--output", check]
-    assert run_worker("evaluate_checkpoint", *nemo, "--manifest", good) == 0
-    assert run_worker("evaluate_wer", *ours, "--manifest", good) == 0
+    assert run_worker("speech/evaluate_checkpoint", *nemo, "--manifest", good) == 0
+    assert run_worker("speech/evaluate", *ours, "--manifest", good) == 0
     lines = check.with_suffix("").with_suffix(".jsonl").read_text("utf-8").splitlines()
     found = [json.loads(line) for line in lines]
     alone = [transcript.text for transcript in Recognizer(demo).transcribe(waves)]
     assert [row["onnx"] for row in found] == [row["pytorch"] for row in found] == alone
 
     capsys.readouterr()
-    assert run_worker("evaluate_wer", *ours, "--manifest", bad) == 2
+    assert run_worker("speech/evaluate", *ours, "--manifest", bad) == 2
     printed = capsys.readouterr().err
     for problem in ("line 2 has an offset", "line 3 is not", "holds 0 s of audio from its second 1000 on"):
         assert printed.count(problem) == 1

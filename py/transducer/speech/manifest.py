@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from transducer.audio import Stretch
+from transducer.speech.audio import Stretch
 from transducer.core.cli import InputError
 
 Utterance = dict[str, Any]

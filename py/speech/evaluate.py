@@ -1,7 +1,7 @@
 """Measure WER and CER of a built model's graphs over a NeMo manifest, beside the checkpoint's own PyTorch decoding.
 
 Example:
-    .venv/bin/python py/evaluate_wer.py --model out/demo-tdt --encoder encoder.int8.onnx \
+    .venv/bin/python py/speech/evaluate.py --model out/demo-tdt --encoder encoder.int8.onnx \
         --manifest models/validation/manifest.jsonl --reference out/demo-tdt/checks/checkpoint.check.json \
         --output out/demo-tdt/checks/wer.encoder.int8.check.json
 """
@@ -14,9 +14,9 @@ from typing import Any
 from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
-from transducer.live import chosen_live
-from transducer.manifest import Utterance, read_lines, stretch
-from transducer.recognizer import Recognizer, chosen, graph_arguments
+from transducer.speech.live import chosen_live
+from transducer.speech.manifest import Utterance, read_lines, stretch
+from transducer.speech.recognizer import Recognizer, chosen, graph_arguments
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 
 

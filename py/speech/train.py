@@ -1,7 +1,7 @@
 """Train a transducer checkpoint from a YAML config and NeMo manifests; a killed run resumes where it was.
 
 Example:
-    .venv/bin/python py/train_transducer.py --config configs/demo-tdt.yaml \
+    .venv/bin/python py/speech/train.py --config configs/demo-tdt.yaml \
         --train-manifest out/speech/train/manifest.jsonl --validation-manifest models/validation/manifest.jsonl \
         --work out/demo-tdt/train --output out/demo-tdt/train/demo-tdt.nemo
 """
@@ -29,7 +29,7 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.training import Augmentation, Corpus, LengthBatches, collate, standardise_input
+    from transducer.speech.training import Augmentation, Corpus, LengthBatches, collate, standardise_input
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)
@@ -60,7 +60,7 @@ def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
     """Train SentencePiece BPE on the training transcripts and return the folder of NeMo's tokenizer files."""
     import sentencepiece
 
-    from transducer.manifest import read_manifest
+    from transducer.speech.manifest import read_manifest
 
     folder.mkdir(parents=True, exist_ok=True)
     sentencepiece.SentencePieceTrainer.train(

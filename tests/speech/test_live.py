@@ -24,11 +24,11 @@ import soxr
 
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.audio import Wave, read_audio, read_pipe
+from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.core.cli import InputError
-from transducer.live import LiveRecognizer
-from transducer.manifest import read_manifest
-from transducer.recognizer import Recognizer
+from transducer.speech.live import LiveRecognizer
+from transducer.speech.manifest import read_manifest
+from transducer.speech.recognizer import Recognizer
 from transducer.export.streaming import Streaming
 from transducer.core.error_rates import rate, word_errors
 
@@ -168,7 +168,7 @@ def test_other_pipes_are_refused(content: bytes, problem: str) -> None:
 
 
 def start(model: Path, *options: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "py/transcribe_stream.py", "--model", str(model), *options, "-"]
+    command = [sys.executable, "py/speech/transcribe_stream.py", "--model", str(model), *options, "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def heed_interrupts() -> None:
@@ -227,7 +227,7 @@ def test_several_files(streaming: ByKind, capsys: pytest.CaptureFixture[str]) ->
     names = [str(VALIDATION.parent / f"audio/0000{number}.ogg") for number in range(2)]
     capsys.readouterr()
     assert (
-        run_worker("transcribe_stream", "--model", streaming("cache-aware-rnnt"), names[0], "gone.wav", names[1]) == 2
+        run_worker("speech/transcribe_stream", "--model", streaming("cache-aware-rnnt"), names[0], "gone.wav", names[1]) == 2
     )
     printed = capsys.readouterr()
     assert sum("gone.wav does not exist" in line for line in printed.err.splitlines()) == 1
@@ -247,7 +247,7 @@ def test_models_that_cannot_stream_are_refused(
     ]
     for model, options, problem in cases:
         capsys.readouterr()
-        assert run_worker("transcribe_stream", "--model", model, *options, audio) == 2
+        assert run_worker("speech/transcribe_stream", "--model", model, *options, audio) == 2
         [error] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert problem in error and error.endswith(".")
 
@@ -271,10 +271,10 @@ def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path)
     manifest, reference, check = (tmp_path / name for name in ("m.jsonl", "nemo.check.json", "wer.check.json"))
     manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     like = ["--like", model / "meta/model_meta.json", "--manifest", manifest, "--output", reference]
-    assert run_worker("evaluate_checkpoint", "--checkpoint", nemo, *like) == 0
+    assert run_worker("speech/evaluate_checkpoint", "--checkpoint", nemo, *like) == 0
     assert json.loads(reference.read_text())["att_context"] == [28, 3]
     options = ["--encoder", "encoder_streaming.onnx", "--manifest", manifest, "--reference", reference]
-    assert run_worker("evaluate_wer", "--model", model, "--stream", *options, "--output", check) == 0
+    assert run_worker("speech/evaluate", "--model", model, "--stream", *options, "--output", check) == 0
     result = json.loads(check.read_text())
     assert result["streaming"] == {"att_context_size": [28, 3], "lookahead_ms": 240}
     assert result["same_transcripts"] == 4

@@ -1,7 +1,7 @@
 """Synthesise one split of the demo speech corpus with espeak-ng: audio files and a NeMo manifest.
 
 Example:
-    .venv/bin/python py/synthesize_speech.py --split train --count 16000 --output out/speech/train/manifest.jsonl
+    .venv/bin/python py/speech/synthesize.py --split train --count 16000 --output out/speech/train/manifest.jsonl
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.speech_corpus import SPEAKERS, NoiseBank, spoken_sentence
+from transducer.speech.corpus import SPEAKERS, NoiseBank, spoken_sentence
 
 SAMPLE_RATE = 16_000
 FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "OPUS")}

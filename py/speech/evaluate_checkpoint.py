@@ -1,7 +1,7 @@
 """Measure a checkpoint's WER and CER by NeMo's own decoding: restore_from, then transcribe, nothing patched.
 
 Example:
-    .venv/bin/python py/evaluate_checkpoint.py --checkpoint models/demo-tdt.nemo \
+    .venv/bin/python py/speech/evaluate_checkpoint.py --checkpoint models/demo-tdt.nemo \
         --manifest models/validation/manifest.jsonl --output out/demo-tdt/checks/checkpoint.check.json
 """
 
@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.audio import read_audio
+from transducer.speech.audio import read_audio
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of
-from transducer.manifest import Utterance, read_lines, stretch
+from transducer.speech.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import ASRModel

@@ -1,7 +1,7 @@
 """Transcribe audio files by a built model's ONNX graphs and print the text, or JSON with the times of all words.
 
 Example:
-    .venv/bin/python py/transcribe.py --model out/demo-tdt --json models/validation/audio/00000.ogg
+    .venv/bin/python py/speech/transcribe.py --model out/demo-tdt --json models/validation/audio/00000.ogg
 """
 
 import json
@@ -12,10 +12,10 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from transducer.audio import Stretch
+from transducer.speech.audio import Stretch
 from transducer.core.cli import InputError, log, parser, run
-from transducer.recognizer import chosen, graph_arguments
-from transducer.transcript import Transcript
+from transducer.speech.recognizer import chosen, graph_arguments
+from transducer.speech.transcript import Transcript
 
 
 def main() -> int:

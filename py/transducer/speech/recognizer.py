@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from transducer.audio import Stretch, Wave, read_audio
+from transducer.speech.audio import Stretch, Wave, read_audio
 from transducer.core.cli import InputError, existing
-from transducer.decoder import Decoder, Hypothesis, Integers, StepDecoder, open_graph
+from transducer.speech.greedy import Decoder, Hypothesis, Integers, StepDecoder, open_graph
 from transducer.core.contracts import Floats
-from transducer.long_audio import Piece, cut, join
-from transducer.transcript import Token, Transcript, Vocabulary
+from transducer.speech.long_audio import Piece, cut, join
+from transducer.speech.transcript import Token, Transcript, Vocabulary
 
 GRAPHS = ("frontend", "encoder", "predictor", "joint")
 # Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.

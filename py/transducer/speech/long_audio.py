@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from transducer.audio import MIN_SECONDS, Wave
-from transducer.transcript import Token
+from transducer.speech.audio import MIN_SECONDS, Wave
+from transducer.speech.transcript import Token
 
 HOP_SECONDS = 0.01
 # A pause is longer than the closure of a stop consonant, and than most hesitations within a sentence.
