@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from transducer.accuracy import DEPTHS
+from transducer.swipe.accuracy import DEPTHS
 from transducer.bench_report import as_words_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
-from transducer.keyboard import layout_of
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of
-from transducer.traces import read_traces
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of
+from transducer.swipe.traces import read_traces
 
 PARTS = ("features", "encoder", "search")
 

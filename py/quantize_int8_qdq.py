@@ -29,7 +29,7 @@ from transducer.calibration_inputs import (
 )
 from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.contracts import Arrays
-from transducer.keyboard import layout_of
+from transducer.swipe.keyboard import layout_of
 from transducer.core.onnx_files import metadata
 from transducer.runtime.parity import open_session
 from transducer.static_int8 import Static

@@ -12,7 +12,7 @@ from pathlib import Path
 from transducer.core.cli import InputError, parser, run, write_json
 from transducer.packaging import read_facts, read_tokens
 from transducer.runtime_meta import describe, describe_graphs
-from transducer.vocabulary import read_vocabulary
+from transducer.swipe.vocabulary import read_vocabulary
 
 
 def main() -> int:

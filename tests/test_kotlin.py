@@ -14,14 +14,14 @@ import pytest
 from conftest import DEMO, ByKind, needs, run_worker
 from golden import golden, require_same_beams, require_same_words, unpacked, words
 from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
-from transducer.beam_search import BeamSearch
+from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import sha256_of, write_json
-from transducer.lexicon import NONE, ROOT, Lexicon, log_prior
+from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior
 from transducer.packaging import read_facts, read_tokens
 from transducer.runtime_meta import describe, describe_graphs, role_and_variant
-from transducer.swipe_recognition import open_step
-from transducer.trie import write_trie
-from write_golden_cases import spell_nodes
+from transducer.swipe.recognition import open_step
+from transducer.swipe.trie import write_trie
+from swipe.write_golden import spell_nodes
 
 pytestmark = needs("java", "javac", "npm")
 CASES = golden()["cases"]

@@ -26,15 +26,15 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from conftest import DEMO, ROOT, ByKind, build_streaming, make, make_project, run_worker, with_sidecar
-from transducer.beam_search import BeamSearch
+from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import sha256_of
-from transducer.keyboard import layout_of
-from transducer.lexicon import Lexicon, read_words
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.speech.recognizer import Recognizer
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
-from transducer.traces import Trace, read_traces
-from transducer.trie import TrieLexicon
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
+from transducer.swipe.traces import Trace, read_traces
+from transducer.swipe.trie import TrieLexicon
 
 Capture = pytest.CaptureFixture[str]
 LABELS = "abcdefghijklmnopqrstuvwxyz'"
@@ -76,9 +76,9 @@ def swipe(built: ByKind) -> Path:
     report = out / "checks/encoder.web.int8.onnx.check.json"
     assert run_worker("check_variant", "--graph", "encoder", "--variant", "int8", *graphs, "--output", report) == 0
     assert write_runtime_meta(out, "--vocabulary", ROOT / "configs/vocabularies/english.txt") == 0
-    assert run_worker("prepare_lexicons", "--output-dir", out / "lexicons") == 0
+    assert run_worker("swipe/prepare_lexicons", "--output-dir", out / "lexicons") == 0
     words = ("--lexicon", out / "lexicons/lexicon_full.txt", "--checkpoint", out / "checkpoint")
-    assert run_worker("write_trie", *words, "--output", out / "lexicon/trie.bin") == 0
+    assert run_worker("swipe/write_trie", *words, "--output", out / "lexicon/trie.bin") == 0
     return out
 
 
@@ -443,7 +443,7 @@ def test_folders_that_are_no_package_are_kept(speech: Path, tmp_path: Path, caps
 
 def test_word_pieces_have_no_trie(speech: Path, swipe: Path, tmp_path: Path, capsys: Capture) -> None:
     words = ("--lexicon", swipe / "lexicons/lexicon_small.txt", "--checkpoint", speech / "checkpoint")
-    assert run_worker("write_trie", *words, "--output", tmp_path / "trie.bin") == 2
+    assert run_worker("swipe/write_trie", *words, "--output", tmp_path / "trie.bin") == 2
     assert "its labels are pieces of words" in capsys.readouterr().err
 
 

@@ -49,15 +49,15 @@ def test_speech_gives_the_transcripts_of_the_onnx_path(built: ByKind) -> None:
 def test_quantized_swipes_lose_at_most_a_point(form: str, built: ByKind, tmp_path: Path) -> None:
     out = built(str(DEMO / "demo-swipe.nemo"))
     lexicons = tmp_path / "lexicons"
-    assert run_worker("prepare_lexicons", "--output-dir", lexicons) == 0
+    assert run_worker("swipe/prepare_lexicons", "--output-dir", lexicons) == 0
     searched = ("--manifest", TEST, "--lexicon", lexicons / "lexicon_full.txt")
     reference, check = tmp_path / "checkpoint.check.json", tmp_path / "top1.check.json"
     checkpoint = ("--checkpoint", out / "checkpoint")
-    assert run_worker("evaluate_swipe_checkpoint", *checkpoint, *searched, "--output", reference) == 0
+    assert run_worker("swipe/evaluate_checkpoint", *checkpoint, *searched, "--output", reference) == 0
     encoder = lower(out, form, "--max-frames", 512, "--manifest", TRACES)
     graphs = ("--encoder", encoder, "--step", lower(out, "step"), "--meta", out / "meta/model_meta.json")
     bounds = ("--reference", reference, "--max-top1-delta", 1.0)
-    assert run_worker("evaluate_swipe", *graphs, *searched, *bounds, "--output", check) == 0
+    assert run_worker("swipe/evaluate", *graphs, *searched, *bounds, "--output", check) == 0
     assert json.loads(check.read_text(encoding="utf-8"))["top1_delta"]["points"] <= 1.0
     fp32 = lower(out, "fp32", "--max-frames", 512)
     assert encoder.stat().st_size <= {"int8": 0.35, "ultra": 0.30}[form] * fp32.stat().st_size

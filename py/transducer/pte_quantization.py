@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transducer.calibration_inputs import speech_batches, trace_batches
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, existing, hushed, log
-from transducer.keyboard import layout_of
+from transducer.swipe.keyboard import layout_of
 from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.checkpoint.facts import describe
 from transducer.runtime.parity import open_session

@@ -11,7 +11,7 @@ from typing import Any
 
 from transducer.core.cli import InputError, existing, log, sha256_of
 from transducer.core.onnx_files import sidecars_of
-from transducer.swipe_features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, VERSION
+from transducer.swipe.features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, VERSION
 
 FORMAT = 1
 UNKNOWN = "<unk>"

@@ -21,9 +21,9 @@ $(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call
 	    --graphs $(ONNX) $(runtime_meta_options) --output $@
 
 ifneq ($(LEXICON),)
-$(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,write_trie)
+$(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)
 	@printf '  %-9s %s\n' LEXICON $(OUT)/lexicon
-	$(call run,write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
+	$(call run,swipe/write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
 endif
 
 # Reached only when a file is missing and nothing makes it: the worker says so in its own words.

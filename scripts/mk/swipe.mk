@@ -8,21 +8,21 @@ TRAIN_TRACES ?= $(if $(STEPS),20000,240000)
 TEACHER      ?=
 LEXICONS := $(addprefix $(OUT)/lexicons/,lexicon_small.txt lexicon_full.txt lexicon_stats.json)
 
-$(LEXICONS) &: $(call worker,prepare_lexicons)
+$(LEXICONS) &: $(call worker,swipe/prepare_lexicons)
 	@printf '  %-9s %s\n' LEXICON $(OUT)/lexicons
-	$(call run,prepare_lexicons) --small-size 12000 --full-size 70000 --output-dir $(OUT)/lexicons
+	$(call run,swipe/prepare_lexicons) --small-size 12000 --full-size 70000 --output-dir $(OUT)/lexicons
 
 # Words are drawn by the root of their frequency, so that rare ones come too.
 TRAIN_MANIFEST ?= $(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl
-$(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
+$(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,swipe/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,synthesize_traces) --split train --count $(TRAIN_TRACES) --temperature 2 --layout $(LAYOUT) --output $@
+	$(call run,swipe/synthesize) --split train --count $(TRAIN_TRACES) --temperature 2 --layout $(LAYOUT) --output $@
 
 # How the checked-in validation and test sets were made; made below out/ too, to be compared or copied.
 HELD_OUT := $(TRACES)/validation/manifest.jsonl.gz $(TRACES)/test/manifest.jsonl.gz
-$(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,synthesize_traces) | $(ENV)
+$(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,swipe/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,synthesize_traces) --split $* --count 2800 --layout $(LAYOUT) --output $@
+	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
 ifeq ($(TASK),swipe)
 $(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,checkpoint/unpack) | $(ENV)
@@ -30,10 +30,10 @@ $(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,checkpoint/unpack) | $(E
 	$(call run,checkpoint/unpack) --model $(TEACHER) --output $@
 
 # A killed run resumes from its last checkpoint in $(OUT)/train.
-$(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(TRAIN_MANIFEST) $(call sources,train_swipe) \
+$(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(TRAIN_MANIFEST) $(call sources,swipe/train) \
     $(if $(TEACHER),$(OUT)/teacher/manifest.json) | $(ENV)
 	$(call say,TRAIN)
-	$(call run,train_swipe) --config $< --train-manifest $(TRAIN_MANIFEST) --validation-manifest $(VALIDATION) \
+	$(call run,swipe/train) --config $< --train-manifest $(TRAIN_MANIFEST) --validation-manifest $(VALIDATION) \
 	    $(if $(TEACHER),--teacher $(OUT)/teacher) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
 endif
 

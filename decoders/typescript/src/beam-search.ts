@@ -1,7 +1,7 @@
 /**
  * Beam search of an RNN transducer over a lexicon: the likeliest words of a swipe.
  *
- * py/transducer/beam_search.py is the reference, step for step. A frame is left by blank alone, which keeps the last
+ * py/transducer/swipe/beam_search.py is the reference, step for step. A frame is left by blank alone, which keeps the last
  * label and the predictor's state from before it; up to `max_symbols` labels may come before. A prefix is a node of the
  * trie; the probabilities of paths to the same prefix are added. One call of the step serves the whole beam.
  */

@@ -1,7 +1,7 @@
 /**
  * The features of a swipe: what the encoder sees of a trace.
  *
- * py/transducer/swipe_features.py is the reference and docs/swipe.md the description. All arithmetic is in float64,
+ * py/transducer/swipe/features.py is the reference and docs/swipe.md the description. All arithmetic is in float64,
  * in the reference's order, and rounded to float32 at last.
  */
 import { TransducerError } from "./errors.js";

@@ -1,7 +1,7 @@
 /**
  * A lexicon as a trie of label ids: read from trie.bin or built from a word list, with words added at run time.
  *
- * py/transducer/trie.py describes the file. Nodes come in breadth-first order, children by label, so that the children
+ * py/transducer/swipe/trie.py describes the file. Nodes come in breadth-first order, children by label, so that the children
  * of node n are first[n] to first[n + 1] - 1. Words added later hang below in nodes of higher numbers.
  */
 import { TransducerError } from "./errors.js";

@@ -32,7 +32,7 @@ public data class SearchOptions(
 /**
  * Beam search of an RNN transducer over a lexicon: the likeliest words of a swipe.
  *
- * `py/transducer/beam_search.py` is the reference, step for step. A frame is left by blank alone, which keeps the last
+ * `py/transducer/swipe/beam_search.py` is the reference, step for step. A frame is left by blank alone, which keeps the last
  * label and the predictor's state from before it; up to `maxSymbols` labels may come before. A prefix is a node of the
  * trie, so prefixes found along several paths are merged by adding their probabilities.
  *

@@ -16,7 +16,7 @@ public class Matrix(public val values: FloatArray, public val rows: Int, public 
 /**
  * The features of a swipe: what the encoder sees of a trace.
  *
- * `py/transducer/swipe_features.py` is the reference and `docs/swipe.md` the description. All arithmetic is in
+ * `py/transducer/swipe/features.py` is the reference and `docs/swipe.md` the description. All arithmetic is in
  * float64, in the reference's order, and rounded to float32 at last.
  */
 public object Features {

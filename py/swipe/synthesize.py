@@ -1,7 +1,7 @@
 """Synthesise one split of the swipe corpus: minimum-jerk traces of English words, as a manifest.
 
 Example:
-    .venv/bin/python py/synthesize_traces.py --split test --count 2400 --layout configs/layouts/qwerty.json \
+    .venv/bin/python py/swipe/synthesize.py --split test --count 2400 --layout configs/layouts/qwerty.json \
         --output out/swipe/test/manifest.jsonl.gz
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.keyboard import Layout, read_layout
-from transducer.trace_synthesis import User
-from transducer.traces import open_text, trace_line
-from transducer.words import is_held_out, ranked_words
+from transducer.swipe.keyboard import Layout, read_layout
+from transducer.swipe.synthesis import User
+from transducer.swipe.traces import open_text, trace_line
+from transducer.swipe.words import is_held_out, ranked_words
 
 # Splits have no user in common: each draws its users by its own number.
 SPLITS = {"train": 0, "validation": 1, "test": 2}

@@ -9,9 +9,9 @@ import pytest
 
 from swipe_golden import GOLDEN, ODD, QWERTY
 from transducer.core.cli import InputError
-from transducer.keyboard import layout_of, read_layout
-from transducer.swipe_features import feature_count, swipe_features
-from transducer.trace_synthesis import User
+from transducer.swipe.keyboard import layout_of, read_layout
+from transducer.swipe.features import feature_count, swipe_features
+from transducer.swipe.synthesis import User
 
 LAYOUT, CONTENT = read_layout(QWERTY)
 ENTRIES = json.loads(GOLDEN.read_text(encoding="utf-8"))

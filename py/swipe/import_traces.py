@@ -1,7 +1,7 @@
 """Turn recorded swipes of public data sets, FUTO swipe or How-We-Swipe, into a manifest of traces.
 
 Example:
-    .venv/bin/python py/import_traces.py --format futo --input train.jsonl --output out/swipe/futo/train.jsonl.gz
+    .venv/bin/python py/swipe/import_traces.py --format futo --input train.jsonl --output out/swipe/futo/train.jsonl.gz
 
 FUTO's files are JSONL, one swipe a line, already relative to the letter area. How-We-Swipe's logs are tables, one
 touch event a line, in pixels of a keyboard with more rows than the letters': --letter-area says where these are.
@@ -18,8 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.traces import Trace, TraceError, checked, open_text, read_lines, report, trace_line
-from transducer.vocabulary import read_vocabulary
+from transducer.swipe.traces import Trace, TraceError, checked, open_text, read_lines, report, trace_line
+from transducer.swipe.vocabulary import read_vocabulary
 
 # How far a finger may leave the letter area, as a share of it: its path is held to the edge there.
 MARGIN = 0.15

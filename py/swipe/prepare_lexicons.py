@@ -1,7 +1,7 @@
 """Write the small and the full English lexicon and their statistics, words by falling frequency, one a line.
 
 Example:
-    .venv/bin/python py/prepare_lexicons.py --small-size 12000 --full-size 70000 --output-dir out/demo-swipe/lexicons
+    .venv/bin/python py/swipe/prepare_lexicons.py --small-size 12000 --full-size 70000 --output-dir out/demo-swipe/lexicons
 """
 
 import sys
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from transducer.core.cli import InputError, log, parser, replacing, run, write_json
-from transducer.lexicon import read_words
-from transducer.words import CONTRACTIONS, MAX_LETTERS, MIN_FREQUENCY, ranked_words
+from transducer.swipe.lexicon import read_words
+from transducer.swipe.words import CONTRACTIONS, MAX_LETTERS, MIN_FREQUENCY, ranked_words
 
 
 def main() -> int:

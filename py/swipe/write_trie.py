@@ -1,7 +1,7 @@
 """Write a lexicon as a compact trie over a model's labels, trie.bin, with the words that it indexes beside it.
 
 Example:
-    .venv/bin/python py/write_trie.py --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
+    .venv/bin/python py/swipe/write_trie.py --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --checkpoint out/demo-swipe/checkpoint --output out/demo-swipe/lexicon/trie.bin
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.lexicon import Lexicon, read_words
-from transducer.trie import write_trie
+from transducer.swipe.lexicon import Lexicon, read_words
+from transducer.swipe.trie import write_trie
 
 
 def main() -> int:

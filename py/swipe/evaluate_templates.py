@@ -1,7 +1,7 @@
 """Measure the geometric baseline, template matching, on a manifest of traces.
 
 Example:
-    .venv/bin/python py/evaluate_templates.py --manifest models/swipe-test/manifest.jsonl.gz \
+    .venv/bin/python py/swipe/evaluate_templates.py --manifest models/swipe-test/manifest.jsonl.gz \
         --layout configs/layouts/qwerty.json --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --output out/demo-swipe/checks/templates.check.json
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from transducer.accuracy import DEPTHS, accuracy, summary
+from transducer.swipe.accuracy import DEPTHS, accuracy, summary
 from transducer.core.cli import log, parser, run, write_json
-from transducer.keyboard import read_layout
-from transducer.lexicon import read_words
-from transducer.templates import Templates
-from transducer.traces import read_traces
+from transducer.swipe.keyboard import read_layout
+from transducer.swipe.lexicon import read_words
+from transducer.swipe.templates import Templates
+from transducer.swipe.traces import read_traces
 
 
 def main() -> int:

@@ -10,9 +10,9 @@ import pytest
 
 from conftest import ROOT, run_worker
 from transducer.core.cli import InputError
-from transducer.traces import parse_trace, read_traces
-from transducer.vocabulary import read_vocabulary
-from transducer.words import is_held_out, ranked_words
+from transducer.swipe.traces import parse_trace, read_traces
+from transducer.swipe.vocabulary import read_vocabulary
+from transducer.swipe.words import is_held_out, ranked_words
 
 LABELS = f"{string.ascii_lowercase}'"
 QWERTY = ROOT / "configs/layouts/qwerty.json"
@@ -71,7 +71,7 @@ def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, told: list
 
 def synthesize(split: str, output: Path, count: int = 600) -> list[dict[str, Any]]:
     arguments = ("--split", split, "--count", count, "--layout", QWERTY, "--output", output)
-    assert run_worker("synthesize_traces", *arguments) == 0
+    assert run_worker("swipe/synthesize", *arguments) == 0
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
@@ -117,7 +117,7 @@ def test_futo_swipes_are_imported(tmp_path: Path, told: list[str]) -> None:
     source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     output = tmp_path / "m.jsonl.gz"
     importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("import_traces", *importing) == 0
+    assert run_worker("swipe/import_traces", *importing) == 0
     (trace,) = read_traces(output, LABELS)
     assert trace.word == "hello"
     assert trace.points.tolist() == [[0.0, 0.5, 0.0], [0.4, 0.6, 80.0]]
@@ -140,7 +140,7 @@ def test_how_we_swipe_logs_are_imported(tmp_path: Path, told: list[str]) -> None
     source.write_text("\n".join(rows), encoding="utf-8")
     output = tmp_path / "m.jsonl"
     importing = ("--format", "how-we-swipe", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("import_traces", *importing) == 0
+    assert run_worker("swipe/import_traces", *importing) == 0
     (trace,) = read_traces(output, LABELS)
     assert trace.word == "the"
     assert trace.points.tolist() == [[0.25, 0.5, 0.0], [0.5, 0.5, 16.0], [0.5, 1.0, 32.0]]
@@ -152,6 +152,6 @@ def test_an_import_of_nothing_is_an_error_and_leaves_nothing(tmp_path: Path, cap
     source.write_text("{}\n", encoding="utf-8")
     output = tmp_path / "m.jsonl"
     importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("import_traces", *importing) == 2
+    assert run_worker("swipe/import_traces", *importing) == 2
     assert "no swipe was found" in capsys.readouterr().err
     assert not output.exists()

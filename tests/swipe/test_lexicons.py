@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from conftest import run_worker
-from transducer.lexicon import log_prior, read_words
-from transducer.words import CONTRACTIONS, ranked_words
+from transducer.swipe.lexicon import log_prior, read_words
+from transducer.swipe.words import CONTRACTIONS, ranked_words
 
 SIZES = {"lexicon_small.txt": 12_000, "lexicon_full.txt": 70_000}
 FREQUENCIES = dict(ranked_words())
@@ -19,7 +19,7 @@ FREQUENCIES = dict(ranked_words())
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lexicons")
     sizes = ("--small-size", 12_000, "--full-size", 70_000)
-    assert run_worker("prepare_lexicons", *sizes, "--output-dir", folder) == 0
+    assert run_worker("swipe/prepare_lexicons", *sizes, "--output-dir", folder) == 0
     return folder
 
 
@@ -61,7 +61,7 @@ def test_statistics_are_those_of_the_lists(folder: Path) -> None:
 
 
 def test_sizes_that_cannot_be_had_are_told_in_one_sentence(tmp_path: Path, capsys: Any) -> None:
-    assert run_worker("prepare_lexicons", "--small-size", 1, "--output-dir", tmp_path) == 2
+    assert run_worker("swipe/prepare_lexicons", "--small-size", 1, "--output-dir", tmp_path) == 2
     assert re.fullmatch(r"error: lexicon_small.txt: 1 words cannot be had; .*\.\n", capsys.readouterr().err)
 
 

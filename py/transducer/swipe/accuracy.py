@@ -7,7 +7,7 @@ Example:
 from collections.abc import Sequence
 from typing import Any
 
-from transducer.traces import Trace
+from transducer.swipe.traces import Trace
 
 DEPTHS = (1, 3, 5)
 

@@ -1,7 +1,7 @@
 """Measure a swipe checkpoint in PyTorch on a manifest of traces: greedy WER, and top-1, 3 and 5 by beam search.
 
 Example:
-    .venv/bin/python py/evaluate_swipe_checkpoint.py --checkpoint out/demo-swipe/checkpoint \
+    .venv/bin/python py/swipe/evaluate_checkpoint.py --checkpoint out/demo-swipe/checkpoint \
         --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --output out/demo-swipe/checks/checkpoint.check.json
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from transducer.accuracy import accuracy, summary
-from transducer.beam_search import module_step
+from transducer.swipe.accuracy import accuracy, summary
+from transducer.swipe.beam_search import module_step
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, InputError, log, parser, run, write_json
 from transducer.core.contracts import Floats
-from transducer.keyboard import layout_of
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import decode_all, search_arguments, search_facts, search_of
-from transducer.traces import Trace, read_traces
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import decode_all, search_arguments, search_facts, search_of
+from transducer.swipe.traces import Trace, read_traces
 
 BATCH_SIZE = 64
 
@@ -81,7 +81,7 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
 
     from transducer.export.modules import load_module
-    from transducer.swipe_training import collate
+    from transducer.swipe.training import collate
 
     layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)
     features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]

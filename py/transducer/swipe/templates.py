@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transducer.keyboard import Doubles, Layout
-from transducer.lexicon import log_prior
+from transducer.swipe.keyboard import Doubles, Layout
+from transducer.swipe.lexicon import log_prior
 
 POINTS = 48
 # How far, in key widths, a word's first and last key may lie from the ends of the trace.

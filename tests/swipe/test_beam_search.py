@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from transducer.beam_search import BeamSearch, graph_step, module_step
-from transducer.lexicon import ROOT, Lexicon, log_prior, read_words
+from transducer.swipe.beam_search import BeamSearch, graph_step, module_step
+from transducer.swipe.lexicon import ROOT, Lexicon, log_prior, read_words
 from transducer.train.losses import RNNTLoss
 
 LABELS = "abc"

@@ -1,7 +1,7 @@
 """Train a swipe transducer from a YAML config and manifests of traces; a killed run resumes where it was.
 
 Example:
-    .venv/bin/python py/train_swipe.py --config configs/demo-swipe.yaml \
+    .venv/bin/python py/swipe/train.py --config configs/demo-swipe.yaml \
         --train-manifest out/swipe/train/manifest.jsonl \
         --validation-manifest models/swipe-validation/manifest.jsonl.gz \
         --work out/demo-swipe/train --output out/demo-swipe/train/demo-swipe.nemo
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, replacing, run
-from transducer.keyboard import Layout, read_layout
-from transducer.swipe_features import FRAME_SECONDS, feature_count
-from transducer.traces import read_traces
+from transducer.swipe.keyboard import Layout, read_layout
+from transducer.swipe.features import FRAME_SECONDS, feature_count
+from transducer.swipe.traces import read_traces
 from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
-from transducer.vocabulary import read_vocabulary
+from transducer.swipe.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
@@ -44,7 +44,7 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.swipe_training import Augmentation, Distillation, SwipeCorpus, collate
+    from transducer.swipe.training import Augmentation, Distillation, SwipeCorpus, collate
     from transducer.speech.training import LengthBatches
 
     logging.setLevel(logging.ERROR)

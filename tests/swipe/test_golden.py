@@ -11,13 +11,13 @@ import pytest
 
 from conftest import DEMO, ByKind, run_worker
 from golden import FOLDER, TOLERANCE, golden, require_same_beams, require_same_words, unpacked, words
-from transducer.beam_search import BeamSearch
+from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import sha256_of
-from transducer.keyboard import layout_of
-from transducer.lexicon import Lexicon
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
-from write_golden_cases import Beams, spell_nodes
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.lexicon import Lexicon
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
+from swipe.write_golden import Beams, spell_nodes
 
 STALE = "run `make golden CONFIG=demo-swipe`"
 
@@ -74,7 +74,7 @@ def test_two_runs_write_the_same_bytes(built: ByKind, tmp_path: Path) -> None:
     for name in ("one", "two"):
         cases = tmp_path / name / "cases.json.gz"
         made = run_worker(
-            "write_golden_cases", "--encoder", encoder, "--step", step, "--meta", meta, *inputs, "--output", cases
+            "swipe/write_golden", "--encoder", encoder, "--step", step, "--meta", meta, *inputs, "--output", cases
         )
         assert made == 0
     for name in ("cases.json.gz", "words.txt.gz"):
@@ -86,6 +86,6 @@ def test_a_speech_model_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.C
     (tmp_path / "meta.json").write_text('{"task": "speech"}', encoding="utf-8")
     graphs = ("--encoder", tmp_path / "e.onnx", "--step", tmp_path / "s.onnx", "--meta", tmp_path / "meta.json")
     lists = ("--manifest", tmp_path / "m.jsonl", "--lexicon", tmp_path / "w.txt")
-    assert run_worker("write_golden_cases", *graphs, *lists, "--output", tmp_path / "cases.json.gz") == 2
+    assert run_worker("swipe/write_golden", *graphs, *lists, "--output", tmp_path / "cases.json.gz") == 2
     assert "of no swipe model" in capsys.readouterr().err
     assert not (tmp_path / "cases.json.gz").exists()

@@ -1,7 +1,7 @@
 """Measure a swipe model's graphs on a manifest of traces beside the checkpoint's own figures: top-1, 3 and 5.
 
 Example:
-    .venv/bin/python py/evaluate_swipe.py --encoder out/demo-swipe/onnx/encoder.int8.onnx \
+    .venv/bin/python py/swipe/evaluate.py --encoder out/demo-swipe/onnx/encoder.int8.onnx \
         --step out/demo-swipe/onnx/rnnt_step.onnx --meta out/demo-swipe/meta/model_meta.json \
         --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --reference out/demo-swipe/checks/checkpoint.check.json \
@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from transducer.accuracy import accuracy, summary
+from transducer.swipe.accuracy import accuracy, summary
 from transducer.core.cli import CheckError, InputError, existing, log, parser, run, write_json
-from transducer.keyboard import layout_of
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import (
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import (
     decode_all,
     encoder_frames,
     open_encoder,
@@ -28,7 +28,7 @@ from transducer.swipe_recognition import (
     search_facts,
     search_of,
 )
-from transducer.traces import read_traces
+from transducer.swipe.traces import read_traces
 from transducer.core.error_rates import interval, rate
 
 

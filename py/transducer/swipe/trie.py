@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError, replacing
-from transducer.lexicon import NONE, ROOT, Lexicon
+from transducer.swipe.lexicon import NONE, ROOT, Lexicon
 
 MAGIC = b"TRIE"
 VERSION = 1

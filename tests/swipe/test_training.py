@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 
 from conftest import ROOT, make, make_project, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.keyboard import layout_of, read_layout
+from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.checkpoint.facts import describe
-from transducer.swipe_features import swipe_features
-from transducer.traces import Trace, read_traces
+from transducer.swipe.features import swipe_features
+from transducer.swipe.traces import Trace, read_traces
 
 LABELS = "abcdefghijklmnopqrstuvwxyz'"
 QWERTY = ROOT / "configs/layouts/qwerty.json"
@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 32
     OmegaConf.save(config, folder / "small.yaml")
     synthesis = ("--split", "test", "--count", 40, "--layout", QWERTY, "--output", folder / "m.jsonl")
-    assert run_worker("synthesize_traces", *synthesis) == 0
+    assert run_worker("swipe/synthesize", *synthesis) == 0
     train(folder, "small", "tiny")
     return folder
 
@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(folder: Path, config: str, name: str, *more: object) -> None:
     manifests = ("--train-manifest", folder / "m.jsonl", "--validation-manifest", folder / "m.jsonl")
     places = ("--work", folder / f"{name}-work", "--output", folder / f"{name}.nemo")
-    assert run_worker("train_swipe", "--config", folder / f"{config}.yaml", *manifests, *places, *more) == 0
+    assert run_worker("swipe/train", "--config", folder / f"{config}.yaml", *manifests, *places, *more) == 0
 
 
 def unpacked(model: Path) -> Checkpoint:
@@ -97,14 +97,14 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
     (trained / "words.txt").write_text("\n".join(words), encoding="utf-8")
     inputs = ("--checkpoint", checkpoint.folder, "--manifest", trained / "m.jsonl", "--lexicon", trained / "words.txt")
     output = trained / "swipe.check.json"
-    assert run_worker("evaluate_swipe_checkpoint", *inputs, "--beam", 4, "--output", output) == 0
+    assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--output", output) == 0
     report = json.loads(output.read_text(encoding="utf-8"))
     assert [report[name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
     for name in ("all", "seen", "novel"):
         assert 0 <= report[name]["top1"] <= report[name]["top3"] <= report[name]["top5"] <= 100
     assert len(report["errors"]) == round(40 * (1 - report["all"]["top1"] / 100))
     output.unlink()
-    assert run_worker("evaluate_swipe_checkpoint", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
+    assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
     assert not output.exists()
 
 
@@ -112,7 +112,7 @@ def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: P
     from nemo.collections.asr.models import EncDecRNNTModel
 
     from transducer.train.losses import RNNTLoss
-    from transducer.swipe_training import Distillation, SwipeCorpus, collate
+    from transducer.swipe.training import Distillation, SwipeCorpus, collate
     from transducer.train.run import use_cpu_loss
 
     checkpoint = unpacked(trained / "tiny.nemo")
@@ -152,12 +152,12 @@ def test_the_experimental_config_trains_with_a_teacher_and_refuses_a_foreign_one
     OmegaConf.save(config, foreign / "model_config.yaml")
     manifests = ("--train-manifest", trained / "m.jsonl", "--validation-manifest", trained / "m.jsonl")
     places = ("--work", trained / "f", "--output", trained / "f.nemo", "--teacher", foreign)
-    assert run_worker("train_swipe", "--config", trained / "small.yaml", *manifests, *places) == 2
+    assert run_worker("swipe/train", "--config", trained / "small.yaml", *manifests, *places) == 2
     assert "has other labels or features" in capsys.readouterr().err
 
 
 def test_inverse_frequency_gives_every_word_its_share() -> None:
-    from transducer.swipe_training import SwipeCorpus
+    from transducer.swipe.training import SwipeCorpus
 
     point = np.array([[0.5, 0.5, 0.0]])
     corpus = SwipeCorpus([Trace(word, point) for word in ("ab", "ab", "ab", "cd")], read_layout(QWERTY)[0], LABELS)

@@ -42,7 +42,7 @@ def searched(some: Path, demo: Path, *more: object) -> tuple[object, ...]:
 def reference(demo: Path, some: Path) -> Path:
     report = some / "checkpoint.check.json"
     checkpoint = ("--checkpoint", demo / "checkpoint")
-    assert run_worker("evaluate_swipe_checkpoint", *checkpoint, *searched(some, demo), "--output", report) == 0
+    assert run_worker("swipe/evaluate_checkpoint", *checkpoint, *searched(some, demo), "--output", report) == 0
     return report
 
 
@@ -118,7 +118,7 @@ def test_a_step_equals_predictor_and_joint(model: str, built: ByKind) -> None:
 def evaluate(demo: Path, some: Path, reference: Path, encoder: Path, output: Path, *more: object) -> int:
     graphs = ("--encoder", encoder, "--step", demo / "onnx/rnnt_step.onnx", "--meta", demo / "meta/model_meta.json")
     return run_worker(
-        "evaluate_swipe", *graphs, *searched(some, demo), "--reference", reference, *more, "--output", output
+        "swipe/evaluate", *graphs, *searched(some, demo), "--reference", reference, *more, "--output", output
     )
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from transducer.core.cli import InputError, log
-from transducer.keyboard import Doubles
+from transducer.swipe.keyboard import Doubles
 
 MAX_SECONDS = 20.0
 

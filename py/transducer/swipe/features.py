@@ -27,7 +27,7 @@ import math
 import numpy as np
 
 from transducer.core.contracts import Floats
-from transducer.keyboard import Doubles, Layout
+from transducer.swipe.keyboard import Doubles, Layout
 
 # Of what is computed here: a decoder that has learnt another version must refuse the model.
 VERSION = 1

@@ -1,7 +1,7 @@
 """Write golden cases for decoders in other languages: 200 swipes with all that comes between points and words.
 
 Example:
-    .venv/bin/python py/write_golden_cases.py --encoder out/demo-swipe/onnx/encoder.onnx \
+    .venv/bin/python py/swipe/write_golden.py --encoder out/demo-swipe/onnx/encoder.onnx \
         --step out/demo-swipe/onnx/rnnt_step.onnx --meta out/demo-swipe/meta/runtime_meta.json \
         --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
         --output decoders/golden/cases.json.gz
@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from transducer.beam_search import BeamSearch, Integers
+from transducer.swipe.beam_search import BeamSearch, Integers
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
-from transducer.keyboard import layout_of
-from transducer.lexicon import NONE, ROOT, Lexicon, read_words
-from transducer.swipe_features import swipe_features
-from transducer.swipe_recognition import encoder_frames, open_encoder, open_step
-from transducer.traces import Trace, read_traces
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.lexicon import NONE, ROOT, Lexicon, read_words
+from transducer.swipe.features import swipe_features
+from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
+from transducer.swipe.traces import Trace, read_traces
 
 FORMAT = 1
 # Cases by the first kind that a word is of; "common" fills up to the number of cases.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.contracts import Floats
-from transducer.lexicon import NONE, ROOT, Lexicon
+from transducer.swipe.lexicon import NONE, ROOT, Lexicon
 
 Integers = NDArray[np.int64]
 # Encoder frames [B, D], last labels [B] and LSTM states [L, B, H] before these labels, to raw logits [B, V] and the

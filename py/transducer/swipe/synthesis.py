@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transducer.keyboard import Doubles, Layout
+from transducer.swipe.keyboard import Doubles, Layout
 
 SCREEN_RATES = (60.0, 90.0, 120.0)
 

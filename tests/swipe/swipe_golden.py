@@ -29,8 +29,8 @@ ODD = {
 
 def traces() -> dict[str, list[tuple[float, float, int]]]:
     """Return named traces as lists of x, y and t."""
-    from transducer.keyboard import read_layout
-    from transducer.trace_synthesis import User
+    from transducer.swipe.keyboard import read_layout
+    from transducer.swipe.synthesis import User
 
     layout, _ = read_layout(QWERTY)
     found = {}
@@ -42,8 +42,8 @@ def traces() -> dict[str, list[tuple[float, float, int]]]:
 
 
 def main() -> int:
-    from transducer.keyboard import read_layout
-    from transducer.swipe_features import swipe_features
+    from transducer.swipe.keyboard import read_layout
+    from transducer.swipe.features import swipe_features
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
