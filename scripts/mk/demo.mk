@@ -39,7 +39,7 @@ demo-packages:
 .PHONY: typescript demo-web test-typescript
 typescript: $(TS_BUILT) ## compile the TypeScript decoder and its demo (Node 20 or newer)
 demo-web: $(TS_BUILT) $(demo_packages) $(ENV) ## a page to swipe and speak to (PORT=8000 HOST=127.0.0.1 DEMO_PACKAGES=)
-	$(call run,serve_demo) --decoder $(TYPESCRIPT) --packages $(DEMO_PACKAGES) \
+	$(call run,demo/serve) --decoder $(TYPESCRIPT) --packages $(DEMO_PACKAGES) \
 	    --examples models/validation/manifest.jsonl --host $(HOST) --port $(PORT)
 test-typescript: $(TEST_ENV) ## the TypeScript decoder, against golden cases; with TESTFLAGS= also in Chromium
 	$(Q)$(PYTHON) -m pytest tests/test_typescript.py $(or $(TESTFLAGS),-m 'not slow')

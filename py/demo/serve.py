@@ -1,7 +1,7 @@
 """Serve the demo page: built packages to swipe and speak to, decoded in the browser.
 
 Example:
-    .venv/bin/python py/serve_demo.py --decoder decoders/typescript --port 8000 \
+    .venv/bin/python py/demo/serve.py --decoder decoders/typescript --port 8000 \
         --packages out/demo-swipe/package/bundled/web out/demo-tdt/package/dynamic/web
 """
 
