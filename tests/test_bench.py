@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from conftest import ByKind, make, run_worker
-from transducer.audit import operators
+from transducer.quantize.audit import operators
 from transducer.core.onnx_files import interface, load_graph
 
 

@@ -71,10 +71,10 @@ def swipe(built: ByKind) -> Path:
     out = built(str(DEMO / "demo-swipe.nemo"))
     check(out, "encoder", "rnnt_step")
     web = out / "ort/encoder.web.int8.onnx"
-    assert run_worker("quantize_int8", "--input", out / "onnx/encoder.onnx", "--reduce-range", "--output", web) == 0
+    assert run_worker("quantize/int8", "--input", out / "onnx/encoder.onnx", "--reduce-range", "--output", web) == 0
     graphs = ("--onnx", web, "--base", out / "onnx/encoder.onnx")
     report = out / "checks/encoder.web.int8.onnx.check.json"
-    assert run_worker("check_variant", "--graph", "encoder", "--variant", "int8", *graphs, "--output", report) == 0
+    assert run_worker("quantize/check", "--graph", "encoder", "--variant", "int8", *graphs, "--output", report) == 0
     assert write_runtime_meta(out, "--vocabulary", ROOT / "configs/vocabularies/english.txt") == 0
     assert run_worker("swipe/prepare_lexicons", "--output-dir", out / "lexicons") == 0
     words = ("--lexicon", out / "lexicons/lexicon_full.txt", "--checkpoint", out / "checkpoint")

@@ -70,7 +70,7 @@ def packaged(out: Path, folder: Path, graphs: dict[str, Path], lexicon: bool = F
 def with_int8(out: Path, folder: Path, *others: str) -> dict[str, Path]:
     """Return the graphs of a package: encoder in fp32 and as the web has it, the step, and others."""
     int8 = folder / "encoder.int8.onnx"
-    assert run_worker("quantize_int8", "--input", out / "onnx/encoder.onnx", "--reduce-range", "--output", int8) == 0
+    assert run_worker("quantize/int8", "--input", out / "onnx/encoder.onnx", "--reduce-range", "--output", int8) == 0
     return {f"{name}.onnx": out / f"onnx/{name}.onnx" for name in ("encoder", "rnnt_step", *others)} | {int8.name: int8}
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transducer.calibration_inputs import speech_batches, trace_batches
+from transducer.quantize.inputs import speech_batches, trace_batches
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, existing, hushed, log
 from transducer.swipe.keyboard import layout_of

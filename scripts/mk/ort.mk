@@ -9,16 +9,16 @@ ort_int8  := $(if $(SKIP_QUANTIZATION),,web.int8 android.int8)
 ort_files  = $(foreach form,_ort.onnx .ort,$(addsuffix $(form),$1))
 
 # Browsers run on any CPU, and their dot products may overflow with weights of 8 bits: so 7. Ranges as they come.
-$(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/.flags/int8 $(call worker,quantize_int8)
+$(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/.flags/int8 $(call worker,quantize/int8)
 	$(call say,QUANTIZE)
-	$(call run,quantize_int8) --input $< --reduce-range $(if $(EXCLUDE),--exclude '$(EXCLUDE)') --output $@
+	$(call run,quantize/int8) --input $< --reduce-range $(if $(EXCLUDE),--exclude '$(EXCLUDE)') --output $@
 
 # Phones multiply signed bytes and have int8 convolutions, and ranges known beforehand spare them a pass. The
 # subsampling's convolutions lose too much.
 $(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(frontend) $(CALIB_MANIFEST) \
-    $(OUT)/.flags/int8-qdq $(call worker,quantize_int8_qdq)
+    $(OUT)/.flags/int8-qdq $(call worker,quantize/int8_qdq)
 	$(call say,QUANTIZE)
-	$(call run,quantize_int8_qdq) --input $< $(options.int8-qdq) --convolutions \
+	$(call run,quantize/int8_qdq) --input $< $(options.int8-qdq) --convolutions \
 	    --exclude '^/pre_encode/conv$(if $(EXCLUDE),|$(EXCLUDE))' --output $@
 
 # What a target's runtime can do; a graph that needs more fails.
@@ -41,9 +41,9 @@ $(call accuracy_recipe,$(call accuracy_check,encoder.$1.int8.onnx),$(ORT)/encode
     $(OUT)/onnx/encoder.onnx,$(ONNX)),../ort/encoder.$1.int8.onnx $(patsubst %,%.onnx,$(filter-out encoder,$(DECODED))),$(call \
     accuracy_bound,encoder.$1.int8.onnx))
 $(OUT)/checks/encoder.$1.int8.onnx.check.json: $(ORT)/encoder.$1.int8.onnx $(OUT)/onnx/encoder.onnx \
-    $(call accuracy_check,encoder.$1.int8.onnx) $(OUT)/.flags/variants $(call runtime,$1) $(call worker,check_variant)
+    $(call accuracy_check,encoder.$1.int8.onnx) $(OUT)/.flags/variants $(call runtime,$1) $(call worker,quantize/check)
 	$$(call say,CHECK)
-	$$(call run,check_variant) --graph encoder --variant $2 --onnx $$< --base $(OUT)/onnx/encoder.onnx \
+	$$(call run,quantize/check) --graph encoder --variant $2 --onnx $$< --base $(OUT)/onnx/encoder.onnx \
 	    --runtime $(call runtime,$1) --accuracy $(call accuracy_check,encoder.$1.int8.onnx) --max-relative-rms $(MAX_RMS.$2) --output $$@
 endef
 $(OUT)/checks/encoder.%.ort.check.json: $(ORT)/encoder.%.ort $(ORT)/encoder.%.onnx \

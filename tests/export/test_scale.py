@@ -61,7 +61,7 @@ def int8_beside_others(parakeet: tuple[Path, dict[str, float]]) -> tuple[dict[st
     out = parakeet[0]
     fp32, int8, common = out / "onnx/encoder.onnx", out / "onnx/encoder.int8.onnx", out / "common.onnx"
     nemo = out / "nemo/encoder-model.onnx"
-    _, peak = measured([sys.executable, "py/quantize_int8.py", "--input", str(fp32), "--output", str(int8)])
+    _, peak = measured([sys.executable, "py/quantize/int8.py", "--input", str(fp32), "--output", str(int8)])
     assert run_worker("quantize_common", "--input", nemo, "--output", common) == 0
     report = out / "bench.json"
     encoders = [f"nemo={nemo}", f"common={common}", f"fp32={fp32}", f"int8={int8}"]

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import InferenceSession
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.audit import operators
+from transducer.quantize.audit import operators
 from transducer.speech.greedy import Decoder
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
@@ -36,10 +36,10 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(built(str(DEMO / "demo-tdt.nemo")), out, ignore=shutil.ignore_patterns("checkpoint"))
     base = ("--input", out / "onnx/encoder.onnx")
     web, android = (out / f"ort/encoder.{target}.int8.onnx" for target in ("web", "android"))
-    assert run_worker("quantize_int8", *base, "--reduce-range", "--output", web) == 0
+    assert run_worker("quantize/int8", *base, "--reduce-range", "--output", web) == 0
     speech = ("--frontend", out / "onnx/frontend.onnx", "--manifest", MANIFEST, "--batches", 4)
     recipe = ("--graph", "encoder", "--convolutions", "--exclude", "^/pre_encode/conv")
-    assert run_worker("quantize_int8_qdq", *base, *speech, *recipe, "--output", android) == 0
+    assert run_worker("quantize/int8_qdq", *base, *speech, *recipe, "--output", android) == 0
     return out
 
 
@@ -127,7 +127,7 @@ def test_an_operator_that_the_runtime_lacks(model: Path, tmp_path: Path, capsys:
     told = [capsys.readouterr().err]
     arguments = ["--graph", "encoder", "--variant", "int8", "--onnx", source, "--base", model / "onnx/encoder.onnx"]
     arguments += ["--output", tmp_path / "check.json", "--runtime", tmp_path / "web.json"]
-    assert run_worker("check_variant", *arguments) == 1
+    assert run_worker("quantize/check", *arguments) == 1
     told.append(capsys.readouterr().err)
     for sentence in told:
         assert "/layers.0/self_attn/Softmax is of the operator Softmax, which ONNX Runtime Web" in sentence

@@ -48,14 +48,14 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     reference, wer = checks / "checkpoint.check.json", checks / "wer.encoder.int8.check.json"
     graphs = ("--graph", "encoder", "--onnx", encoder, "--checkpoint", checkpoint)
     assert run_worker("export/check", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
-    assert run_worker("quantize_int8", "--input", encoder, "--output", int8) == 0
+    assert run_worker("quantize/int8", "--input", encoder, "--output", int8) == 0
     on = ("--manifest", some)
     assert run_worker("speech/evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference) == 0
     judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
     assert run_worker("speech/evaluate", "--model", out, "--encoder", int8.name, *judged) == 0
     variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)
     bound = ("--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
-    assert run_worker("check_variant", *variant, *bound) == 0
+    assert run_worker("quantize/check", *variant, *bound) == 0
     timed = ("--encoders", f"fp32={encoder}", f"int8={int8}", "--seconds", 1, "--threads", 1, "--rounds", 1)
     assert run_worker("bench_encoders", *timed, "--output", out / "bench/bench.json") == 0
     return out

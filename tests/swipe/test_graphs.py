@@ -148,16 +148,16 @@ def test_static_int8_is_calibrated_with_traces(demo: Path, some: Path, tmp_path:
     quantize = ("--graph", "encoder", "--input", demo / "onnx/encoder.onnx", "--manifest", some / "m.jsonl")
     output = tmp_path / "encoder.int8-qdq.onnx"
     few = ("--batches", 4, "--batch-size", 8, "--output", output)
-    assert run_worker("quantize_int8_qdq", *quantize, *few) == 0
+    assert run_worker("quantize/int8_qdq", *quantize, *few) == 0
     made = json.loads(metadata(load_graph(output))["quantization"])
     assert made["calibration"] == "Percentile on 4 batches of 8"
     output.unlink()
     many = ("--batches", 16, "--batch-size", 8, "--output", output)
-    assert run_worker("quantize_int8_qdq", *quantize, *many) == 2
+    assert run_worker("quantize/int8_qdq", *quantize, *many) == 2
     assert "has 60 usable entries, and 16 batches of 8 need 128" in capsys.readouterr().err and not output.exists()
     (some / "bad.jsonl").write_text('{"word": "a", "points": []}\n', encoding="utf-8")
     bad = ("--graph", "encoder", "--input", demo / "onnx/encoder.onnx", "--manifest", some / "bad.jsonl")
-    assert run_worker("quantize_int8_qdq", *bad, *few) == 2
+    assert run_worker("quantize/int8_qdq", *bad, *few) == 2
     assert "has no usable trace" in capsys.readouterr().err and not output.exists()
 
 

@@ -3,7 +3,7 @@
 Numbers above 2,048 are not whole in fp16, so lengths and positions would be wrong there.
 
 Example:
-    .venv/bin/python py/convert_fp16.py --input out/demo-tdt/onnx/encoder.onnx \
+    .venv/bin/python py/quantize/fp16.py --input out/demo-tdt/onnx/encoder.onnx \
         --output out/demo-tdt/onnx/encoder.fp16.onnx
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from transducer.core.cli import parser, run
-from transducer.variants import Named, Source, signal
+from transducer.quantize.source import Named, Source, signal
 
 LARGEST = float(np.finfo(np.float16).max)
 

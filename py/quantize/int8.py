@@ -4,7 +4,7 @@ Matrices become MatMulInteger, LSTMs DynamicQuantizeLSTM, embeddings int8 rows. 
 convolutions too, for which runtimes have no fast int8 kernel; export has written the pointwise ones as matrices.
 
 Example:
-    .venv/bin/python py/quantize_int8.py --input out/demo-tdt/onnx/encoder.onnx \
+    .venv/bin/python py/quantize/int8.py --input out/demo-tdt/onnx/encoder.onnx \
         --output out/demo-tdt/onnx/encoder.int8.onnx
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from transducer.core.cli import log, parser, run
-from transducer.variants import MICROSOFT, Named, Source, int8_columns
+from transducer.quantize.source import MICROSOFT, Named, Source, int8_columns
 
 
 def main() -> int:

@@ -12,8 +12,8 @@ import soundfile
 from onnx import TensorProto, numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.calibration import Histogram
-from transducer.calibration_inputs import joint_inputs, speech_batches, step_inputs
+from transducer.quantize.calibration import Histogram
+from transducer.quantize.inputs import joint_inputs, speech_batches, step_inputs
 from transducer.speech.greedy import Decoder
 from transducer.core.onnx_files import external_files, load_graph
 from transducer.runtime.parity import Case, compare_files, open_session
@@ -61,7 +61,7 @@ def demo(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(out: Path, graph: str, variant: str, report: Path, *flags: object) -> int:
     return run_worker(
-        "check_variant",
+        "quantize/check",
         *("--graph", graph, "--variant", variant, "--onnx", out / f"onnx/{graph}.{variant}.onnx"),
         *("--base", out / f"onnx/{graph}.onnx", *flags, "--output", report),
     )

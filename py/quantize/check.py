@@ -1,7 +1,7 @@
 """Check a variant of a graph: what it computes in, its error beside the fp32 graph, and its accuracy.
 
 Example:
-    .venv/bin/python py/check_variant.py --graph encoder --variant int8 --onnx out/demo-tdt/onnx/encoder.int8.onnx \
+    .venv/bin/python py/quantize/check.py --graph encoder --variant int8 --onnx out/demo-tdt/onnx/encoder.int8.onnx \
         --base out/demo-tdt/onnx/encoder.onnx --accuracy out/demo-tdt/checks/wer.encoder.int8.check.json \
         --output out/demo-tdt/checks/encoder.int8.onnx.check.json
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx
 
-from transducer.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.quantize.audit import compute_shares, operators, sizes, weight_dtypes
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS

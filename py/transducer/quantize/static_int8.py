@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from transducer.core.onnx_files import inline_tensor
-from transducer.variants import Named, Source, int8_columns
+from transducer.quantize.source import Named, Source, int8_columns
 
 # The zero point of all activations.
 ZERO = "int8_zero"

@@ -4,7 +4,7 @@ Ranges of activations are found on real speech or swipes: what joint and rnnt_st
 decoding. Masks, attention scores, norms and LSTMs stay fp32, convolutions too unless asked for.
 
 Example:
-    .venv/bin/python py/quantize_int8_qdq.py --graph encoder --input out/demo-tdt/onnx/encoder.onnx \
+    .venv/bin/python py/quantize/int8_qdq.py --graph encoder --input out/demo-tdt/onnx/encoder.onnx \
         --frontend out/demo-tdt/onnx/frontend.onnx --manifest models/validation/manifest.jsonl \
         --output out/demo-tdt/onnx/encoder.int8-qdq.onnx
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from onnxruntime import InferenceSession
 
-from transducer.calibration import METHODS, activation_limits
-from transducer.calibration_inputs import (
+from transducer.quantize.calibration import METHODS, activation_limits
+from transducer.quantize.inputs import (
     Batches,
     encoder_inputs,
     joint_inputs,
@@ -32,8 +32,8 @@ from transducer.core.contracts import Arrays
 from transducer.swipe.keyboard import layout_of
 from transducer.core.onnx_files import metadata
 from transducer.runtime.parity import open_session
-from transducer.static_int8 import Static
-from transducer.variants import Source
+from transducer.quantize.static_int8 import Static
+from transducer.quantize.source import Source
 
 GRAPHS = ("encoder", "encoder_streaming", "predictor", "joint", "rnnt_step")
 

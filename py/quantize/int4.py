@@ -1,7 +1,7 @@
 """Quantize a graph's matrices to int4 in blocks, for size: MatMulNBits, which computes in int8.
 
 Example:
-    .venv/bin/python py/quantize_int4.py --input out/demo-tdt/onnx/encoder.onnx \
+    .venv/bin/python py/quantize/int4.py --input out/demo-tdt/onnx/encoder.onnx \
         --output out/demo-tdt/onnx/encoder.int4.onnx
 """
 
@@ -16,7 +16,7 @@ from onnx import NodeProto, helper
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
 
 from transducer.core.cli import InputError, log, parser, run
-from transducer.variants import MICROSOFT, Named, Source
+from transducer.quantize.source import MICROSOFT, Named, Source
 
 # Activations are quantized to int8 as they come: four times as fast as dequantizing the weights to fp32.
 ACCURACY_LEVEL = 4
