@@ -17,8 +17,8 @@ from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, 
 from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import sha256_of, write_json
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior
-from transducer.packaging import read_facts, read_tokens
-from transducer.runtime_meta import describe, describe_graphs, role_and_variant
+from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.runtime_meta import describe, describe_graphs, role_and_variant
 from transducer.swipe.recognition import open_step
 from transducer.swipe.trie import write_trie
 from swipe.write_golden import spell_nodes

@@ -56,8 +56,8 @@ model_named     := $(if $(CONFIG),CONFIG=$(CONFIG),MODEL=$(notdir $(MODEL)))
 
 archive = $(PACKAGE_DIR)/$(NAME)-$1-$2$(if $(filter web,$2),.zip,.tar.zst)
 
-package_worker := $(call worker,package)
-archive_worker := $(call worker,archive_package)
+package_worker := $(call worker,package/bundle)
+archive_worker := $(call worker,package/archive)
 
 # $(call bundle_rule,kind,target)
 define bundle_rule
@@ -65,13 +65,13 @@ $$(eval $$(call flags,package-$1-$2,$$(strip $$(graphs.$2) $(subst ',,$(options.
 $(PACKAGE_DIR)/$1/$2/SHA256SUMS: $(call graph_files,$2) $(call graph_checks,$2) $(RUNTIME_META) $(META) $(inputs.$1) \
     $(OUT)/.flags/package-$1-$2 $(package_worker)
 	$$(call say,PACKAGE)
-	$$(call run,package) --name $(NAME) --kind $1 --target $2 --runtime-meta $(RUNTIME_META) --graphs $(graphs.$2) \
+	$$(call run,package/bundle) --name $(NAME) --kind $1 --target $2 --runtime-meta $(RUNTIME_META) --graphs $(graphs.$2) \
 	    $(options.$1) --licence '$(MODEL_LICENCE)' --command '$(strip $(command.$1) $(model_named)) TARGET=$2' \
 	    --output $$@
 
 $(call archive,$1,$2): $(PACKAGE_DIR)/$1/$2/SHA256SUMS $(if $(filter web,$2),$(OUT)/.flags/max-web-bytes) $(archive_worker)
 	$$(call say,ARCHIVE)
-	$$(call run,archive_package) --package $$< $(if $(filter web,$2),$(addprefix --max-bytes ,$(MAX_WEB_BYTES))) \
+	$$(call run,package/archive) --package $$< $(if $(filter web,$2),$(addprefix --max-bytes ,$(MAX_WEB_BYTES))) \
 	    --output $$@
 endef
 $(eval $(call flags,max-web-bytes,MAX_WEB_BYTES=$(MAX_WEB_BYTES)))
@@ -85,4 +85,4 @@ $(call files_below,$(BUNDLE_ASSETS)):
 package-dynamic: $(foreach target,$(targets),$(call archive,dynamic,$(target))) ## graphs and metadata; the app brings words (TARGET=web|android|desktop|server|all)
 package-bundled: $(foreach target,$(targets),$(call archive,bundled,$(target))) ## with LEXICON as words and trie, and BUNDLE_ASSETS
 verify-package: $(ENV) ## whether the package in DIR is as it was made
-	$(call run,verify_package) $(or $(DIR),$(error Set DIR to the folder of a package))
+	$(call run,package/verify) $(or $(DIR),$(error Set DIR to the folder of a package))

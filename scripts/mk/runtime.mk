@@ -15,9 +15,9 @@ runtime_meta_options := $(if $(filter swipe,$(TASK)),--beam $(BEAM) --prior-weig
 $(eval $(call flags,runtime-meta,$(strip $(runtime_meta_options))))
 $(eval $(call flags,trie,LEXICON=$(LEXICON)))
 
-$(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,write_runtime_meta)
+$(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,package/write_runtime_meta)
 	$(call say,META)
-	$(call run,write_runtime_meta) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt \
+	$(call run,package/write_runtime_meta) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt \
 	    --graphs $(ONNX) $(runtime_meta_options) --output $@
 
 ifneq ($(LEXICON),)

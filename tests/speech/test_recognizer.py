@@ -402,7 +402,7 @@ def test_decoding_is_as_fast_as_onnx_asr(demo: Path, tmp_path: Path) -> None:
     graphs = [demo / f"onnx/{name}.onnx" for name in ("encoder", "predictor", "joint")]
     folder = tmp_path / "onnx-asr"
     meta = ["--meta", demo / "meta/model_meta.json", "--tokens", demo / "meta/tokens.txt"]
-    assert run_worker("package_onnx_asr", "--graphs", *graphs, *meta, "--output", folder / "SHA256SUMS") == 0
+    assert run_worker("package/for_onnx_asr", "--graphs", *graphs, *meta, "--output", folder / "SHA256SUMS") == 0
     theirs: Any = onnx_asr.load_model("nemo-conformer-tdt", path=folder, providers=["CPUExecutionProvider"]).asr
     features, lengths = Recognizer(demo).features(clips(60))
     encoded, frames = open_graph(demo / "onnx/encoder.onnx").run(None, {"audio_signal": features, "length": lengths})

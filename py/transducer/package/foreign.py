@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from transducer.core.cli import InputError, existing, parser
 from transducer.core.onnx_files import external_files, save_graph
-from transducer.package_folder import SUMS, copy, new_package
+from transducer.package.folder import SUMS, copy, new_package
 
 ROLES = ("encoder", "predictor", "joint")
 # The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.

@@ -53,7 +53,7 @@ def write_runtime_meta(built: Path, *more: object) -> int:
     facts = ("--meta", built / "meta/model_meta.json", "--tokens", built / "meta/tokens.txt")
     graphs = [built / f"onnx/{graph}.onnx" for graph in ("encoder", "rnnt_step")]
     output = built / "meta/runtime_meta.json"
-    return run_worker("write_runtime_meta", *facts, "--graphs", *graphs, *more, "--output", output)
+    return run_worker("package/write_runtime_meta", *facts, "--graphs", *graphs, *more, "--output", output)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def package(built: Path, output: Path, graphs: dict[str, str], target: str, *mor
     listed = [f"{name}={built / path}" for name, path in graphs.items()]
     what = ("--name", "demo", "--kind", "bundled" if more else "dynamic", "--target", target)
     meta = ("--runtime-meta", built / "meta/runtime_meta.json", "--licence", "Apache-2.0", "--command", "make it")
-    return run_worker("package", *what, *meta, "--graphs", *listed, *more, "--output", output / "SHA256SUMS")
+    return run_worker("package/bundle", *what, *meta, "--graphs", *listed, *more, "--output", output / "SHA256SUMS")
 
 
 def bundle_swipe(built: Path, output: Path) -> int:
@@ -123,7 +123,7 @@ def files(folder: Path) -> set[str]:
 
 
 def verify(folder: Path) -> int:
-    return run_worker("verify_package", folder)
+    return run_worker("package/verify", folder)
 
 
 def test_runtime_meta_of_a_swipe_model(swipe: Path) -> None:
@@ -319,7 +319,7 @@ def test_packages_and_archives_are_the_same_bytes_again(swipe: Path, bundled: Pa
         packed = []
         for folder, place in ((bundled, "x"), (tmp_path / "again", "y")):
             output = tmp_path / place / f"demo.{form}"
-            assert run_worker("archive_package", "--package", folder / "SHA256SUMS", "--output", output) == 0
+            assert run_worker("package/archive", "--package", folder / "SHA256SUMS", "--output", output) == 0
             packed.append(output)
         assert packed[0].read_bytes() == packed[1].read_bytes()
         unpack(packed[0], tmp_path / form)
@@ -342,11 +342,11 @@ def unpack(archive: Path, folder: Path) -> None:
 def test_archives_have_a_bound_and_hold_whole_packages(bundled: Path, tmp_path: Path, capsys: Capture) -> None:
     output = tmp_path / "demo.zip"
     package = ("--package", bundled / "SHA256SUMS")
-    assert run_worker("archive_package", *package, "--max-bytes", 1000, "--output", output) == 1
+    assert run_worker("package/archive", *package, "--max-bytes", 1000, "--output", output) == 1
     assert re.search(r"has \d+ bytes; the bound is 1000\.", capsys.readouterr().err)
     folder = Path(shutil.copytree(bundled, tmp_path / "demo"))
     removed(folder, "lexicon/trie.bin")
-    assert run_worker("archive_package", "--package", folder / "SHA256SUMS", "--output", output) == 1
+    assert run_worker("package/archive", "--package", folder / "SHA256SUMS", "--output", output) == 1
     assert "lexicon/trie.bin is missing" in capsys.readouterr().err and not output.exists()
 
 
@@ -506,7 +506,7 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     order = ("unpack_checkpoint", "export_encoder", "quantize_int8", "evaluate_swipe", "check_variant", "package.py")
     assert [plan.index(step) for step in order] == sorted(plan.index(step) for step in order)
     for step in ("prepare_lexicons", "write_trie", "write_runtime_meta", "checks/rnnt_step.onnx.check.json"):
-        assert plan.index(step) < plan.index("py/package.py") < plan.index("archive_package")
+        assert plan.index(step) < plan.index("py/package/bundle.py") < plan.index("archive_package")
     # Take the build for done: stamps as Make writes them, all else touched, and not the packages.
     for part in ("checkpoint", "onnx", "ort", "meta", "checks", "lexicons", "lexicon"):
         shutil.copytree(swipe / part, out / part)

@@ -1,7 +1,7 @@
 """Package a model for one target: graphs that passed their checks, metadata, a lexicon where bundled, and a manifest.
 
 Example:
-    .venv/bin/python py/package.py --name demo-swipe --kind bundled --target web \
+    .venv/bin/python py/package/bundle.py --name demo-swipe --kind bundled --target web \
         --runtime-meta out/demo-swipe/meta/runtime_meta.json --trie out/demo-swipe/lexicon/trie.bin \
         --graphs encoder.onnx=out/demo-swipe/onnx/encoder.onnx rnnt_step.onnx=out/demo-swipe/onnx/rnnt_step.onnx \
         --output out/demo-swipe/package/bundled/web/SHA256SUMS
@@ -18,11 +18,11 @@ from typing import Any
 from transducer.core.checks import passed_check
 from transducer.core.cli import InputError, existing, parser, run, sha256_of, write_json
 from transducer.core.onnx_files import load_graph, metadata, sidecars_of
-from transducer.package_folder import MANIFEST, SUMS, copy, files_in, new_package
-from transducer.package_readme import readme
-from transducer.packaging import read_facts, read_tokens
-from transducer.runtime_meta import describe_graphs
-from transducer.sbom import UNKNOWN_LICENCE, Part, bill_of_materials
+from transducer.package.folder import MANIFEST, SUMS, copy, files_in, new_package
+from transducer.package.readme import readme
+from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.runtime_meta import describe_graphs
+from transducer.package.sbom import UNKNOWN_LICENCE, Part, bill_of_materials
 
 FORMAT = 1
 SBOM = "sbom.cdx.json"

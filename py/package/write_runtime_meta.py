@@ -1,7 +1,7 @@
 """Write runtime_meta.json, all that a decoder needs: tokens, blank, dims, how features are made, hashes of graphs.
 
 Example:
-    .venv/bin/python py/write_runtime_meta.py --meta out/demo-swipe/meta/model_meta.json \
+    .venv/bin/python py/package/write_runtime_meta.py --meta out/demo-swipe/meta/model_meta.json \
         --tokens out/demo-swipe/meta/tokens.txt --graphs out/demo-swipe/onnx/{encoder,rnnt_step}.onnx \
         --output out/demo-swipe/meta/runtime_meta.json
 """
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from transducer.core.cli import InputError, parser, run, write_json
-from transducer.packaging import read_facts, read_tokens
-from transducer.runtime_meta import describe, describe_graphs
+from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.runtime_meta import describe, describe_graphs
 from transducer.swipe.vocabulary import read_vocabulary
 
 

@@ -1,14 +1,14 @@
 """Verify that a package is as it was made: every file there, unchanged, and none besides.
 
 Example:
-    .venv/bin/python py/verify_package.py out/demo-swipe/package/bundled/web
+    .venv/bin/python py/package/verify.py out/demo-swipe/package/bundled/web
 """
 
 import sys
 from pathlib import Path
 
 from transducer.core.cli import CheckError, InputError, parser, run
-from transducer.package_folder import files_in, verify
+from transducer.package.folder import files_in, verify
 
 
 def main() -> int:

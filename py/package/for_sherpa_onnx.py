@@ -1,7 +1,7 @@
 """Package a model's graphs as a folder that sherpa-onnx's offline recognizer loads as it is.
 
 Example:
-    .venv/bin/python py/package_sherpa_onnx.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
+    .venv/bin/python py/package/for_sherpa_onnx.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
         --meta out/demo-tdt/meta/model_meta.json --tokens out/demo-tdt/meta/tokens.txt \
         --output out/demo-tdt/package/sherpa-onnx/SHA256SUMS
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transducer.core.cli import run
 from transducer.core.onnx_files import load_graph, set_metadata
-from transducer.packaging import (
+from transducer.package.foreign import (
     Model,
     facts_text,
     frontend_of,
@@ -22,7 +22,7 @@ from transducer.packaging import (
     write_graph,
     write_tokens,
 )
-from transducer.sherpa import FRONTEND, encoder_props, file_name, variants_text
+from transducer.package.sherpa import FRONTEND, encoder_props, file_name, variants_text
 
 MAX_TOKENS = {"tdt": 5, "rnnt": 10}
 

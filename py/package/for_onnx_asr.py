@@ -1,7 +1,7 @@
 """Package a model's graphs as a folder that onnx-asr loads as it is, and parakeet-rs where it can take the model.
 
 Example:
-    .venv/bin/python py/package_onnx_asr.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
+    .venv/bin/python py/package/for_onnx_asr.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
         --meta out/demo-tdt/meta/model_meta.json --tokens out/demo-tdt/meta/tokens.txt \
         --output out/demo-tdt/package/onnx-asr/SHA256SUMS
 """
@@ -14,7 +14,7 @@ import onnx
 
 from transducer.core.cli import run, write_json
 from transducer.core.onnx_files import load_graph, set_metadata
-from transducer.packaging import (
+from transducer.package.foreign import (
     Model,
     expose,
     facts_text,

@@ -1,7 +1,7 @@
 """Package a streaming RNN-T model's graphs as a folder that sherpa-onnx's online recognizer loads as it is.
 
 Example:
-    .venv/bin/python py/package_sherpa_onnx_online.py \
+    .venv/bin/python py/package/for_sherpa_onnx_online.py \
         --graphs out/demo-streaming/onnx/{encoder_streaming,predictor,joint}.onnx \
         --meta out/demo-streaming/meta/model_meta.json --tokens out/demo-streaming/meta/tokens.txt \
         --output out/demo-streaming/package/sherpa-onnx/SHA256SUMS
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transducer.core.cli import InputError, run
 from transducer.core.onnx_files import load_graph
-from transducer.packaging import (
+from transducer.package.foreign import (
     Model,
     facts_text,
     package_worker,
@@ -21,7 +21,7 @@ from transducer.packaging import (
     write_graph,
     write_tokens,
 )
-from transducer.sherpa import GUARD, file_name, online_encoder, variants_text
+from transducer.package.sherpa import GUARD, file_name, online_encoder, variants_text
 
 # It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
 ONLINE_FRONTEND: dict[str, list[object]] = {

@@ -1,7 +1,7 @@
 """Pack a package into one file, .zip or .tar.zst by its name: the same bytes for the same package, on any day.
 
 Example:
-    .venv/bin/python py/archive_package.py --package out/demo-swipe/package/bundled/web/SHA256SUMS \
+    .venv/bin/python py/package/archive.py --package out/demo-swipe/package/bundled/web/SHA256SUMS \
         --output out/demo-swipe/package/demo-swipe-bundled-web.zip
 """
 
@@ -14,7 +14,7 @@ import zstandard
 from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
-from transducer.package_folder import files_in, verify
+from transducer.package.folder import files_in, verify
 
 # zip's first day; tar's is 1970, which some tools take for a missing date.
 DATE = (1980, 1, 1, 0, 0, 0)

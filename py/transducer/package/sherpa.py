@@ -11,7 +11,7 @@ import onnx
 import onnx.parser
 
 from transducer.core.onnx_files import set_metadata
-from transducer.packaging import Model, expose, frontend_of
+from transducer.package.foreign import Model, expose, frontend_of
 
 # Graphs under the names that its examples use.
 FILES = {"encoder": "encoder", "encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}
