@@ -11,18 +11,18 @@ benched    = nemo=$(BENCH)/nemo.onnx common-int8=$(BENCH)/common.onnx fp32=$(OUT
 
 $(eval $(call flags,bench,$(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds))
 
-$(BENCH)/nemo.onnx: $(MODEL) $(call worker,export_nemo)
+$(BENCH)/nemo.onnx: $(MODEL) $(call worker,bench/export_nemo)
 	$(call say,EXPORT)
-	$(call run,export_nemo) --checkpoint $< --output $@
+	$(call run,bench/export_nemo) --checkpoint $< --output $@
 
-$(BENCH)/common.onnx: $(BENCH)/nemo.onnx $(call worker,quantize_common)
+$(BENCH)/common.onnx: $(BENCH)/nemo.onnx $(call worker,bench/quantize_common)
 	$(call say,QUANTIZE)
-	$(call run,quantize_common) --input $< --output $@
+	$(call run,bench/quantize_common) --input $< --output $@
 
 $(BENCH)/bench.json: $(foreach entry,$(benched),$(lastword $(subst =, ,$(entry)))) $(OUT)/.flags/bench \
-    $(call worker,bench_encoders)
+    $(call worker,bench/encoders)
 	$(call say,BENCH)
-	$(call run,bench_encoders) --encoders $(benched) --seconds $(BENCH_SECONDS) --threads $(BENCH_THREADS) \
+	$(call run,bench/encoders) --encoders $(benched) --seconds $(BENCH_SECONDS) --threads $(BENCH_THREADS) \
 	    --rounds $(BENCH_ROUNDS) --output $@
 
 # NAME=ENCODER,STEP, as bench_swipe takes them.
@@ -32,9 +32,9 @@ words  := $(call timed,fp32-onnx,$(OUT)/onnx/encoder.onnx,$(OUT)/onnx/rnnt_step.
           $(foreach form,$(PTE_FORMS),$(call timed,$(form)-pte,$(PTE)/encoder.$(form).pte,$(PTE)/rnnt_step.pte))
 
 $(BENCH)/words.json: $(sort $(filter $(OUT)/%,$(subst =, ,$(subst $(comma), ,$(words))))) $(META) $(TEST) \
-    $(LEXICON) $(OUT)/.flags/swipe $(call worker,bench_swipe)
+    $(LEXICON) $(OUT)/.flags/swipe $(call worker,bench/swipe)
 	$(call say,BENCH)
-	$(call run,bench_swipe) --pairs $(words) --meta $(OUT)/meta/model_meta.json $(search_flags) --output $@
+	$(call run,bench/swipe) --pairs $(words) --meta $(OUT)/meta/model_meta.json $(search_flags) --output $@
 
 ## Measure speed
 .PHONY: bench

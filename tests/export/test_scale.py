@@ -62,12 +62,12 @@ def int8_beside_others(parakeet: tuple[Path, dict[str, float]]) -> tuple[dict[st
     fp32, int8, common = out / "onnx/encoder.onnx", out / "onnx/encoder.int8.onnx", out / "common.onnx"
     nemo = out / "nemo/encoder-model.onnx"
     _, peak = measured([sys.executable, "py/quantize/int8.py", "--input", str(fp32), "--output", str(int8)])
-    assert run_worker("quantize_common", "--input", nemo, "--output", common) == 0
+    assert run_worker("bench/quantize_common", "--input", nemo, "--output", common) == 0
     report = out / "bench.json"
     encoders = [f"nemo={nemo}", f"common={common}", f"fp32={fp32}", f"int8={int8}"]
     lengths = ["--seconds", 10, "--threads", 2, "--rounds", 5]
     # In a process of its own, whose children begin small.
-    measured([sys.executable, "py/bench_encoders.py", "--encoders", *encoders, *lengths, "--output", report])
+    measured([sys.executable, "py/bench/encoders.py", "--encoders", *encoders, *lengths, "--output", report])
     rows = json.loads(report.read_text())["encoders"]
     latency = {name: row["latency_10s_2t"] for name, row in rows.items()}
     figures = {"peak": peak * 1e9, "weights": fp32.with_name("encoder.onnx.data").stat().st_size}

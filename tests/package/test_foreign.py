@@ -194,8 +194,8 @@ def test_int8_is_faster_than_the_common_recipe(runtime: str, demo: Path, tmp_pat
     encoder = {"sherpa-onnx": "encoder", "onnx-asr": "encoder-model"}[runtime]
     int8, nemo, common = (tmp_path / f"{name}.onnx" for name in ("encoder.int8", "nemo", "common"))
     assert run_worker("quantize/int8", "--input", demo / "onnx/encoder.onnx", "--output", int8) == 0
-    assert run_worker("export_nemo", "--checkpoint", DEMO / "demo-tdt.nemo", "--output", nemo) == 0
-    assert run_worker("quantize_common", "--input", nemo, "--output", common) == 0
+    assert run_worker("bench/export_nemo", "--checkpoint", DEMO / "demo-tdt.nemo", "--output", nemo) == 0
+    assert run_worker("bench/quantize_common", "--input", nemo, "--output", common) == 0
     assert package(runtime, demo, tmp_path / "ours", int8) == 0
     (tmp_path / "ours" / f"{encoder}.int8.onnx").replace(tmp_path / "ours" / f"{encoder}.onnx")
     shutil.copytree(tmp_path / "ours", tmp_path / "theirs")

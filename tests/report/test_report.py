@@ -57,7 +57,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bound = ("--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
     assert run_worker("quantize/check", *variant, *bound) == 0
     timed = ("--encoders", f"fp32={encoder}", f"int8={int8}", "--seconds", 1, "--threads", 1, "--rounds", 1)
-    assert run_worker("bench_encoders", *timed, "--output", out / "bench/bench.json") == 0
+    assert run_worker("bench/encoders", *timed, "--output", out / "bench/bench.json") == 0
     return out
 
 

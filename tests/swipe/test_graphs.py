@@ -166,7 +166,7 @@ def test_the_time_of_words(demo: Path, some: Path, tmp_path: Path, capsys: Captu
     step, report = demo / "onnx/rnnt_step.onnx", tmp_path / "words.json"
     pairs = [f"{name}={demo / 'onnx/encoder.onnx'},{step}" for name in ("once", "again")]
     graphs = ("--pairs", *pairs, "--meta", demo / "meta/model_meta.json")
-    assert run_worker("bench_swipe", *graphs, *searched(some, demo, "--words", 5), "--output", report) == 0
+    assert run_worker("bench/swipe", *graphs, *searched(some, demo, "--words", 5), "--output", report) == 0
     found = json.loads(report.read_text())
     for row in found["models"].values():
         assert row["word"]["p95_ms"] >= row["word"]["p50_ms"] > row["encoder"]["p50_ms"] > 0

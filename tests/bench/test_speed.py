@@ -16,8 +16,8 @@ from transducer.core.onnx_files import interface, load_graph
 def encoders(built: ByKind, nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bench")
     found = {"nemo": folder / "nemo.onnx", "common-int8": folder / "common.onnx"}
-    assert run_worker("export_nemo", "--checkpoint", nemo_file("bpe-tdt"), "--output", found["nemo"]) == 0
-    assert run_worker("quantize_common", "--input", found["nemo"], "--output", found["common-int8"]) == 0
+    assert run_worker("bench/export_nemo", "--checkpoint", nemo_file("bpe-tdt"), "--output", found["nemo"]) == 0
+    assert run_worker("bench/quantize_common", "--input", found["nemo"], "--output", found["common-int8"]) == 0
     return found | {"fp32": built("bpe-tdt") / "onnx/encoder.onnx"}
 
 
@@ -32,7 +32,7 @@ def test_bench(encoders: dict[str, Path], tmp_path: Path) -> None:
     output, lengths = tmp_path / "bench.json", ("1", "3")
     named = [f"{name}={path}" for name, path in encoders.items()]
     arguments = ["--encoders", *named, "--seconds", *lengths, "--threads", 1, "--rounds", 1, "--output", output]
-    assert run_worker("bench_encoders", *arguments) == 0
+    assert run_worker("bench/encoders", *arguments) == 0
     report = json.loads(output.read_text())
     for name, row in report["encoders"].items():
         figures = [row[f"latency_{length}s_1t"] for length in lengths] + [row["load_seconds"], row["peak_bytes"]]
@@ -55,7 +55,7 @@ def test_bench(encoders: dict[str, Path], tmp_path: Path) -> None:
     ],
 )
 def test_refusals(flags: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_worker("bench_encoders", *flags, "--output", tmp_path / "bench.json") == 2
+    assert run_worker("bench/encoders", *flags, "--output", tmp_path / "bench.json") == 2
     told = capsys.readouterr().err.strip()
     assert told.startswith("error: ") and sentence in told and "\n" not in told
     assert not (tmp_path / "bench.json").exists()
@@ -65,7 +65,7 @@ def test_a_reference_that_is_not_there(
     encoders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--encoders", f"nemo={encoders['nemo']}", "--output", tmp_path / "bench.json"]
-    assert run_worker("bench_encoders", *arguments) == 2
+    assert run_worker("bench/encoders", *arguments) == 2
     assert "The reference fp32 is none of the encoders nemo" in capsys.readouterr().err
 
 
@@ -73,7 +73,7 @@ def test_target(tmp_path: Path) -> None:
     """make bench takes every form at every length, NeMo's and the common recipe's too."""
     done = make("-n", "bench", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
     assert done.returncode == 0, done.stderr
-    (command,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "py/bench_encoders.py" in line]
+    (command,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "py/bench/encoders.py" in line]
     for name in ("nemo", "common-int8", "fp32", "fp16", "int8", "int8-qdq", "int4"):
         assert f" {name}={tmp_path}/out/" in command
     assert "--seconds 2 10 30 120 --threads 1 2" in " ".join(command.split())

@@ -1,7 +1,7 @@
 """Export a checkpoint's encoder by NeMo's own exporter, to measure against: one file, weights beside it if too large.
 
 Example:
-    .venv/bin/python py/export_nemo.py --checkpoint models/demo-tdt.nemo --output out/demo-tdt/bench/nemo.onnx
+    .venv/bin/python py/bench/export_nemo.py --checkpoint models/demo-tdt.nemo --output out/demo-tdt/bench/nemo.onnx
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Time a word from its points to its n-best, with each of several encoders and steps, alternating word by word.
 
 Example:
-    .venv/bin/python py/bench_swipe.py \
+    .venv/bin/python py/bench/swipe.py \
         --pairs fp32=out/demo-swipe/onnx/encoder.onnx,out/demo-swipe/onnx/rnnt_step.onnx \
             int8=out/demo-swipe/onnx/encoder.int8.onnx,out/demo-swipe/onnx/rnnt_step.onnx \
         --meta out/demo-swipe/meta/model_meta.json --manifest models/swipe-test/manifest.jsonl.gz \
@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.swipe.accuracy import DEPTHS
-from transducer.bench_report import as_words_table
+from transducer.bench.figures import as_words_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.swipe.keyboard import layout_of
 from transducer.swipe.features import swipe_features

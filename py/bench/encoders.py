@@ -4,7 +4,7 @@ Every round loads every encoder anew in a process of its own, so that what distu
 the median over rounds counts.
 
 Example:
-    .venv/bin/python py/bench_encoders.py --encoders nemo=out/demo-tdt/bench/nemo.onnx \
+    .venv/bin/python py/bench/encoders.py --encoders nemo=out/demo-tdt/bench/nemo.onnx \
         fp32=out/demo-tdt/onnx/encoder.onnx int8=out/demo-tdt/onnx/encoder.int8.onnx --reference fp32 \
         --output out/demo-tdt/bench/bench.json
 """
@@ -25,7 +25,7 @@ import numpy as np
 import onnxruntime
 from tqdm import tqdm
 
-from transducer.bench_report import as_svg, as_table
+from transducer.bench.figures import as_svg, as_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.core.contracts import Arrays, example
 from transducer.core.onnx_files import external_files, load_graph, metadata
