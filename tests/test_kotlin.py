@@ -389,7 +389,7 @@ def test_executorch_files_find_the_same_words(decoder: Decoder, package: Path, b
     for graph, name in (("encoder", "encoder.xnnpack.pte"), ("rnnt_step", "rnnt_step.pte")):
         output = folder / "graphs" / name
         assert (
-            run_worker("lower_pte_xnnpack", *checkpoint, "--graph", graph, "--max-frames", 512, "--output", output) == 0
+            run_worker("pte/lower_xnnpack", *checkpoint, "--graph", graph, "--max-frames", 512, "--output", output) == 0
         )
     path = folder / "meta/runtime_meta.json"
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"graphs": hashes(folder)})

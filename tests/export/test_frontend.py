@@ -24,7 +24,7 @@ from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_c
 from transducer.core.cli import InputError, write_json
 from transducer.export.trace import export_graph
 from transducer.export.frontend import Frontend
-from transducer.lowered_frontend import LoweredFrontend
+from transducer.pte.frontend import LoweredFrontend
 from transducer.export.modules import load_module
 from transducer.core.onnx_files import interface, load_graph, save_graph
 from transducer.runtime.parity import open_session, session_runner

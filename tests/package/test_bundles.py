@@ -463,9 +463,9 @@ def test_android_packages_hold_executorch_files(swipe: Path, tmp_path: Path, cap
     """A .pte goes in with what tells its inputs, and only if it was made from the same checkpoint."""
     step, checkpoint = swipe / "pte/rnnt_step.pte", ("--checkpoint", swipe / "checkpoint")
     lowered = ("--graph", "rnnt_step", *checkpoint, "--max-frames", 512, "--output", step)
-    assert run_worker("lower_pte_xnnpack", *lowered) == 0
+    assert run_worker("pte/lower_xnnpack", *lowered) == 0
     report = swipe / "checks/rnnt_step.pte.check.json"
-    assert run_worker("check_pte", "--pte", step, *checkpoint, "--max-abs", 1e-4, "--output", report) == 0
+    assert run_worker("pte/check", "--pte", step, *checkpoint, "--max-abs", 1e-4, "--output", report) == 0
     graphs = {"rnnt_step.pte": "pte/rnnt_step.pte", "rnnt_step.onnx": "onnx/rnnt_step.onnx"}
     folder = tmp_path / "android"
     assert package(swipe, folder, graphs, "android") == 0 and verify(folder) == 0

@@ -20,8 +20,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from transducer.core.cli import InputError
-from transducer.lowered_layers import Norm, fixed, halves, linear
-from transducer.lowered_subsampling import Subsampling
+from transducer.pte.layers import Norm, fixed, halves, linear
+from transducer.pte.subsampling import Subsampling
 
 # What is added to the attention scores of frames that are hidden; softmax makes 0 of it.
 HIDDEN = -10000.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from transducer.pte_forms import FORMS
+from transducer.pte.forms import FORMS
 
 Plan = dict[str, str]
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transducer.lowered_layers import linear
+from transducer.pte.layers import linear
 
 
 class Subsampling(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from transducer.core.cli import InputError
-from transducer.lowered_layers import fixed
+from transducer.pte.layers import fixed
 
 
 class LoweredStep(nn.Module):

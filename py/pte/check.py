@@ -1,7 +1,7 @@
 """Check an ExecuTorch file in ExecuTorch's runtime: error beside PyTorch, what is delegated, dtypes, sizes.
 
 Example:
-    .venv/bin/python py/check_pte.py --pte out/demo-swipe/pte/encoder.int8.pte --checkpoint out/demo-swipe/checkpoint \
+    .venv/bin/python py/pte/check.py --pte out/demo-swipe/pte/encoder.int8.pte --checkpoint out/demo-swipe/checkpoint \
         --max-relative-rms 0.1 --min-delegated 0.9 --output out/demo-swipe/checks/encoder.int8.pte.check.json
 """
 
@@ -20,7 +20,7 @@ from transducer.core.cli import CheckError, existing, log, parser, run, sha256_o
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.export.modules import load_reference
 from transducer.runtime.parity import Case, Runner, case_errors, compare
-from transducer.pte_quantization import Utterance, calibration_utterances, data_arguments
+from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
 from transducer.runtime.pte import PteSession, open_pte
 from transducer.export.streaming import Streaming
 

@@ -69,8 +69,8 @@ def test_streams_equal_nemos_own_steps(kind: str, streaming: ByKind, tmp_path: P
     path, check = tmp_path / "encoder_streaming.xnnpack.pte", tmp_path / "check.json"
     arguments = ("--checkpoint", out / "checkpoint", "--output")
     meta = ("--graph", "encoder_streaming", "--streaming", out / "meta/model_meta.json")
-    assert run_worker("lower_pte_xnnpack", *meta, *arguments, path) == 0
-    assert run_worker("check_pte", "--pte", path, "--max-abs", 1e-4, *arguments, check) == 0
+    assert run_worker("pte/lower_xnnpack", *meta, *arguments, path) == 0
+    assert run_worker("pte/check", "--pte", path, "--max-abs", 1e-4, *arguments, check) == 0
     report = json.loads(check.read_text(encoding="utf-8"))
     assert report["delegation"]["flops"]["share"] > 0.9
 
@@ -80,7 +80,7 @@ def test_the_largest_encoder_is_lowered_to_int8_in_24_gib(nemo_file: ByKind, tmp
     model = nemo_file("parakeet-tdt-0.6b-v3")
     assert run_worker("checkpoint/unpack", "--model", model, "--output", manifest) == 0
     output = tmp_path / "encoder.int8.pte"
-    worker = (sys.executable, "py/lower_pte_int8.py", "--synthetic-calibration", "--batches", 1, "--batch-size", 1)
+    worker = (sys.executable, "py/pte/lower_int8.py", "--synthetic-calibration", "--batches", 1, "--batch-size", 1)
     seconds, peak = measured([*worker, "--checkpoint", manifest.parent, "--output", output])
     print(json.dumps({"seconds": seconds, "peak GB": peak, "bytes": output.stat().st_size}))
     assert output.stat().st_size < 0.9e9

@@ -1,14 +1,14 @@
 """Lower a graph to ExecuTorch in fp32 with nothing delegated: what the other files' accuracy is measured against.
 
 Example:
-    .venv/bin/python py/lower_pte_fp32.py --checkpoint out/demo-tdt/checkpoint \
+    .venv/bin/python py/pte/lower_fp32.py --checkpoint out/demo-tdt/checkpoint \
         --output out/demo-tdt/pte/encoder.fp32.pte
 """
 
 import sys
 
 from transducer.core.cli import run
-from transducer.lowering import PORTABLE, lower, lowering_parser, part_of, write_pte
+from transducer.pte.lowering import PORTABLE, lower, lowering_parser, part_of, write_pte
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transducer.export.frontend import STD_FLOOR, Frontend, require_supported
-from transducer.lowered_layers import fixed
+from transducer.pte.layers import fixed
 
 
 class LoweredFrontend(Frontend):

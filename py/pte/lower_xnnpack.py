@@ -1,14 +1,14 @@
 """Lower a graph to ExecuTorch in fp32, computed by XNNPACK.
 
 Example:
-    .venv/bin/python py/lower_pte_xnnpack.py --graph rnnt_step --checkpoint out/demo-tdt/checkpoint \
+    .venv/bin/python py/pte/lower_xnnpack.py --graph rnnt_step --checkpoint out/demo-tdt/checkpoint \
         --output out/demo-tdt/pte/rnnt_step.pte
 """
 
 import sys
 
 from transducer.core.cli import run
-from transducer.lowering import XNNPACK, lower, lowering_parser, part_of, write_pte
+from transducer.pte.lowering import XNNPACK, lower, lowering_parser, part_of, write_pte
 
 
 def main() -> int:

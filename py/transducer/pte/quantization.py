@@ -24,10 +24,10 @@ from transducer.quantize.inputs import speech_batches, trace_batches
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, existing, hushed, log
 from transducer.swipe.keyboard import layout_of
-from transducer.lowering import XNNPACK, Part, lower, quantize, write_pte
+from transducer.pte.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.checkpoint.facts import describe
 from transducer.runtime.parity import open_session
-from transducer.pte_forms import FORMS
+from transducer.pte.forms import FORMS
 
 Utterance = tuple[Tensor, Tensor]
 

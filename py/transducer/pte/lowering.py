@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
-from transducer.delegation import delegated, quantized_nodes, weight_dtypes
+from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.core.contracts import GRAPHS, example
-from transducer.lowered_encoder import LoweredEncoder
-from transducer.lowered_frontend import LoweredFrontend
-from transducer.lowered_step import LoweredStep
+from transducer.pte.encoder import LoweredEncoder
+from transducer.pte.frontend import LoweredFrontend
+from transducer.pte.step import LoweredStep
 from transducer.checkpoint.facts import describe
 from transducer.export.modules import load_module
 from transducer.export.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks

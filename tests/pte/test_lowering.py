@@ -16,15 +16,15 @@ from conftest import DEMO, ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.speech.greedy import Decoder, StepDecoder
-from transducer.delegation import delegated
+from transducer.pte.delegation import delegated
 from transducer.core.contracts import example
-from transducer.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
+from transducer.pte.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.export.modules import load_module, load_reference
 from transducer.runtime.parity import open_session
-from transducer.pte_forms import FORMS, INT8
-from transducer.pte_quantization import Utterance, linear_layers, quantizer_of
+from transducer.pte.forms import FORMS, INT8
+from transducer.pte.quantization import Utterance, linear_layers, quantizer_of
 from transducer.runtime.pte import open_pte
-from transducer.pte_sensitivity import Sensitivity, smallest
+from transducer.pte.sensitivity import Sensitivity, smallest
 
 KIND = "bpe-tdt"
 MAX_FRAMES = 600
@@ -42,7 +42,7 @@ def lowered(built: ByKind) -> Lowered:
         if not path.exists():
             options = ["--checkpoint", out / "checkpoint", "--max-frames", MAX_FRAMES, "--output", path]
             if form in ("step", "frontend"):
-                assert run_worker("lower_pte_xnnpack", "--graph", graph, *options) == 0
+                assert run_worker("pte/lower_xnnpack", "--graph", graph, *options) == 0
             else:
                 noise = ["--synthetic-calibration", "--batches", 2, "--batch-size", 2]
                 assert run_worker(f"lower_pte_{form}", *options, *(noise if form in ("int8", "ultra") else [])) == 0
@@ -122,12 +122,12 @@ def test_quantized_forms_are_small_delegated_and_near(
 ) -> None:
     path, check = lowered(form), tmp_path / "check.json"
     arguments = ("--pte", path, "--checkpoint", built(KIND) / "checkpoint", "--output", check, "--min-delegated", 0.9)
-    assert run_worker("check_pte", *arguments, "--max-relative-rms", 0.15, "--base", lowered("fp32")) == 0
+    assert run_worker("pte/check", *arguments, "--max-relative-rms", 0.15, "--base", lowered("fp32")) == 0
     report = json.loads(check.read_text(encoding="utf-8"))
     assert report["delegation"]["flops"]["share"] > 0.9
     assert 0 < report["deflated_bytes"] < report["bytes"] == path.stat().st_size
     assert 0 < report["error"]["relative_rms"] < 0.15
-    assert run_worker("check_pte", *arguments, "--max-relative-rms", 1e-5) == 1
+    assert run_worker("pte/check", *arguments, "--max-relative-rms", 1e-5) == 1
 
 
 @pytest.fixture
@@ -317,13 +317,13 @@ def test_what_cannot_be_quantized_is_refused_or_fp32(
     output = tmp_path / "encoder.int8.pte"
     arguments = ("--checkpoint", built(KIND) / "checkpoint", "--max-frames", MAX_FRAMES, "--output", output)
     noise = ("--synthetic-calibration", "--batches", 1, "--batch-size", 1)
-    assert run_worker("lower_pte_int8", *arguments) == 2
+    assert run_worker("pte/lower_int8", *arguments) == 2
     assert "nothing to calibrate with; set CALIB_MANIFEST" in capsys.readouterr().err
-    assert run_worker("lower_pte_int8", *arguments, *noise, "--exclude", ".") == 2
+    assert run_worker("pte/lower_int8", *arguments, *noise, "--exclude", ".") == 2
     told = capsys.readouterr().err
     assert "cannot be quantized" in told and "FALLBACK_TO_FP32=1" in told
     assert not output.exists()
-    assert run_worker("lower_pte_int8", *arguments, *noise, "--exclude", ".", "--fallback-to-fp32") == 0
+    assert run_worker("pte/lower_int8", *arguments, *noise, "--exclude", ".", "--fallback-to-fp32") == 0
     manifest = manifest_of(output)
     assert "fallback" in manifest["made_with"]
     assert set(manifest["weights"]) & {"int8", "int4"} == set()
@@ -336,7 +336,7 @@ def test_a_manifest_without_usable_utterances_is_one_sentence(
     manifest.write_text('{"audio_filepath": "nowhere.wav", "text": "gone"}\n', encoding="utf-8")
     out = built(KIND)
     arguments = ("--checkpoint", out / "checkpoint", "--frontend", out / "onnx/frontend.onnx", "--manifest", manifest)
-    assert run_worker("lower_pte_int8", *arguments, "--output", tmp_path / "encoder.int8.pte") == 2
+    assert run_worker("pte/lower_int8", *arguments, "--output", tmp_path / "encoder.int8.pte") == 2
     told = capsys.readouterr().err.strip().splitlines()
     assert told[-1].startswith("error: ") and str(manifest) in told[-1]
 

@@ -1,7 +1,7 @@
 """Lower an encoder to ExecuTorch with static int8 linear layers, computed by XNNPACK.
 
 Example:
-    .venv/bin/python py/lower_pte_int8.py --checkpoint out/demo-swipe/checkpoint \
+    .venv/bin/python py/pte/lower_int8.py --checkpoint out/demo-swipe/checkpoint \
         --manifest models/swipe-validation/manifest.jsonl.gz --output out/demo-swipe/pte/encoder.int8.pte
 
 Weights are symmetric with a scale for each output channel; the ranges of activations come from the manifest. With
@@ -11,9 +11,9 @@ Weights are symmetric with a scale for each output channel; the ranges of activa
 import sys
 
 from transducer.core.cli import run
-from transducer.lowering import lowering_parser, part_of
-from transducer.pte_forms import INT8, INT8_STATIC
-from transducer.pte_quantization import (
+from transducer.pte.lowering import lowering_parser, part_of
+from transducer.pte.forms import INT8, INT8_STATIC
+from transducer.pte.quantization import (
     calibration_utterances,
     linear_layers,
     quantization_arguments,

@@ -1,7 +1,7 @@
 """Lower an encoder to the smallest ExecuTorch file whose error stays within a bound, choosing a form for each layer.
 
 Example:
-    .venv/bin/python py/lower_pte_ultra.py --checkpoint out/demo-swipe/checkpoint \
+    .venv/bin/python py/pte/lower_ultra.py --checkpoint out/demo-swipe/checkpoint \
         --manifest models/swipe-validation/manifest.jsonl.gz --output out/demo-swipe/pte/encoder.ultra.pte
 
 Each layer's error alone is measured in each form that XNNPACK computes: int8 or int4, by channels or blocks, with
@@ -11,15 +11,15 @@ static or dynamic activations. The choice is that of the fewest bytes for the er
 import sys
 
 from transducer.core.cli import CheckError, log, run
-from transducer.lowering import lowering_parser, part_of
-from transducer.pte_forms import FORMS
-from transducer.pte_quantization import (
+from transducer.pte.lowering import lowering_parser, part_of
+from transducer.pte.forms import FORMS
+from transducer.pte.quantization import (
     calibration_utterances,
     linear_layers,
     quantization_arguments,
     write_quantized,
 )
-from transducer.pte_sensitivity import Sensitivity, smallest
+from transducer.pte.sensitivity import Sensitivity, smallest
 
 # Utterances that sensitivity is measured on, evenly chosen from those of calibration.
 MEASURED = 12
