@@ -22,6 +22,7 @@ DEMO = ROOT / "models"
 FP32_GRAPHS = ("frontend", "encoder", "predictor", "joint", "rnnt_step")
 
 # Under `make test`, the make that a test starts would take itself for a part of that run, and workers would be quiet.
+os.environ["PYTHONPATH"] = str(ROOT / "py")
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "V"):
     os.environ.pop(name, None)
 
@@ -32,16 +33,21 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing) and "CI" not in os.environ, reason=f"not installed: {', '.join(missing)}")
 
 
+def lowering_worker(form: str) -> tuple[str, ...]:
+    """Return the worker that lowers an encoder to a form, with the option that names it."""
+    return (f"pte/lower_{form}",) if form in ("int8", "ultra") else ("pte/lower", "--form", form)
+
+
 Worker = Callable[..., int]
 ByKind = Callable[[str], Path]
 
 
 def run_worker(name: str, *arguments: object) -> int:
-    """Run a worker's main in this process, which has imported NeMo already, and return its exit code."""
+    """Run a worker, as FAMILY/NAME, in this process, which has imported NeMo already, and return its exit code."""
     before = sys.argv
     sys.argv = [f"py/{name}.py", *(str(argument) for argument in arguments)]
     try:
-        return run(importlib.import_module(name).main)
+        return run(importlib.import_module(name.replace("/", ".")).main)
     finally:
         sys.argv = before
 
@@ -151,7 +157,10 @@ def build(model: Path, out: Path) -> None:
     traced = [graph for graph in FP32_GRAPHS if not (swipe and graph == "frontend")]
     for graph in traced:
         raw, final = out / f"onnx/{graph}.raw.onnx", out / f"onnx/{graph}.onnx"
-        assert run_worker(f"export_{graph}", "--checkpoint", out / "checkpoint", "--output", raw) == 0
+        assert (
+            run_worker("export/export_graph", "--graph", graph, "--checkpoint", out / "checkpoint", "--output", raw)
+            == 0
+        )
         assert run_worker("export/simplify", "--graph", graph, "--input", raw, "--output", final) == 0
     graphs = [out / f"onnx/{graph}.onnx" for graph in traced]
     meta = out / "meta/model_meta.json"

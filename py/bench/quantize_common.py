@@ -1,7 +1,8 @@
 """Quantize an encoder by the recipe in common use, to measure against: every operator, uint8, ranges as they come.
 
 Example:
-    .venv/bin/python py/bench/quantize_common.py --input out/demo-tdt/bench/nemo.onnx --output out/demo-tdt/bench/common.onnx
+    .venv/bin/python py/bench/quantize_common.py --input out/demo-tdt/bench/nemo.onnx \
+        --output out/demo-tdt/bench/common.onnx
 """
 
 import sys

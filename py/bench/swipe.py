@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from transducer.swipe.accuracy import DEPTHS
 from transducer.bench.figures import as_words_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
-from transducer.swipe.keyboard import layout_of
+from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import layout_of
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of
 from transducer.swipe.traces import read_traces
 

@@ -18,10 +18,10 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS, Arrays, input_names
-from transducer.export.modules import load_reference
 from transducer.core.onnx_files import interface, load_graph
-from transducer.runtime.parity import Runner, compare, fixed_sizes, open_session, session_runner
+from transducer.export.modules import load_reference
 from transducer.export.streaming import Streaming
+from transducer.runtime.parity import Runner, compare, fixed_sizes, open_session, session_runner
 
 
 def main() -> int:

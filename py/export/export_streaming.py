@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import existing, run
-from transducer.export.trace import export_graph, export_parser
 from transducer.export.streaming import CACHE_SIZE, CHUNK_SIZE, plan
+from transducer.export.trace import export_graph, export_parser
 
 
 def main() -> int:

@@ -13,8 +13,8 @@ from pathlib import Path
 import onnx
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import existing, parser, replacing, run, write_json
 from transducer.checkpoint.facts import describe, tokenizer_file
+from transducer.core.cli import existing, parser, replacing, run, write_json
 from transducer.core.onnx_files import external_files, interface, load_graph, metadata
 
 BLANK = "<blk>"

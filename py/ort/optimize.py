@@ -17,9 +17,9 @@ from onnxruntime import GraphOptimizationLevel, SessionOptions
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import external_files, load_graph, save_graph, set_metadata
+from transducer.core.operators import Runtime
 from transducer.ort.flatbuffer import in_fixed_order
 from transducer.runtime.parity import compare_files
-from transducer.core.operators import Runtime
 
 # Whether branches of a graph run at once, which a server or a browser with threads gains from and a phone does not;
 # and whether the target multiplies signed by signed bytes, so that Q/DQ need not be rewritten to unsigned ones.

@@ -19,10 +19,10 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, Arrays
 from transducer.export.modules import load_reference
-from transducer.runtime.parity import Case, Runner, case_errors, compare
-from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
-from transducer.runtime.pte import PteSession, open_pte
 from transducer.export.streaming import Streaming
+from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
+from transducer.runtime.parity import Case, Runner, case_errors, compare
+from transducer.runtime.pte import PteSession, open_pte
 
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.
 COMPARED = 24

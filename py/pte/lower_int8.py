@@ -11,8 +11,8 @@ Weights are symmetric with a scale for each output channel; the ranges of activa
 import sys
 
 from transducer.core.cli import run
-from transducer.pte.lowering import lowering_parser, part_of
 from transducer.pte.forms import INT8, INT8_STATIC
+from transducer.pte.lowering import load_requested, lowering_parser
 from transducer.pte.quantization import (
     calibration_utterances,
     linear_layers,
@@ -26,7 +26,7 @@ def main() -> int:
     quantization_arguments(args)
     args.add_argument("--activations", choices=("static", "dynamic"), default="static")
     options = args.parse_args()
-    part = part_of(options)
+    part = load_requested(options)
     static = options.activations == "static"
     utterances = calibration_utterances(options) if static else [(part.inputs[0], part.inputs[1])]
     plan = dict.fromkeys(linear_layers(part.module, options.exclude), INT8_STATIC if static else INT8)

@@ -11,8 +11,8 @@ static or dynamic activations. The choice is that of the fewest bytes for the er
 import sys
 
 from transducer.core.cli import CheckError, log, run
-from transducer.pte.lowering import lowering_parser, part_of
 from transducer.pte.forms import FORMS
+from transducer.pte.lowering import load_requested, lowering_parser
 from transducer.pte.quantization import (
     calibration_utterances,
     linear_layers,
@@ -30,7 +30,7 @@ def main() -> int:
     quantization_arguments(args)
     args.add_argument("--max-relative-rms", type=float, default=0.05, help="error of the encoder's output that passes")
     options = args.parse_args()
-    part = part_of(options)
+    part = load_requested(options)
     utterances = calibration_utterances(options)
     layers = linear_layers(part.module, options.exclude)
     sensitivity = Sensitivity(part.module, layers, utterances[:: -(-len(utterances) // MEASURED)])

@@ -14,13 +14,13 @@ from typing import Any
 
 import onnx
 
-from transducer.quantize.audit import compute_shares, operators, sizes, weight_dtypes
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import interface, load_graph, metadata
-from transducer.runtime.parity import CASES, Case, compare_files
 from transducer.core.operators import Runtime
+from transducer.quantize.audit import compute_shares, operators, sizes, weight_dtypes
+from transducer.runtime.parity import CASES, Case, compare_files
 
 # Errors of an encoder must not grow with the audio: 1 to 30 s, and a batch with padding.
 SWEEP = {"encoder": [*({"B": 1, "T": frames} for frames in (100, 400, 1000, 3000)), {"B": 3, "T": 400}]}

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from onnxruntime import InferenceSession
 
+from transducer.core.cli import InputError, existing, log, parser, run
+from transducer.core.contracts import Arrays
+from transducer.core.onnx_files import metadata
 from transducer.quantize.calibration import METHODS, activation_limits
 from transducer.quantize.inputs import (
     Batches,
@@ -27,13 +30,10 @@ from transducer.quantize.inputs import (
     trace_batches,
     window_inputs,
 )
-from transducer.core.cli import InputError, existing, log, parser, run
-from transducer.core.contracts import Arrays
-from transducer.swipe.keyboard import layout_of
-from transducer.core.onnx_files import metadata
-from transducer.runtime.parity import open_session
-from transducer.quantize.static_int8 import Static
 from transducer.quantize.source import Source
+from transducer.quantize.static_int8 import Static
+from transducer.runtime.parity import open_session
+from transducer.swipe.keyboard import layout_of
 
 GRAPHS = ("encoder", "encoder_streaming", "predictor", "joint", "rnnt_step")
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from transducer.core.cli import existing, parser, replacing, run
 from transducer.report.tables import accuracies, engines, facts_of, files, packages, speeds
 
-TEMPLATES = Path(__file__).parent / "transducer/templates"
+TEMPLATES = Path(__file__).parents[1] / "transducer/report/templates"
 
 
 def main() -> int:

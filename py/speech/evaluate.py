@@ -14,10 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
+from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 from transducer.speech.live import chosen_live
 from transducer.speech.manifest import Utterance, read_lines, stretch
 from transducer.speech.recognizer import Recognizer, chosen, graph_arguments
-from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.speech.audio import read_audio
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of
+from transducer.speech.audio import read_audio
 from transducer.speech.manifest import Utterance, read_lines, stretch
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from transducer.speech.audio import Stretch
 from transducer.core.cli import InputError, log, parser, run
+from transducer.speech.audio import Stretch
 from transducer.speech.recognizer import chosen, graph_arguments
 from transducer.speech.transcript import Transcript
 

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.core.cli import InputError, log, parser, run
+from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.speech.live import ENCODER, LiveRecognizer, Partial, chosen_live
 from transducer.speech.recognizer import graph_arguments
 

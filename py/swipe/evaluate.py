@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from transducer.swipe.accuracy import accuracy, summary
 from transducer.core.cli import CheckError, InputError, existing, log, parser, run, write_json
-from transducer.swipe.keyboard import layout_of
+from transducer.core.error_rates import interval, rate
+from transducer.swipe.accuracy import accuracy, summary
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import layout_of
 from transducer.swipe.recognition import (
     decode_all,
     encoder_frames,
@@ -29,7 +30,6 @@ from transducer.swipe.recognition import (
     search_of,
 )
 from transducer.swipe.traces import read_traces
-from transducer.core.error_rates import interval, rate
 
 
 def main() -> int:

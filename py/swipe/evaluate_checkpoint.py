@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from transducer.swipe.accuracy import accuracy, summary
-from transducer.swipe.beam_search import module_step
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, InputError, log, parser, run, write_json
 from transducer.core.contracts import Floats
-from transducer.swipe.keyboard import layout_of
+from transducer.swipe.accuracy import accuracy, summary
+from transducer.swipe.beam_search import module_step
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import layout_of
 from transducer.swipe.recognition import decode_all, search_arguments, search_facts, search_of
 from transducer.swipe.traces import Trace, read_traces
 

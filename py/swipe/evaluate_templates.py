@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from transducer.swipe.accuracy import DEPTHS, accuracy, summary
 from transducer.core.cli import log, parser, run, write_json
+from transducer.swipe.accuracy import DEPTHS, accuracy, summary
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import read_words
 from transducer.swipe.templates import Templates

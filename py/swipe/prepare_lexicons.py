@@ -1,7 +1,8 @@
 """Write the small and the full English lexicon and their statistics, words by falling frequency, one a line.
 
 Example:
-    .venv/bin/python py/swipe/prepare_lexicons.py --small-size 12000 --full-size 70000 --output-dir out/demo-swipe/lexicons
+    .venv/bin/python py/swipe/prepare_lexicons.py --small-size 12000 --full-size 70000 \
+        --output-dir out/demo-swipe/lexicons
 """
 
 import sys

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, replacing, run
-from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.features import FRAME_SECONDS, feature_count
+from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.traces import read_traces
-from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 from transducer.swipe.vocabulary import read_vocabulary
+from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
     from nemo.collections.asr.models import EncDecRNNTModel
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
@@ -44,8 +44,8 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.swipe.training import Augmentation, Distillation, SwipeCorpus, collate
     from transducer.speech.training import LengthBatches
+    from transducer.swipe.training import Augmentation, Distillation, SwipeCorpus, collate
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from transducer.swipe.beam_search import BeamSearch, Integers
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
+from transducer.swipe.beam_search import BeamSearch, Integers
+from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, read_words
-from transducer.swipe.features import swipe_features
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
 from transducer.swipe.traces import Trace, read_traces
 

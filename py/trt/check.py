@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from transducer.runtime.bf16 import runnable
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.onnx_files import load_graph, metadata
+from transducer.runtime.bf16 import runnable
 from transducer.runtime.parity import open_session
-from transducer.runtime.trt_backend import exclusively
 from transducer.runtime.trt import engine_runner, read_manifest
+from transducer.runtime.trt_backend import exclusively
 from transducer.trt.parity import TOLERANCES, compared
 
 

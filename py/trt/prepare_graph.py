@@ -21,7 +21,6 @@ from onnx_graphsurgeon.logger import G_LOGGER as SURGEON_LOGGER
 from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
-from transducer.runtime.bf16 import runnable
 from transducer.core.cli import CheckError, existing, log, parser, replacing, run, write_json
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import (
@@ -32,6 +31,7 @@ from transducer.core.onnx_files import (
     load_graph,
     save_graph,
 )
+from transducer.runtime.bf16 import runnable
 from transducer.runtime.parity import compare_files
 from transducer.trt.commands import polygraphy
 from transducer.trt.graph import precision, require_supported

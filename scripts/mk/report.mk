@@ -7,7 +7,7 @@ families := all $(if $(VALIDATION),evaluate variants onnx-optimized pte-check pa
 reported := $(if $(filter everything,$(MAKECMDGOALS)),$(families)) $(wildcard $(addprefix \
               $(OUT)/,checks/*.check.json bench/*.json trt/*/*.json) $(addprefix $(PACKAGE_DIR)/,*/SHA256SUMS */*/SHA256SUMS))
 
-$(OUT)/report.html: $(META) $(CHECKS) $(reported) $(wildcard py/transducer/templates/*) $(call worker,report/write)
+$(OUT)/report.html: $(META) $(CHECKS) $(reported) $(wildcard py/transducer/report/templates/*) $(call worker,report/write)
 	$(call say,REPORT)
 	$(call run,report/write) --model $(OUT) --packages $(PACKAGE_DIR) --output $@
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from conftest import ByKind, make, run_worker
-from transducer.quantize.audit import operators
 from transducer.core.onnx_files import interface, load_graph
+from transducer.quantize.audit import operators
 
 
 @pytest.fixture(scope="module")

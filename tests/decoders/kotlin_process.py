@@ -5,7 +5,7 @@ Example:
         decoder.do("open", package=str(package))
         decoder.do("decode", points=points, count=5)["n_best"]
 
-tests/kotlin/Commands.kt carries the commands out, tests/kotlin/shims has the runtimes' Java classes as far as the
+tests/decoders/kotlin/Commands.kt carries the commands out, tests/decoders/kotlin/shims has the runtimes' Java classes as far as the
 adapters use them.
 """
 
@@ -22,7 +22,7 @@ from transducer.runtime.parity import open_session
 from transducer.runtime.pte import open_pte
 
 HERE = Path(__file__).parent / "kotlin"
-SOURCES = Path(__file__).parents[1] / "decoders/kotlin"
+SOURCES = Path(__file__).parents[2] / "decoders/kotlin"
 KOTLIN = HERE / "node_modules/kotlin-compiler"
 # As the build files of the library say.
 STRICT = ("-Xexplicit-api=strict", "-Werror", "-jvm-target", "11", "-no-reflect")

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 
 from conftest import DEMO, ByKind, needs, run_worker
+from decoders.kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
 from golden import golden, require_same_beams, require_same_words, unpacked, words
-from kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
-from transducer.swipe.beam_search import BeamSearch
+from swipe.write_golden import spell_nodes
 from transducer.core.cli import sha256_of, write_json
-from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior
 from transducer.package.foreign import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs, role_and_variant
+from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior
 from transducer.swipe.recognition import open_step
 from transducer.swipe.trie import write_trie
-from swipe.write_golden import spell_nodes
 
 pytestmark = needs("java", "javac", "npm")
 CASES = golden()["cases"]
 META = golden()["meta"]
 SEARCH = META["decoding"]
-ODD = json.loads((Path(__file__).parent / "swipe_golden.json").read_text(encoding="utf-8"))
+ODD = json.loads((Path(__file__).parents[1] / "golden_features.json").read_text(encoding="utf-8"))
 # Graphs as an Android package names them; these are all for ONNX Runtime, which runs them in ExecuTorch's place too.
 NAMES = {
     "encoder": ["encoder.onnx", "encoder.xnnpack.pte", "encoder.int8.pte"],
@@ -388,9 +388,7 @@ def test_executorch_files_find_the_same_words(decoder: Decoder, package: Path, b
     folder = damaged(package, tmp_path)
     for graph, name in (("encoder", "encoder.xnnpack.pte"), ("rnnt_step", "rnnt_step.pte")):
         output = folder / "graphs" / name
-        assert (
-            run_worker("pte/lower_xnnpack", *checkpoint, "--graph", graph, "--max-frames", 512, "--output", output) == 0
-        )
+        assert run_worker("pte/lower", *checkpoint, "--graph", graph, "--max-frames", 512, "--output", output) == 0
     path = folder / "meta/runtime_meta.json"
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"graphs": hashes(folder)})
     write_sums(folder)

@@ -17,15 +17,15 @@ import pytest
 import soundfile
 
 from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
-from transducer.swipe.beam_search import BeamSearch, graph_step
 from transducer.core.cli import sha256_of, write_json
-from transducer.swipe.keyboard import layout_of
-from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.runtime_meta import describe, describe_graphs
 from transducer.runtime.parity import open_session
 from transducer.speech.recognizer import Recognizer
-from transducer.package.runtime_meta import describe, describe_graphs
+from transducer.swipe.beam_search import BeamSearch, graph_step
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import layout_of
+from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.swipe.synthesis import User
 from transducer.swipe.traces import Trace, read_traces
 from transducer.swipe.trie import TrieLexicon, write_trie

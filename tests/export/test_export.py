@@ -11,11 +11,9 @@ import torch
 import checkpoints
 from conftest import ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.export.trace import export_graph
 from transducer.core.contracts import example
-from transducer.export.modules import load_module
 from transducer.core.onnx_files import interface, load_graph
-from transducer.runtime.parity import open_session, session_runner
+from transducer.export.modules import load_module
 from transducer.export.patches import (
     computed_positions,
     dense_layers,
@@ -26,6 +24,8 @@ from transducer.export.patches import (
     no_dropout,
     raw_joint,
 )
+from transducer.export.trace import export_graph
+from transducer.runtime.parity import open_session, session_runner
 
 SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind not in ("parakeet-tdt-0.6b-v3", "cache-aware-tdt")]
 GRAPHS = ("encoder", "predictor", "joint", "rnnt_step")

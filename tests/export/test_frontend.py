@@ -17,23 +17,23 @@ from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 from numpy.typing import NDArray
 
-import checkpoints
 import checkpoint.unpack as unpack_checkpoint
+import checkpoints
 from export.simplify import simplified
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
 from transducer.core.cli import InputError, write_json
-from transducer.export.trace import export_graph
-from transducer.export.frontend import Frontend
-from transducer.pte.frontend import LoweredFrontend
-from transducer.export.modules import load_module
 from transducer.core.onnx_files import interface, load_graph, save_graph
+from transducer.export.frontend import Frontend
+from transducer.export.modules import load_module
+from transducer.export.trace import export_graph
+from transducer.pte.frontend import LoweredFrontend
 from transducer.runtime.parity import open_session, session_runner
 
 Floats = NDArray[np.float32]
 Features = tuple[NDArray[Any], NDArray[Any]]
 Extractor = Callable[[Floats, list[int]], Features]
 
-VALIDATION = Path(__file__).parents[1] / "models/validation"
+VALIDATION = Path(__file__).parents[2] / "models/validation"
 RATE = 16000
 BOUND = 5e-4
 FILTERBANK = "preprocessor.featurizer.fb"

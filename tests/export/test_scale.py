@@ -12,8 +12,8 @@ import torch
 from conftest import ROOT, ByKind, measured, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
-from transducer.export.modules import load_module
 from transducer.core.onnx_files import external_files, interface, load_graph
+from transducer.export.modules import load_module
 from transducer.runtime.parity import open_session, session_runner
 
 pytestmark = pytest.mark.slow

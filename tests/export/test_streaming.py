@@ -19,14 +19,14 @@ import torch
 from onnxruntime import InferenceSession
 
 from conftest import DEMO, ByKind, make, run_worker
-from transducer.core import onnx_files
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.core import onnx_files
 from transducer.core.cli import InputError
-from transducer.export.trace import export_graph
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
-from transducer.runtime.parity import open_session, session_runner
 from transducer.export.streaming import Streaming, plan
+from transducer.export.trace import export_graph
+from transducer.runtime.parity import open_session, session_runner
 
 STEPS = 60
 # When each stream of a batch begins, and after how many windows it ends.

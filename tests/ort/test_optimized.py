@@ -16,14 +16,14 @@ from onnx import numpy_helper
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import InferenceSession
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.quantize.audit import operators
-from transducer.speech.greedy import Decoder
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.ort.flatbuffer import in_fixed_order
-from transducer.runtime.parity import compare_files, open_session
-from transducer.speech.recognizer import Recognizer
 from transducer.core.operators import Runtime
+from transducer.ort.flatbuffer import in_fixed_order
+from transducer.quantize.audit import operators
+from transducer.runtime.parity import compare_files, open_session
+from transducer.speech.greedy import Decoder
+from transducer.speech.recognizer import Recognizer
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
 WEB = ROOT / "tests/web"

@@ -26,12 +26,12 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from conftest import DEMO, ROOT, ByKind, build_streaming, make, make_project, run_worker, with_sidecar
-from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import sha256_of
+from transducer.speech.recognizer import Recognizer
+from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
 from transducer.swipe.lexicon import Lexicon, read_words
-from transducer.speech.recognizer import Recognizer
-from transducer.swipe.features import swipe_features
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
 from transducer.swipe.traces import Trace, read_traces
 from transducer.swipe.trie import TrieLexicon
@@ -463,7 +463,7 @@ def test_android_packages_hold_executorch_files(swipe: Path, tmp_path: Path, cap
     """A .pte goes in with what tells its inputs, and only if it was made from the same checkpoint."""
     step, checkpoint = swipe / "pte/rnnt_step.pte", ("--checkpoint", swipe / "checkpoint")
     lowered = ("--graph", "rnnt_step", *checkpoint, "--max-frames", 512, "--output", step)
-    assert run_worker("pte/lower_xnnpack", *lowered) == 0
+    assert run_worker("pte/lower", *lowered) == 0
     report = swipe / "checks/rnnt_step.pte.check.json"
     assert run_worker("pte/check", "--pte", step, *checkpoint, "--max-abs", 1e-4, "--output", report) == 0
     graphs = {"rnnt_step.pte": "pte/rnnt_step.pte", "rnnt_step.onnx": "onnx/rnnt_step.onnx"}
@@ -503,10 +503,22 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     (project / "models").symlink_to(DEMO)
     arguments = ["CONFIG=demo-swipe", f"OUT={out}", f"PACKAGE_DIR={tmp_path / 'p'}", "TARGET=web"]
     plan = make(*arguments, "--dry-run", "package-bundled", cwd=project).stdout
-    order = ("unpack_checkpoint", "export_encoder", "quantize_int8", "evaluate_swipe", "check_variant", "package.py")
+    order = (
+        "checkpoint/unpack",
+        "export/export_graph",
+        "quantize/int8",
+        "swipe/evaluate",
+        "quantize/check",
+        "package/bundle",
+    )
     assert [plan.index(step) for step in order] == sorted(plan.index(step) for step in order)
-    for step in ("prepare_lexicons", "write_trie", "write_runtime_meta", "checks/rnnt_step.onnx.check.json"):
-        assert plan.index(step) < plan.index("py/package/bundle.py") < plan.index("archive_package")
+    for step in (
+        "swipe/prepare_lexicons",
+        "swipe/write_trie",
+        "package/write_runtime_meta",
+        "checks/rnnt_step.onnx.check.json",
+    ):
+        assert plan.index(step) < plan.index("py/package/bundle.py") < plan.index("package/archive")
     # Take the build for done: stamps as Make writes them, all else touched, and not the packages.
     for part in ("checkpoint", "onnx", "ort", "meta", "checks", "lexicons", "lexicon"):
         shutil.copytree(swipe / part, out / part)

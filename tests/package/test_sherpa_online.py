@@ -19,12 +19,12 @@ import sherpa_onnx
 import soundfile
 
 from conftest import DEMO, ByKind, run_worker
+from transducer.core.error_rates import rate, word_errors
+from transducer.runtime.parity import open_session
 from transducer.speech.audio import Wave, read_audio
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest
-from transducer.runtime.parity import open_session
 from transducer.speech.recognizer import Recognizer
-from transducer.core.error_rates import rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_STREAMING = DEMO / "demo-streaming.nemo"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DEMO, ByKind, measured, run_worker
+from conftest import DEMO, ByKind, lowering_worker, measured, run_worker
 from transducer.speech.manifest import read_lines, stretch
 from transducer.speech.recognizer import Recognizer
 
@@ -20,7 +20,7 @@ TEST = DEMO / "swipe-test/manifest.jsonl.gz"
 def lower(out: Path, form: str, *more: object) -> Path:
     graph = {"step": "rnnt_step", "frontend": "frontend"}.get(form)
     path = out / f"pte/{graph or f'encoder.{form}'}.pte"
-    worker = ("lower_pte_xnnpack", "--graph", graph) if graph else (f"lower_pte_{form}",)
+    worker = ("pte/lower", "--graph", graph) if graph else lowering_worker(form)
     assert run_worker(*worker, "--checkpoint", out / "checkpoint", *more, "--output", path) == 0
     return path
 
@@ -69,7 +69,7 @@ def test_streams_equal_nemos_own_steps(kind: str, streaming: ByKind, tmp_path: P
     path, check = tmp_path / "encoder_streaming.xnnpack.pte", tmp_path / "check.json"
     arguments = ("--checkpoint", out / "checkpoint", "--output")
     meta = ("--graph", "encoder_streaming", "--streaming", out / "meta/model_meta.json")
-    assert run_worker("pte/lower_xnnpack", *meta, *arguments, path) == 0
+    assert run_worker("pte/lower", *meta, *arguments, path) == 0
     assert run_worker("pte/check", "--pte", path, "--max-abs", 1e-4, *arguments, check) == 0
     report = json.loads(check.read_text(encoding="utf-8"))
     assert report["delegation"]["flops"]["share"] > 0.9

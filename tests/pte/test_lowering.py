@@ -12,19 +12,19 @@ import torch
 from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantizer
 
-from conftest import DEMO, ByKind, run_worker
+from conftest import DEMO, ByKind, lowering_worker, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
-from transducer.speech.greedy import Decoder, StepDecoder
-from transducer.pte.delegation import delegated
 from transducer.core.contracts import example
-from transducer.pte.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.export.modules import load_module, load_reference
-from transducer.runtime.parity import open_session
+from transducer.pte.delegation import delegated
 from transducer.pte.forms import FORMS, INT8
+from transducer.pte.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
 from transducer.pte.quantization import Utterance, linear_layers, quantizer_of
-from transducer.runtime.pte import open_pte
 from transducer.pte.sensitivity import Sensitivity, smallest
+from transducer.runtime.parity import open_session
+from transducer.runtime.pte import open_pte
+from transducer.speech.greedy import Decoder, StepDecoder
 
 KIND = "bpe-tdt"
 MAX_FRAMES = 600
@@ -42,10 +42,10 @@ def lowered(built: ByKind) -> Lowered:
         if not path.exists():
             options = ["--checkpoint", out / "checkpoint", "--max-frames", MAX_FRAMES, "--output", path]
             if form in ("step", "frontend"):
-                assert run_worker("pte/lower_xnnpack", "--graph", graph, *options) == 0
+                assert run_worker("pte/lower", "--graph", graph, *options) == 0
             else:
                 noise = ["--synthetic-calibration", "--batches", 2, "--batch-size", 2]
-                assert run_worker(f"lower_pte_{form}", *options, *(noise if form in ("int8", "ultra") else [])) == 0
+                assert run_worker(*lowering_worker(form), *options, *(noise if form in ("int8", "ultra") else [])) == 0
         return path
 
     return of_form

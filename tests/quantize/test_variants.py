@@ -12,21 +12,21 @@ import soundfile
 from onnx import TensorProto, numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
+from transducer.core.onnx_files import external_files, load_graph
 from transducer.quantize.calibration import Histogram
 from transducer.quantize.inputs import joint_inputs, speech_batches, step_inputs
-from transducer.speech.greedy import Decoder
-from transducer.core.onnx_files import external_files, load_graph
 from transducer.runtime.parity import Case, compare_files, open_session
+from transducer.speech.greedy import Decoder
 from transducer.speech.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
 WORKERS = {
-    "fp16": "convert_fp16",
-    "int8": "quantize_int8",
-    "int8-qdq": "quantize_int8_qdq",
-    "int4": "quantize_int4",
+    "fp16": "quantize/fp16",
+    "int8": "quantize/int8",
+    "int8-qdq": "quantize/int8_qdq",
+    "int4": "quantize/int4",
 }
 # Largest error beside fp32 (root mean square) that the demo's variants may have, twice what they do.
 ERRORS = {"fp16": 0.003, "int8": 0.04, "int8-qdq": 0.09, "int4": 0.16}

@@ -50,7 +50,10 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run_worker("export/check", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
     assert run_worker("quantize/int8", "--input", encoder, "--output", int8) == 0
     on = ("--manifest", some)
-    assert run_worker("speech/evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference) == 0
+    assert (
+        run_worker("speech/evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference)
+        == 0
+    )
     judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
     assert run_worker("speech/evaluate", "--model", out, "--encoder", int8.name, *judged) == 0
     variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)
@@ -103,15 +106,15 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path, capsys: pytest
 def test_everything_is_every_family(config: str, tmp_path: Path) -> None:
     done = make("-n", "everything", f"CONFIG={config}", f"OUT={tmp_path}/out")
     assert done.returncode == 0, done.stderr
-    workers = set(re.findall(r"py/(\w+)\.py", done.stdout))
+    workers = set(re.findall(r"py/(\w+/\w+)\.py", done.stdout))
     families = {
-        "export_encoder",
-        "check_graph",
-        "check_variant",
-        "optimize_ort",
-        "lower_pte_ultra",
-        "check_pte",
-        "package",
+        "export/export_graph",
+        "export/check",
+        "quantize/check",
+        "ort/optimize",
+        "pte/lower_ultra",
+        "pte/check",
+        "package/bundle",
     }
-    speech = {"package_onnx_asr", "evaluate_wer"} if config != "demo-swipe" else {"evaluate_swipe"}
-    assert families | speech | {"archive_package", "build_trt_engine", "report"} <= workers
+    speech = {"package/for_onnx_asr", "speech/evaluate"} if config != "demo-swipe" else {"swipe/evaluate"}
+    assert families | speech | {"package/archive", "trt/build", "report/write"} <= workers

@@ -24,13 +24,13 @@ import soxr
 
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
-from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.core.cli import InputError
+from transducer.core.error_rates import rate, word_errors
+from transducer.export.streaming import Streaming
+from transducer.speech.audio import Wave, read_audio, read_pipe
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
-from transducer.export.streaming import Streaming
-from transducer.core.error_rates import rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_STREAMING = DEMO / "demo-streaming.nemo"
@@ -227,7 +227,8 @@ def test_several_files(streaming: ByKind, capsys: pytest.CaptureFixture[str]) ->
     names = [str(VALIDATION.parent / f"audio/0000{number}.ogg") for number in range(2)]
     capsys.readouterr()
     assert (
-        run_worker("speech/transcribe_stream", "--model", streaming("cache-aware-rnnt"), names[0], "gone.wav", names[1]) == 2
+        run_worker("speech/transcribe_stream", "--model", streaming("cache-aware-rnnt"), names[0], "gone.wav", names[1])
+        == 2
     )
     printed = capsys.readouterr()
     assert sum("gone.wav does not exist" in line for line in printed.err.splitlines()) == 1
@@ -282,7 +283,7 @@ def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path)
 
 def test_streaming_needs_neither_torch_nor_nemo() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'py'); import transcribe_stream; "
+        "import sys; sys.path.insert(0, 'py'); import speech.transcribe_stream; "
         "sys.exit(str({'torch', 'nemo', 'sentencepiece'} & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

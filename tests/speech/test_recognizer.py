@@ -14,13 +14,13 @@ import torch
 
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
+from transducer.core.error_rates import character_errors, interval, rate, word_errors
 from transducer.speech.audio import read_audio
 from transducer.speech.greedy import Decoder, Hypothesis, open_graph
 from transducer.speech.long_audio import cut, join
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.transcript import Token, Vocabulary
-from transducer.core.error_rates import character_errors, interval, rate, word_errors
 
 VALIDATION = DEMO / "validation/manifest.jsonl"
 DEMO_TDT = DEMO / "demo-tdt.nemo"
@@ -93,7 +93,12 @@ def case(request: pytest.FixtureRequest, nemo_file: ByKind, tmp_path_factory: py
     assert run_worker("checkpoint/unpack", "--model", folder / "lively.nemo", "--output", folder / CHECKPOINT) == 0
     graphs = [folder / f"onnx/{graph}.onnx" for graph in ("predictor", "joint")]
     for path in graphs:
-        assert run_worker(f"export_{path.stem}", "--checkpoint", folder / "checkpoint", "--output", path) == 0
+        assert (
+            run_worker(
+                "export/export_graph", "--graph", path.stem, "--checkpoint", folder / "checkpoint", "--output", path
+            )
+            == 0
+        )
     meta = ["--graphs", *graphs, "--output", folder / "meta/model_meta.json"]
     assert run_worker("export/write_meta", "--checkpoint", folder / "checkpoint", *meta) == 0
     encoded, lengths = torch.randn(8, 32, 40), torch.tensor([40, 1, 17, 39, 0, 25, 3, 8])
@@ -161,7 +166,7 @@ def one_sentence(printed: str, problem: str) -> bool:
 
 def test_transcription_needs_neither_torch_nor_nemo() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'py'); import transcribe, evaluate_wer; "
+        "import sys; sys.path.insert(0, 'py'); import speech.transcribe, speech.evaluate; "
         "sys.exit(str({'torch', 'nemo', 'sentencepiece'} & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

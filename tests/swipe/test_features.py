@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swipe_golden import GOLDEN, ODD, QWERTY
+from golden_features import GOLDEN, ODD, QWERTY
 from transducer.core.cli import InputError
-from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.swipe.features import feature_count, swipe_features
+from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.swipe.synthesis import User
 
 LAYOUT, CONTENT = read_layout(QWERTY)

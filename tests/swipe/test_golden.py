@@ -11,13 +11,13 @@ import pytest
 
 from conftest import DEMO, ByKind, run_worker
 from golden import FOLDER, TOLERANCE, golden, require_same_beams, require_same_words, unpacked, words
-from transducer.swipe.beam_search import BeamSearch
+from swipe.write_golden import Beams, spell_nodes
 from transducer.core.cli import sha256_of
+from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
 from transducer.swipe.lexicon import Lexicon
-from transducer.swipe.features import swipe_features
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
-from swipe.write_golden import Beams, spell_nodes
 
 STALE = "run `make golden CONFIG=demo-swipe`"
 

@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 
 from conftest import ROOT, make, make_project, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.checkpoint.facts import describe
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.swipe.traces import Trace, read_traces
 
 LABELS = "abcdefghijklmnopqrstuvwxyz'"
@@ -111,8 +111,8 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
 def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: Path) -> None:
     from nemo.collections.asr.models import EncDecRNNTModel
 
-    from transducer.train.losses import RNNTLoss
     from transducer.swipe.training import Distillation, SwipeCorpus, collate
+    from transducer.train.losses import RNNTLoss
     from transducer.train.run import use_cpu_loss
 
     checkpoint = unpacked(trained / "tiny.nemo")

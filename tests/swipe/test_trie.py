@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transducer.swipe.beam_search import BeamSearch
 from transducer.core.cli import InputError
+from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon
 from transducer.swipe.trie import TrieLexicon, write_trie
 from transducer.swipe.words import ranked_words

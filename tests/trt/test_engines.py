@@ -24,17 +24,17 @@ from onnx import TensorProto, helper
 
 from checkpoints import KINDS
 from conftest import DEMO, ROOT, ByKind, make, make_project, run_worker
-from transducer.runtime.bf16 import runnable
 from transducer.core.cli import CheckError, InputError
 from transducer.core.onnx_files import load_graph, metadata
+from transducer.runtime.bf16 import runnable
 from transducer.runtime.parity import compare_files, open_session
+from transducer.runtime.trt import EngineSession, open_engine
 from transducer.runtime.trt_backend import BACKENDS, require_loadable
 from transducer.trt.commands import Job, bench_command, script_command, trtexec_command
-from transducer.runtime.trt import EngineSession, open_engine
 from transducer.trt.parity import TOLERANCES, cases, compared
 from transducer.trt.profile import build_profile
 
-OPTIONS = json.loads((ROOT / "tests/trtexec_options.json").read_text())
+OPTIONS = json.loads((ROOT / "tests/trt/trtexec_options.json").read_text())
 # What this project's fragment needs of the others.
 MAKEFILE = """
 SHELL := bash
@@ -344,7 +344,7 @@ def project(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(built("bpe-tdt") / f"onnx/{graph}.onnx", folder / "out/model/onnx")
     (folder / "bin").mkdir()
     (folder / "bin/nvidia-smi").write_text(NVIDIA_SMI)
-    recorder = ROOT / "tests/recording_trtexec.py"
+    recorder = ROOT / "tests/trt/recording_trtexec.py"
     (folder / "bin/trtexec").write_text(f'#!/bin/sh\nexec {sys.executable} {recorder} "$@"\n')
     for program in (folder / "bin").iterdir():
         program.chmod(0o755)

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transducer import __version__
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
+from transducer.core.version import __version__
 
 # Settings of NeMo's mel frontend that its configs leave out, as NeMo 3.0 fills them in.
 FRONTEND_DEFAULTS = {

@@ -15,13 +15,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from transducer import __version__
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.facts import as_props, describe
 from transducer.core.cli import log, parser, replacing
 from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
-from transducer.checkpoint.facts import as_props, describe
-from transducer.export.modules import load_module
 from transducer.core.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
+from transducer.core.version import __version__
+from transducer.export.modules import load_module
 from transducer.export.patches import (
     computed_positions,
     dense_layers,
@@ -64,13 +64,6 @@ def export_parser(doc: str | None) -> argparse.ArgumentParser:
     args.add_argument("--device", default="cpu", help="where to trace: cpu or cuda")
     args.add_argument("--output", type=Path, required=True)
     return args
-
-
-def export_worker(name: str, doc: str | None) -> int:
-    """Run the worker of a graph that has no options of its own; return the exit code."""
-    options = export_parser(doc).parse_args()
-    export_graph(name, Checkpoint(options.checkpoint), options.output, options.opset, options.fixed, options.device)
-    return 0
 
 
 def export_graph(

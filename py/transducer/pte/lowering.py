@@ -23,16 +23,16 @@ from torch.export import Dim, ExportedProgram
 from tqdm import tqdm
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
-from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
-from transducer.core.contracts import GRAPHS, example
-from transducer.pte.encoder import LoweredEncoder
-from transducer.pte.frontend import LoweredFrontend
-from transducer.pte.step import LoweredStep
 from transducer.checkpoint.facts import describe
+from transducer.core.cli import InputError, existing, hushed, log, parser, replacing, sha256_of, write_json
+from transducer.core.contracts import GRAPHS, example
 from transducer.export.modules import load_module
 from transducer.export.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
 from transducer.export.streaming import Streaming
+from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
+from transducer.pte.encoder import LoweredEncoder
+from transducer.pte.frontend import LoweredFrontend
+from transducer.pte.step import LoweredStep
 
 LOWERED = ("frontend", "encoder", "encoder_streaming", "rnnt_step")
 # The largest batch that a step takes: a beam of 64, or as many streams.
@@ -227,7 +227,7 @@ def lowering_parser(doc: str | None) -> argparse.ArgumentParser:
     return args
 
 
-def part_of(options: argparse.Namespace) -> Part:
+def load_requested(options: argparse.Namespace) -> Part:
     """Return the part that the options name."""
     streaming = None
     if options.graph == "encoder_streaming":

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transducer.quantize.inputs import speech_batches, trace_batches
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import InputError, existing, hushed, log
-from transducer.swipe.keyboard import layout_of
-from transducer.pte.lowering import XNNPACK, Part, lower, quantize, write_pte
 from transducer.checkpoint.facts import describe
-from transducer.runtime.parity import open_session
+from transducer.core.cli import InputError, existing, hushed, log
 from transducer.pte.forms import FORMS
+from transducer.pte.lowering import XNNPACK, Part, lower, quantize, write_pte
+from transducer.quantize.inputs import speech_batches, trace_batches
+from transducer.runtime.parity import open_session
+from transducer.swipe.keyboard import layout_of
 
 Utterance = tuple[Tensor, Tensor]
 

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from transducer.speech.audio import read_audio
 from transducer.core.cli import InputError, log
 from transducer.core.contracts import GRAPHS, Arrays
-from transducer.swipe.keyboard import Layout
-from transducer.speech.manifest import read_lines
-from transducer.runtime.parity import FED_BACK
 from transducer.export.streaming import Streaming
+from transducer.runtime.parity import FED_BACK
+from transducer.speech.audio import read_audio
+from transducer.speech.manifest import read_lines
 from transducer.swipe.features import swipe_features
+from transducer.swipe.keyboard import Layout
 from transducer.swipe.traces import read_traces
 
 Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]

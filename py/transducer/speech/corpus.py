@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-GRAMMAR = Path(__file__).parents[2] / "configs/demo-grammar.yaml"
+GRAMMAR = Path(__file__).parents[3] / "configs/demo-grammar.yaml"
 
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transducer.speech.audio import Wave
 from transducer.core.cli import InputError
-from transducer.speech.greedy import DecoderState, Hypothesis, Integers
 from transducer.core.contracts import Arrays, Floats
+from transducer.speech.audio import Wave
+from transducer.speech.greedy import DecoderState, Hypothesis, Integers
 from transducer.speech.recognizer import GRAPHS, Recognizer, read_meta
 from transducer.speech.transcript import Token, Transcript
 

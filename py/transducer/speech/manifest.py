@@ -9,8 +9,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from transducer.speech.audio import Stretch
 from transducer.core.cli import InputError
+from transducer.speech.audio import Stretch
 
 Utterance = dict[str, Any]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from transducer.speech.audio import Stretch, Wave, read_audio
 from transducer.core.cli import InputError, existing
-from transducer.speech.greedy import Decoder, Hypothesis, Integers, StepDecoder, open_graph
 from transducer.core.contracts import Floats
+from transducer.speech.audio import Stretch, Wave, read_audio
+from transducer.speech.greedy import Decoder, Hypothesis, Integers, StepDecoder, open_graph
 from transducer.speech.long_audio import Piece, cut, join
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 

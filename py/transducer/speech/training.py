@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from transducer.core.cli import InputError
-from transducer.speech.manifest import read_manifest
 from transducer.speech.corpus import NoiseBank
+from transducer.speech.manifest import read_manifest
 
 Sample = tuple[Tensor, Tensor]
 

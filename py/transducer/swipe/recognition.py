@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from transducer.swipe.accuracy import DEPTHS
-from transducer.swipe.beam_search import BeamSearch, Step, graph_step
-from transducer.speech.greedy import open_graph
 from transducer.core.contracts import Floats
-from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.runtime.parity import Runner, session_runner
 from transducer.runtime.pte import open_pte
+from transducer.speech.greedy import open_graph
+from transducer.swipe.accuracy import DEPTHS
+from transducer.swipe.beam_search import BeamSearch, Step, graph_step
+from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.swipe.traces import Trace
 
 

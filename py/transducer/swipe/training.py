@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.features import FRAME_SECONDS, swipe_features
+from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.traces import Trace
 
 Sample = tuple[Tensor, Tensor]

@@ -1,7 +1,7 @@
 """Golden vectors of the swipe featurizer, for it and for every other implementation of it.
 
 Example:
-    .venv/bin/python tests/swipe_golden.py --output tests/swipe_golden.json
+    .venv/bin/python tests/golden_features.py --output tests/golden_features.json
 """
 
 import argparse
@@ -42,8 +42,8 @@ def traces() -> dict[str, list[tuple[float, float, int]]]:
 
 
 def main() -> int:
-    from transducer.swipe.keyboard import read_layout
     from transducer.swipe.features import swipe_features
+    from transducer.swipe.keyboard import read_layout
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
