@@ -42,4 +42,4 @@ demo-web: $(TS_BUILT) $(demo_packages) $(ENV) ## a page to swipe and speak to (P
 	$(call run,demo/serve) --decoder $(TYPESCRIPT) --packages $(DEMO_PACKAGES) \
 	    --examples models/validation/manifest.jsonl --host $(HOST) --port $(PORT)
 test-typescript: $(TEST_ENV) ## the TypeScript decoder, against golden cases; with TESTFLAGS= also in Chromium
-	$(Q)$(PYTHON) -m pytest tests/test_typescript.py $(or $(TESTFLAGS),-m 'not slow')
+	$(Q)$(PYTHON) -m pytest tests/decoders/test_typescript.py $(or $(TESTFLAGS),-m 'not slow')

@@ -5,8 +5,8 @@ Example:
         decoder.do("open", package=str(package))
         decoder.do("decode", points=points, count=5)["n_best"]
 
-tests/decoders/kotlin/Commands.kt carries the commands out, tests/decoders/kotlin/shims has the runtimes' Java classes as far as the
-adapters use them.
+tests/decoders/kotlin/Commands.kt carries the commands out, tests/decoders/kotlin/shims has the runtimes' Java classes
+as far as the adapters use them.
 """
 
 import json

@@ -122,7 +122,7 @@ def test_what_is_published_has_code_and_types_and_no_dependency(tmp_path: Path) 
         'if (lexicon.size !== 1) throw new TransducerError("bad-word", "");\n'
         'await filesIn("nowhere").read("x").catch((error) => console.log(error.code));\n'
     )
-    tsc = [TYPESCRIPT / "node_modules/.bin/tsc", "--strict", "--module", "nodenext", "--types", "", "app.mts"]
+    tsc = [str(TYPESCRIPT / "node_modules/.bin/tsc"), "--strict", "--module", "nodenext", "--types", "", "app.mts"]
     subprocess.run(tsc, cwd=tmp_path, check=True)
     ran = subprocess.run(["node", "app.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert ran.stdout == "missing-file\n"

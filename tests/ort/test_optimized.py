@@ -26,7 +26,7 @@ from transducer.speech.greedy import Decoder
 from transducer.speech.recognizer import Recognizer
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
-WEB = ROOT / "tests/web"
+WEB = ROOT / "tests/decoders/web"
 
 
 @pytest.fixture(scope="module")
