@@ -29,7 +29,7 @@ from transducer.bench.figures import as_svg, as_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.core.contracts import Arrays, example
 from transducer.core.onnx_files import external_files, load_graph, metadata
-from transducer.runtime.parity import open_session
+from transducer.runtime.sessions import open_session
 
 FRAMES_PER_SECOND = 100
 # A run is repeated until it took this long, to be no shorter than the clock is fine.

@@ -12,7 +12,7 @@ import onnx
 import torch
 
 from transducer.core.cli import existing, parser, replacing, run
-from transducer.core.onnx_files import SIDECAR_ABOVE
+from transducer.core.onnx_weights import SIDECAR_ABOVE
 
 
 def main() -> int:

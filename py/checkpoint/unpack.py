@@ -16,7 +16,9 @@ from typing import IO, Any
 import yaml
 from tqdm import tqdm
 
-from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, load_weights, read_config
+from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
+from transducer.checkpoint.config import read_config
+from transducer.checkpoint.weights import load_weights
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.

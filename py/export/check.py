@@ -21,7 +21,8 @@ from transducer.core.contracts import GRAPHS, Arrays, input_names
 from transducer.core.onnx_files import interface, load_graph
 from transducer.export.modules import load_reference
 from transducer.export.streaming import Streaming
-from transducer.runtime.parity import Runner, compare, fixed_sizes, open_session, session_runner
+from transducer.runtime.parity import compare
+from transducer.runtime.sessions import Runner, fixed_sizes, open_session, session_runner
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import existing, run
-from transducer.export.streaming import CACHE_SIZE, CHUNK_SIZE, plan
+from transducer.export.streaming_plan import CACHE_SIZE, CHUNK_SIZE, plan
 from transducer.export.trace import export_graph, export_parser
 
 

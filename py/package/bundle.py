@@ -18,8 +18,8 @@ from typing import Any
 from transducer.core.checks import passed_check
 from transducer.core.cli import InputError, existing, parser, run, sha256_of, write_json
 from transducer.core.onnx_files import load_graph, metadata, sidecars_of
+from transducer.package.facts import read_facts, read_tokens
 from transducer.package.folder import MANIFEST, SUMS, copy, files_in, new_package
-from transducer.package.foreign import read_facts, read_tokens
 from transducer.package.readme import readme
 from transducer.package.runtime_meta import describe_graphs
 from transducer.package.sbom import UNKNOWN_LICENCE, Part, bill_of_materials

@@ -14,17 +14,9 @@ import onnx
 
 from transducer.core.cli import run, write_json
 from transducer.core.onnx_files import load_graph, set_metadata
-from transducer.package.foreign import (
-    Model,
-    expose,
-    facts_text,
-    headline,
-    package_worker,
-    predictor_with_lengths,
-    require_supported,
-    write_graph,
-    write_tokens,
-)
+from transducer.package.facts import Model
+from transducer.package.foreign import facts_text, headline, package_worker, require_supported, write_tokens
+from transducer.package.graphs import expose, predictor_with_lengths, write_graph
 
 # What onnx_asr.preprocessors computes under the names nemo80 and nemo128: all of NeMo's own arithmetic.
 FRONTEND: dict[str, list[Any]] = {

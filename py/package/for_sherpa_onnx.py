@@ -11,17 +11,16 @@ from pathlib import Path
 
 from transducer.core.cli import run
 from transducer.core.onnx_files import load_graph, set_metadata
+from transducer.package.facts import Model
 from transducer.package.foreign import (
-    Model,
     facts_text,
     frontend_of,
     headline,
     package_worker,
-    predictor_with_lengths,
     require_supported,
-    write_graph,
     write_tokens,
 )
+from transducer.package.graphs import predictor_with_lengths, write_graph
 from transducer.package.sherpa import FRONTEND, encoder_props, file_name, variants_text
 
 MAX_TOKENS = {"tdt": 5, "rnnt": 10}

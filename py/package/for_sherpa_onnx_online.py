@@ -12,15 +12,9 @@ from pathlib import Path
 
 from transducer.core.cli import InputError, run
 from transducer.core.onnx_files import load_graph
-from transducer.package.foreign import (
-    Model,
-    facts_text,
-    package_worker,
-    predictor_with_lengths,
-    require_supported,
-    write_graph,
-    write_tokens,
-)
+from transducer.package.facts import Model
+from transducer.package.foreign import facts_text, package_worker, require_supported, write_tokens
+from transducer.package.graphs import predictor_with_lengths, write_graph
 from transducer.package.sherpa import GUARD, file_name, online_encoder, variants_text
 
 # It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from transducer.core.cli import InputError, parser, run, write_json
-from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs
 from transducer.swipe.vocabulary import read_vocabulary
 

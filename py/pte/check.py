@@ -21,8 +21,9 @@ from transducer.core.contracts import GRAPHS, Arrays
 from transducer.export.modules import load_reference
 from transducer.export.streaming import Streaming
 from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
-from transducer.runtime.parity import Case, Runner, case_errors, compare
+from transducer.runtime.parity import Case, case_errors, compare
 from transducer.runtime.pte import PteSession, open_pte
+from transducer.runtime.sessions import Runner
 
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.
 COMPARED = 24

@@ -8,7 +8,8 @@ Example:
 import sys
 
 from transducer.core.cli import run
-from transducer.pte.lowering import PORTABLE, XNNPACK, load_requested, lower, lowering_parser, write_pte
+from transducer.pte.lowering import PORTABLE, XNNPACK, lower, write_pte
+from transducer.pte.parts import load_requested, lowering_parser
 
 DELEGATES = {"fp32": PORTABLE, "xnnpack": XNNPACK}
 

@@ -12,7 +12,7 @@ import sys
 
 from transducer.core.cli import CheckError, log, run
 from transducer.pte.forms import FORMS
-from transducer.pte.lowering import load_requested, lowering_parser
+from transducer.pte.parts import load_requested, lowering_parser
 from transducer.pte.quantization import (
     calibration_utterances,
     linear_layers,

@@ -18,22 +18,13 @@ from pathlib import Path
 from onnxruntime import InferenceSession
 
 from transducer.core.cli import InputError, existing, log, parser, run
-from transducer.core.contracts import Arrays
+from transducer.core.contracts import Arrays, Batches
 from transducer.core.onnx_files import metadata
 from transducer.quantize.calibration import METHODS, activation_limits
-from transducer.quantize.inputs import (
-    Batches,
-    encoder_inputs,
-    joint_inputs,
-    speech_batches,
-    step_inputs,
-    trace_batches,
-    window_inputs,
-)
+from transducer.quantize.inputs import calibration_batches, encoder_inputs, joint_inputs, step_inputs, window_inputs
 from transducer.quantize.source import Source
 from transducer.quantize.static_int8 import Static
-from transducer.runtime.parity import open_session
-from transducer.swipe.keyboard import layout_of
+from transducer.runtime.sessions import open_session
 
 GRAPHS = ("encoder", "encoder_streaming", "predictor", "joint", "rnnt_step")
 
@@ -62,7 +53,11 @@ def main() -> int:
             f"{options.input} has no matrix product to quantize with static ranges, which an LSTM cannot have; use "
             "its .fp16, or for ONNX Runtime its .int8."
         )
-    inputs = calibration_inputs(options, calibration_batches(metadata(graph.model), options))
+    props = {key: json.loads(value) for key, value in metadata(graph.model).items() if key in ("swipe", "sample_rate")}
+    source = str(options.input)
+    count, size = options.batches, options.batch_size
+    batches = calibration_batches(props, source, options.manifest, options.frontend, count, size)
+    inputs = calibration_inputs(options, batches)
     limits = activation_limits(options.input, names, inputs, options.method)
     facts = {
         "method": "int8-qdq",
@@ -91,18 +86,6 @@ def other_graph(options: argparse.Namespace, name: str) -> InferenceSession:
     if path is None:
         raise InputError(f"{options.input} is calibrated while decoding, which takes the fp32 {name} too; name it.")
     return open_session(existing(path, f"run `make {name}.onnx` first"))
-
-
-def calibration_batches(facts: dict[str, str], options: argparse.Namespace) -> Batches:
-    """Return batches of features [B,F,T] and lengths [B] of the kind that the model was trained on."""
-    count, size = options.batches, options.batch_size
-    if "swipe" in facts:
-        layout = layout_of(json.loads(facts["swipe"])["layout"], str(options.input))
-        return trace_batches(options.manifest, layout, count, size)
-    if not options.frontend:
-        raise InputError(f"{options.input}: a model of speech needs its frontend; name it by --frontend.")
-    frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
-    return speech_batches(options.manifest, frontend, count, size, int(facts["sample_rate"]))
 
 
 if __name__ == "__main__":

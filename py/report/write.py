@@ -13,7 +13,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
-from transducer.report.tables import accuracies, engines, facts_of, files, packages, speeds
+from transducer.report.speeds import engines, speeds
+from transducer.report.tables import accuracies, facts_of, files, packages
 
 TEMPLATES = Path(__file__).parents[1] / "transducer/report/templates"
 

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
-from transducer.speech.live import chosen_live
+from transducer.speech.live import open_live_recognizer
 from transducer.speech.manifest import Utterance, read_lines, stretch
-from transducer.speech.recognizer import Recognizer, chosen, graph_arguments
+from transducer.speech.recognizer import Recognizer, graph_arguments, open_recognizer
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
     args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
     options = args.parse_args()
-    recognizer = chosen_live(options) if options.stream else chosen(options)
+    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
     utterances, problems = read_lines(options.manifest)
     heard, unheard = transcribe(recognizer, utterances)
     problems += unheard

@@ -29,7 +29,8 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.speech.training import Augmentation, Corpus, LengthBatches, collate, standardise_input
+    from transducer.speech.training import Augmentation, Corpus, collate, standardise_input
+    from transducer.train.batches import LengthBatches
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, run
 from transducer.speech.audio import Stretch
-from transducer.speech.recognizer import chosen, graph_arguments
+from transducer.speech.recognizer import graph_arguments, open_recognizer
 from transducer.speech.transcript import Transcript
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     paths: list[Path] = options.audio
     if not paths:
         raise InputError('No audio was given; name it as in WAV="a.wav b.flac".')
-    recognizer = chosen(options)
+    recognizer = open_recognizer(options)
     failed = 0
     with tqdm(total=round(sum(map(seconds, paths))), unit="s", desc="transcribe", delay=5, file=sys.stderr) as bar:
         for path, found in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):

@@ -15,8 +15,9 @@ from typing import Any
 
 from transducer.core.cli import InputError, log, parser, run
 from transducer.speech.audio import Wave, read_audio, read_pipe
-from transducer.speech.live import ENCODER, LiveRecognizer, Partial, chosen_live
+from transducer.speech.live import LiveRecognizer, open_live_recognizer
 from transducer.speech.recognizer import graph_arguments
+from transducer.speech.streams import Partial
 
 PIPE = "-"
 # Of a long stream, a line of text shows the end.
@@ -26,7 +27,6 @@ SHOWN = 100
 def main() -> int:
     args = parser(__doc__)
     graph_arguments(args)
-    args.set_defaults(encoder=ENCODER)
     args.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
     args.add_argument(
         "audio", nargs="*", help=f"files that libsndfile reads, or {PIPE} for WAV or raw samples on stdin"
@@ -34,7 +34,7 @@ def main() -> int:
     options = args.parse_args()
     if not options.audio:
         raise InputError('No audio was given; name it as in WAV="a.wav b.flac", or WAV=- for standard input.')
-    recognizer = chosen_live(options)
+    recognizer = open_live_recognizer(options)
     failed = 0
     for name in options.audio:
         try:

@@ -44,8 +44,8 @@ def main() -> int:
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.speech.training import LengthBatches
     from transducer.swipe.training import Augmentation, Distillation, SwipeCorpus, collate
+    from transducer.train.batches import LengthBatches
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)

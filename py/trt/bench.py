@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transducer.core.cli import InputError, existing, parser, run, write_json
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.runtime.parity import session_runner
+from transducer.runtime.sessions import session_runner
 from transducer.runtime.trt import open_engine, read_manifest
 from transducer.runtime.trt_backend import exclusively, require_loadable
 from transducer.trt.commands import bench_command

@@ -13,7 +13,7 @@ from typing import Any
 from transducer.core.cli import CheckError, existing, parser, run, write_json
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.bf16 import runnable
-from transducer.runtime.parity import open_session
+from transducer.runtime.sessions import open_session
 from transducer.runtime.trt import engine_runner, read_manifest
 from transducer.runtime.trt_backend import exclusively
 from transducer.trt.parity import TOLERANCES, compared

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.runtime.parity import open_session
 from transducer.runtime.pte import open_pte
+from transducer.runtime.sessions import open_session
 
 HERE = Path(__file__).parent / "kotlin"
 SOURCES = Path(__file__).parents[2] / "decoders/kotlin"
@@ -80,7 +80,7 @@ class Decoder:
             "-Xmx512m",
             "-cp",
             ":".join(str(path) for path in classpath),
-            "transducer.speech.greedy.CommandsKt",
+            "transducer.runtime.greedy.CommandsKt",
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin and self._process.stdout

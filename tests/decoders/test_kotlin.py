@@ -16,7 +16,7 @@ from decoders.kotlin_process import SOURCES, Decoder, compile_decoder, install_c
 from golden import golden, require_same_beams, require_same_words, unpacked, words
 from swipe.write_golden import spell_nodes
 from transducer.core.cli import sha256_of, write_json
-from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs, role_and_variant
 from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior

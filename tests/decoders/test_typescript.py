@@ -18,9 +18,9 @@ import soundfile
 
 from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
 from transducer.core.cli import sha256_of, write_json
-from transducer.package.foreign import read_facts, read_tokens
+from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs
-from transducer.runtime.parity import open_session
+from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer
 from transducer.swipe.beam_search import BeamSearch, graph_step
 from transducer.swipe.features import swipe_features
@@ -276,5 +276,5 @@ def test_the_demo_in_chromium(tmp_path: Path) -> None:
 
 
 def transcribe(out: Path, paths: list[Path]) -> list[str]:
-    recognizer = Recognizer(out, encoder="../ort/encoder.web.int8.onnx")
+    recognizer = Recognizer(out, encoder=out / "ort/encoder.web.int8.onnx")
     return [found.text for found in recognizer.transcribe([soundfile.read(path, dtype="float32")[0] for path in paths])]

@@ -13,19 +13,19 @@ from conftest import ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
 from transducer.core.onnx_files import interface, load_graph
+from transducer.export.attention_patch import lean_attention
 from transducer.export.modules import load_module
 from transducer.export.patches import (
     computed_positions,
     dense_layers,
     folded_batch_norm,
-    lean_attention,
     lean_convolutions,
     lean_masks,
     no_dropout,
     raw_joint,
 )
 from transducer.export.trace import export_graph
-from transducer.runtime.parity import open_session, session_runner
+from transducer.runtime.sessions import open_session, session_runner
 
 SMALL_KINDS = [kind for kind in checkpoints.KINDS if kind not in ("parakeet-tdt-0.6b-v3", "cache-aware-tdt")]
 GRAPHS = ("encoder", "predictor", "joint", "rnnt_step")
@@ -153,7 +153,7 @@ def test_patches_are_equal_in_pytorch(built: ByKind) -> None:
 def test_weights_over_the_limit_go_to_one_sidecar(
     built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transducer.core.onnx_files.SIDECAR_ABOVE", 1000)
+    monkeypatch.setattr("transducer.core.onnx_weights.SIDECAR_ABOVE", 1000)
     out = built("bpe-tdt")
     for graph in GRAPHS:
         raw, final = tmp_path / f"{graph}.raw.onnx", tmp_path / f"{graph}.onnx"

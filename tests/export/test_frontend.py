@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 import checkpoint.unpack as unpack_checkpoint
 import checkpoints
 from export.simplify import simplified
-from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint, read_config
+from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint
+from transducer.checkpoint.config import read_config
 from transducer.core.cli import InputError, write_json
 from transducer.core.onnx_files import interface, load_graph, save_graph
 from transducer.export.frontend import Frontend
 from transducer.export.modules import load_module
 from transducer.export.trace import export_graph
 from transducer.pte.frontend import LoweredFrontend
-from transducer.runtime.parity import open_session, session_runner
+from transducer.runtime.sessions import open_session, session_runner
 
 Floats = NDArray[np.float32]
 Features = tuple[NDArray[Any], NDArray[Any]]

@@ -14,7 +14,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
 from transducer.core.onnx_files import external_files, interface, load_graph
 from transducer.export.modules import load_module
-from transducer.runtime.parity import open_session, session_runner
+from transducer.runtime.sessions import open_session, session_runner
 
 pytestmark = pytest.mark.slow
 

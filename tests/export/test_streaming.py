@@ -24,9 +24,10 @@ from transducer.core import onnx_files
 from transducer.core.cli import InputError
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
-from transducer.export.streaming import Streaming, plan
+from transducer.export.streaming import Streaming
+from transducer.export.streaming_plan import plan
 from transducer.export.trace import export_graph
-from transducer.runtime.parity import open_session, session_runner
+from transducer.runtime.sessions import open_session, session_runner
 
 STEPS = 60
 # When each stream of a batch begins, and after how many windows it ends.

@@ -21,8 +21,9 @@ from transducer.core.onnx_files import load_graph, metadata
 from transducer.core.operators import Runtime
 from transducer.ort.flatbuffer import in_fixed_order
 from transducer.quantize.audit import operators
-from transducer.runtime.parity import compare_files, open_session
-from transducer.speech.greedy import Decoder
+from transducer.runtime.greedy import Decoder
+from transducer.runtime.parity import compare_files
+from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer
 
 MANIFEST = DEMO / "validation/manifest.jsonl"
@@ -178,7 +179,9 @@ def test_onnxruntime_web_hears_the_same(model: Path, tmp_path: Path) -> None:
     path = model / "ort/encoder.web.int8.onnx"
     subprocess.run(["node", WEB / "encode.mjs", path, tmp_path], cwd=WEB, check=True)
     facts = json.loads((model / "meta/model_meta.json").read_text())
-    decoder = Decoder(facts, model / "onnx/predictor.onnx", model / "onnx/joint.onnx")
+    decoder = Decoder(
+        facts, *(open_session(model / f"onnx/{graph}.onnx", threads=1) for graph in ("predictor", "joint"))
+    )
     session = open_session(path)
     same = 0
     for found, given in zip(json.loads((tmp_path / "outputs.json").read_text()), inputs, strict=True):

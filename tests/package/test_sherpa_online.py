@@ -20,7 +20,7 @@ import soundfile
 
 from conftest import DEMO, ByKind, run_worker
 from transducer.core.error_rates import rate, word_errors
-from transducer.runtime.parity import open_session
+from transducer.runtime.sessions import open_session
 from transducer.speech.audio import Wave, read_audio
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest

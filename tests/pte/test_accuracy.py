@@ -33,9 +33,9 @@ def test_speech_gives_the_transcripts_of_the_onnx_path(built: ByKind) -> None:
     cut = (0.5, 8.0)
     pte = Recognizer(
         out,
-        frontend="../pte/frontend.pte",
-        encoder="../pte/encoder.xnnpack.pte",
-        step="../pte/rnnt_step.pte",
+        frontend=out / "pte/frontend.pte",
+        encoder=out / "pte/encoder.xnnpack.pte",
+        step=out / "pte/rnnt_step.pte",
         segment_seconds=cut,
     )
     onnx = Recognizer(out, segment_seconds=cut)

@@ -19,12 +19,13 @@ from transducer.core.contracts import example
 from transducer.export.modules import load_module, load_reference
 from transducer.pte.delegation import delegated
 from transducer.pte.forms import FORMS, INT8
-from transducer.pte.lowering import XNNPACK, Part, load_part, lower, quantize, write_pte
+from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
+from transducer.pte.parts import Part, load_part
 from transducer.pte.quantization import Utterance, linear_layers, quantizer_of
 from transducer.pte.sensitivity import Sensitivity, smallest
-from transducer.runtime.parity import open_session
+from transducer.runtime.greedy import Decoder, StepDecoder
 from transducer.runtime.pte import open_pte
-from transducer.speech.greedy import Decoder, StepDecoder
+from transducer.runtime.sessions import open_session
 
 KIND = "bpe-tdt"
 MAX_FRAMES = 600
@@ -237,8 +238,8 @@ def test_a_step_takes_a_beam_at_once(built: ByKind, lowered: Lowered) -> None:
 def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKind) -> None:
     out = built(str(DEMO / "demo-tdt.nemo"))
     meta = json.loads((out / "meta/model_meta.json").read_text(encoding="utf-8"))
-    pair = Decoder(meta, out / "onnx/predictor.onnx", out / "onnx/joint.onnx")
-    step = StepDecoder(meta, out / "onnx/rnnt_step.onnx")
+    pair = Decoder(meta, *(open_session(out / f"onnx/{graph}.onnx", threads=1) for graph in ("predictor", "joint")))
+    step = StepDecoder(meta, open_session(out / "onnx/rnnt_step.onnx", threads=1))
     frames = np.random.default_rng(0).standard_normal((3, meta["dims"]["D"], 60), dtype=np.float32)
     lengths = np.array([60, 41, 7])
     expected, after = pair.decode(frames, lengths)

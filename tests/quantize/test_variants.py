@@ -14,9 +14,11 @@ from onnx import TensorProto, numpy_helper
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.onnx_files import external_files, load_graph
 from transducer.quantize.calibration import Histogram
-from transducer.quantize.inputs import joint_inputs, speech_batches, step_inputs
-from transducer.runtime.parity import Case, compare_files, open_session
-from transducer.speech.greedy import Decoder
+from transducer.quantize.inputs import joint_inputs, step_inputs
+from transducer.runtime.greedy import Decoder
+from transducer.runtime.parity import Case, compare_files
+from transducer.runtime.sessions import open_session
+from transducer.speech.batches import speech_batches
 from transducer.speech.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
@@ -116,7 +118,7 @@ def test_joint_and_step_are_calibrated_on_what_greedy_decoding_gives_them(
 
     monkeypatch.setattr(Decoder, "_join", recorded)
     meta = json.loads((demo / "meta/model_meta.json").read_text())
-    decoder = Decoder(meta, demo / "onnx/predictor.onnx", demo / "onnx/joint.onnx")
+    decoder = Decoder(meta, *(open_session(demo / f"onnx/{graph}.onnx", threads=1) for graph in ("predictor", "joint")))
     for features, lengths in batches:
         decoder.decode(*encoder.run(None, {"audio_signal": features, "length": lengths}))
     assert len(asked) == len(steps) > 50 and any((inputs["y"] != meta["blank_id"]).any() for inputs in steps)
@@ -198,7 +200,7 @@ def test_weights_in_a_sidecar(variant: str, built: ByKind, tmp_path: Path, monke
     (tmp_path / "model/onnx").mkdir(parents=True)
     shutil.copy(out / "onnx/frontend.onnx", split.parent)
     onnx.save(onnx.load(out / "onnx/encoder.onnx"), split, save_as_external_data=True, size_threshold=100, location="w")
-    monkeypatch.setattr("transducer.core.onnx_files.SIDECAR_ABOVE", 1000)
+    monkeypatch.setattr("transducer.core.onnx_weights.SIDECAR_ABOVE", 1000)
     other = tmp_path / f"encoder.{variant}.onnx"
     assert quantize(tmp_path / "model", "encoder", variant, other, *flags) == 0
     assert external_files(load_graph(other)) == {f"{other.name}.data"}
@@ -239,7 +241,8 @@ def test_a_number_after_a_product_is_in_its_scale(demo: Path) -> None:
 def test_int8_hears_what_fp32_hears(demo: Path) -> None:
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:24]]
     fp32 = Recognizer(demo).transcribe(waves)
-    int8 = Recognizer(demo, encoder="encoder.int8.onnx", predictor="predictor.int8.onnx", joint="joint.int8.onnx")
+    encoder, predictor, joint = (demo / f"onnx/{graph}.int8.onnx" for graph in ("encoder", "predictor", "joint"))
+    int8 = Recognizer(demo, encoder=encoder, predictor=predictor, joint=joint)
     assert [found.text for found in int8.transcribe(waves)] == [found.text for found in fp32]
 
 
@@ -250,7 +253,7 @@ def test_word_error_rate_on_the_whole_validation_set(demo: Path, tmp_path: Path)
     assert run_worker("speech/evaluate_checkpoint", *arguments, "--output", reference) == 0
     for variant, bound in {"fp16": 0.3, "int8": 0.3, "int8-qdq": 0.3, "int4": 1.0}.items():
         report = tmp_path / f"wer.encoder.{variant}.check.json"
-        arguments = ["--model", demo, "--encoder", f"encoder.{variant}.onnx", "--manifest", MANIFEST]
+        arguments = ["--model", demo, "--encoder", demo / f"onnx/encoder.{variant}.onnx", "--manifest", MANIFEST]
         arguments += ["--segment-seconds", 0.5, 8, "--reference", reference, "--max-wer-delta", bound]
         assert run_worker("speech/evaluate", *arguments, "--output", report) == 0
         found = json.loads(report.read_text())

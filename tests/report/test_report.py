@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from conftest import DEMO, ByKind, make, run_worker
-from transducer.report.tables import accuracies, files, packages, speeds
+from transducer.report.speeds import speeds
+from transducer.report.tables import accuracies, files, packages
 
 
 class Tables(HTMLParser):
@@ -55,7 +56,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
         == 0
     )
     judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
-    assert run_worker("speech/evaluate", "--model", out, "--encoder", int8.name, *judged) == 0
+    assert run_worker("speech/evaluate", "--model", out, "--encoder", int8, *judged) == 0
     variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)
     bound = ("--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
     assert run_worker("quantize/check", *variant, *bound) == 0

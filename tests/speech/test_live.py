@@ -243,11 +243,12 @@ def test_models_that_cannot_stream_are_refused(
     audio = str(VALIDATION.parent / "audio/00000.ogg")
     cases: list[tuple[Path, list[str], str]] = [
         (built("char-rnnt"), [], "was built without its streaming encoder"),
-        (streaming("cache-aware-rnnt"), ["--encoder", "encoder.onnx"], "encoder.onnx is no streaming encoder"),
+        (streaming("cache-aware-rnnt"), ["--encoder", "encoder.onnx"], "encoder.onnx is not a streaming encoder"),
         (streaming("cache-aware-rnnt"), ["--encoder", "encoder_streaming.int3.onnx"], "does not exist"),
     ]
-    for model, options, problem in cases:
+    for model, graphs, problem in cases:
         capsys.readouterr()
+        options = [model / "onnx" / name if name.endswith(".onnx") else name for name in graphs]
         assert run_worker("speech/transcribe_stream", "--model", model, *options, audio) == 2
         [error] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert problem in error and error.endswith(".")
@@ -274,7 +275,7 @@ def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path)
     like = ["--like", model / "meta/model_meta.json", "--manifest", manifest, "--output", reference]
     assert run_worker("speech/evaluate_checkpoint", "--checkpoint", nemo, *like) == 0
     assert json.loads(reference.read_text())["att_context"] == [28, 3]
-    options = ["--encoder", "encoder_streaming.onnx", "--manifest", manifest, "--reference", reference]
+    options = ["--manifest", manifest, "--reference", reference]
     assert run_worker("speech/evaluate", "--model", model, "--stream", *options, "--output", check) == 0
     result = json.loads(check.read_text())
     assert result["streaming"] == {"att_context_size": [28, 3], "lookahead_ms": 240}

@@ -15,8 +15,10 @@ import torch
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.error_rates import character_errors, interval, rate, word_errors
+from transducer.runtime.greedy import Decoder, Hypothesis
+from transducer.runtime.loader import open_graph
+from transducer.runtime.sessions import open_session
 from transducer.speech.audio import read_audio
-from transducer.speech.greedy import Decoder, Hypothesis, open_graph
 from transducer.speech.long_audio import cut, join
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
@@ -73,7 +75,7 @@ def nemo_decoding(model: Any, encoded: Any, lengths: Any) -> list[Any]:
 
 def decoder_of(out: Path) -> Decoder:
     meta = json.loads((out / "meta/model_meta.json").read_text("utf-8"))
-    return Decoder(meta, out / "onnx/predictor.onnx", out / "onnx/joint.onnx")
+    return Decoder(meta, *(open_session(out / f"onnx/{graph}.onnx", threads=1) for graph in ("predictor", "joint")))
 
 
 def parts(hypothesis: Hypothesis) -> list[tuple[int, int, int]]:
@@ -155,7 +157,7 @@ def test_wrong_graphs_are_refused(built: ByKind, capsys: pytest.CaptureFixture[s
         "joint.damaged.onnx": "cannot be loaded",
         "joint.int8.onnx": "build it with `make joint.int8.onnx`",
     }.items():
-        assert run_worker("speech/transcribe", "--model", tdt, "--joint", joint, wav) == 2
+        assert run_worker("speech/transcribe", "--model", tdt, "--joint", tdt / "onnx" / joint, wav) == 2
         assert one_sentence(capsys.readouterr().err, problem)
 
 

@@ -126,7 +126,7 @@ def test_nemo_modules_and_an_exported_step_find_the_same_words(tmp_path: Path) -
     """The lattice of NeMo's own decoder and joint gives the probabilities, as in training."""
     from nemo.collections.asr.modules import RNNTDecoder, RNNTJoint
 
-    from transducer.runtime.parity import open_session
+    from transducer.runtime.sessions import open_session
 
     torch.manual_seed(0)
     decoder = RNNTDecoder({"pred_hidden": WIDTH, "pred_rnn_layers": LAYERS}, vocab_size=BLANK).eval()

@@ -11,7 +11,7 @@ import pytest
 from conftest import DEMO, ByKind, run_worker
 from transducer.core.contracts import example
 from transducer.core.onnx_files import interface, load_graph, metadata
-from transducer.runtime.parity import open_session, session_runner
+from transducer.runtime.sessions import open_session, session_runner
 
 Capture = pytest.CaptureFixture[str]
 TEST_SET = DEMO / "swipe-test/manifest.jsonl.gz"

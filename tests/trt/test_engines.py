@@ -27,7 +27,8 @@ from conftest import DEMO, ROOT, ByKind, make, make_project, run_worker
 from transducer.core.cli import CheckError, InputError
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.bf16 import runnable
-from transducer.runtime.parity import compare_files, open_session
+from transducer.runtime.parity import compare_files
+from transducer.runtime.sessions import open_session
 from transducer.runtime.trt import EngineSession, open_engine
 from transducer.runtime.trt_backend import BACKENDS, require_loadable
 from transducer.trt.commands import Job, bench_command, script_command, trtexec_command
@@ -636,7 +637,7 @@ def test_an_engine_says_which_shapes_it_was_built_for(prepared: Path) -> None:
 
 def test_the_pipeline_runs_on_engines(built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every graph but the frontend by an engine session gives what ONNX Runtime gives, in batches it was built for."""
-    from transducer.speech import greedy as decoder
+    from transducer.runtime import loader
     from transducer.speech.recognizer import Recognizer
 
     folder = built("bpe-tdt")
@@ -646,10 +647,10 @@ def test_the_pipeline_runs_on_engines(built: ByKind, tmp_path: Path, monkeypatch
         opened.append(path.stem)
         return onnxruntime_engine(folder / f"onnx/{path.stem}.onnx", path.stem, path.name)[0]
 
-    monkeypatch.setattr(decoder, "open_engine", opens)
-    encoder, predictor, joint = (f"../trt/x/{graph}.plan" for graph in ("encoder", "predictor", "joint"))
+    monkeypatch.setattr(loader, "open_engine", opens)
+    encoder, predictor, joint = (folder / f"trt/x/{graph}.plan" for graph in ("encoder", "predictor", "joint"))
     waves = [np.random.default_rng(n).standard_normal(15000 - 500 * n, dtype=np.float32) * 0.1 for n in range(5)]
-    by_engine = Recognizer(folder, "frontend.onnx", encoder, predictor, joint).transcribe(waves)
+    by_engine = Recognizer(folder, folder / "onnx/frontend.onnx", encoder, predictor, joint).transcribe(waves)
     assert opened == ["encoder", "predictor", "joint"]
     assert [found.text for found in by_engine] == [found.text for found in Recognizer(folder).transcribe(waves)]
 

@@ -5,36 +5,22 @@ Example:
     encoder = checkpoint.build("encoder")
 """
 
-import collections
 import json
-import pickle
 import typing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.base import ContainerMetadata, Metadata
-from omegaconf.errors import OmegaConfBaseException
-from omegaconf.nodes import AnyNode
-
 from transducer.core.cli import InputError
 
 if typing.TYPE_CHECKING:
     import torch
+from transducer.checkpoint.config import FRONTEND, MODULES, read_config, require_class
+from transducer.checkpoint.weights import ONE_RUN, load_weights
 
 CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 MANIFEST = "manifest.json"
-
-# The model classes that have what is exported, and the only classes that are ever instantiated.
-MODELS = ("EncDecRNNTModel", "EncDecRNNTBPEModel", "EncDecHybridRNNTCTCModel", "EncDecHybridRNNTCTCBPEModel")
-MODULES = {"encoder": "ConformerEncoder", "decoder": "RNNTDecoder", "joint": "RNNTJoint"}
-FRONTEND = {"preprocessor": "AudioToMelSpectrogramPreprocessor"}
-# Weights that belong to a transducer checkpoint and that no exported graph uses.
-UNUSED = ("preprocessor", "ctc_decoder", "loss", "wer", "ctc_loss", "ctc_wer")
-
-ONE_RUN = "config and weights must come from one training run"
 
 
 class Checkpoint:
@@ -113,103 +99,6 @@ class Checkpoint:
             else:
                 continue
             raise InputError(f"{self.source}: {problem}; {ONE_RUN}.")
-
-
-def read_config(path: Path, source: str) -> dict[str, Any]:
-    """Return a model config with its interpolations resolved, after refusing what is no NeMo transducer.
-
-    Training files nest the model under `model` or `cfg`; the innermost is returned.
-    """
-    try:
-        root = OmegaConf.load(path)
-        resolved = OmegaConf.to_container(root, resolve=True)
-    except (OmegaConfBaseException, ValueError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{source}: its config cannot be read ({reason}); save the model again.") from None
-    except Exception as error:  # PyYAML's errors share no public base with OmegaConf's
-        if not type(error).__module__.startswith("yaml"):
-            raise
-        raise InputError(f"{source}: its config is not YAML; save the model again with NeMo.") from None
-    while isinstance(resolved, dict) and "encoder" not in resolved and ("model" in resolved or "cfg" in resolved):
-        resolved = resolved.get("model") or resolved.get("cfg")
-    if not isinstance(resolved, dict):
-        raise InputError(f"{source}: its config holds no model; save the model again with NeMo.")
-    config = {str(key): value for key, value in resolved.items()}
-    require_transducer(config, source)
-    return config
-
-
-def require_transducer(config: dict[str, Any], source: str) -> None:
-    """Refuse a config that names classes outside NeMo, or that is not a transducer this project exports."""
-    for name in _class_names(config):
-        if not name.startswith("nemo."):
-            raise InputError(
-                f"{source}: its config names the class {name}, which is not NeMo's; only NeMo's own are ever run."
-            )
-    model = str(config.get("target", "")).rpartition(".")[2]
-    if model and model not in MODELS:
-        raise InputError(f"{source}: {model} is not supported; bring a transducer of one of {', '.join(MODELS)}.")
-    for section, supported in MODULES.items():
-        if not isinstance(config.get(section), dict):
-            raise InputError(f"{source}: its config has no {section}, so it is no transducer; bring an RNN-T or TDT.")
-        require_class(config, section, supported, source)
-
-
-def require_class(config: dict[str, Any], section: str, supported: str, source: str) -> None:
-    """Refuse a section of a config that is not of the one class supported there."""
-    name = str((config.get(section) or {}).get("_target_", "")).rpartition(".")[2]
-    if name != supported:
-        raise InputError(
-            f"{source}: its {section} is a {name or 'nameless class'}; {supported} is what can be exported."
-        )
-
-
-def _class_names(node: Any) -> typing.Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ("_target_", "target", "cls") and isinstance(value, str):
-                yield value
-            yield from _class_names(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _class_names(value)
-
-
-def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
-    """Map the tensors of a .ckpt file by name, without running anything that it pickles.
-
-    Accepts a bare state dict or a Lightning checkpoint (its `state_dict`), and takes off the prefixes
-    that torch.compile and wrappers leave.
-    """
-    import torch
-
-    # What NeMo's own Lightning checkpoints hold besides tensors; all of it inert containers.
-    inert: list[Any] = [
-        DictConfig, ListConfig, AnyNode, Metadata, ContainerMetadata,
-        typing.Any, dict, list, int, collections.defaultdict, collections.OrderedDict,
-    ]  # fmt: skip
-    try:
-        with torch.serialization.safe_globals(inert):
-            content = torch.load(path, mmap=True, weights_only=True, map_location="cpu")
-    except pickle.UnpicklingError as error:
-        found = str(error).partition("GLOBAL ")[2].partition(" ")[0]
-        what = f"code ({found})" if found else "something other than weights"
-        raise InputError(
-            f"{source}: its weights file pickles {what}, which is never run; save plain tensors with NeMo's save_to."
-        ) from None
-    except (RuntimeError, EOFError, ValueError):
-        raise InputError(f"{source}: its weights file is damaged; copy or download it again.") from None
-    weights = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{source}: its weights file holds no tensors by name; save the model again with NeMo.")
-    weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in weights.items()}
-    for wrapper in ("module.", "model."):
-        if all(name.startswith(wrapper) for name in weights):
-            weights = {name.removeprefix(wrapper): tensor for name, tensor in weights.items()}
-    strangers = sorted(name for name in weights if name.partition(".")[0] not in (*MODULES, *UNUSED))
-    if strangers:
-        raise InputError(f"{source}: the config has no place for the weight {strangers[0]}; {ONE_RUN}.")
-    return weights
 
 
 def _skipped_init() -> Any:

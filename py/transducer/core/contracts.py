@@ -8,7 +8,7 @@ H predictor width, U tokens, V labels plus blank, K TDT durations, N encoder lay
 encoder frames that attention and convolutions keep of a stream's past.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
+# Features [B,F,T] and their lengths in frames [B].
+Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]
 Axes = Mapping[str, tuple[str, ...]]
 
 DYNAMIC_AXES = ("B", "T", "T_enc", "U", "samples")

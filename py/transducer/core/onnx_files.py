@@ -5,30 +5,18 @@ Example:
     print(interface(model))
 """
 
-import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from tqdm import tqdm
-
-from transducer.core.cli import InputError, replacing
+from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 # Newer versions are refused by runtimes in use; 8 goes with opset 17 and 18.
 IR_VERSION = 8
-# Protobuf ends at 2 GiB; half of it leaves room for tools that copy. Small tensors stay where shapes can fold.
-SIDECAR_ABOVE = 1 << 30
-INLINE_BELOW = 1 << 10
-# Runtimes map a sidecar page by page.
-ALIGNMENT = 4096
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
@@ -54,105 +42,6 @@ def interface(model: onnx.ModelProto) -> dict[str, list[dict[str, Any]]]:
         "inputs": [describe(value) for value in model.graph.input if value.name not in weights],
         "outputs": [describe(value) for value in model.graph.output],
     }
-
-
-def attach_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", sidecar: Path) -> None:
-    """Turn the graph inputs named in `weights` into initializers, in a sidecar if they are too large."""
-    used = _taken_inputs(model, weights)
-    arrays = ((name, weights[name].contiguous().numpy()) for name in used)
-    store_weights(model, arrays, sum(weights[name].nbytes for name in used), sidecar)
-
-
-def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[Any]]], size: int, sidecar: Path) -> None:
-    """Add arrays to the graph as initializers, in a sidecar if `size`, their bytes in all, is too large.
-
-    The sidecar is written whole before the graph that needs it. Arrays are taken one at a time, so that what makes
-    them need hold no more than one.
-    """
-    if size <= SIDECAR_ABOVE:
-        model.graph.initializer.extend(inline_tensor(name, array) for name, array in arrays)
-        sidecar.unlink(missing_ok=True)
-        return
-    with (
-        replacing(sidecar) as tmp,
-        tmp.open("wb") as stream,
-        tqdm(desc=sidecar.name, total=size, unit="B", unit_scale=True, delay=5, leave=False) as bar,
-    ):
-        for name, array in arrays:
-            bar.update(array.nbytes)
-            if array.nbytes < INLINE_BELOW:
-                model.graph.initializer.append(inline_tensor(name, array))
-                continue
-            stream.seek(-stream.tell() % ALIGNMENT, os.SEEK_CUR)
-            proto = _header(name, array)
-            proto.data_location = TensorProto.EXTERNAL
-            place = {"location": sidecar.name, "offset": stream.tell(), "length": array.nbytes}
-            for key, value in place.items():
-                proto.external_data.add(key=key, value=str(value))
-            stream.write(np.ascontiguousarray(array).data.cast("B"))
-            model.graph.initializer.append(proto)
-
-
-def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
-    """Return an initializer's values; `folder` is where its sidecar lies, if it has one."""
-    if tensor.data_location != TensorProto.EXTERNAL:
-        return numpy_helper.to_array(tensor)
-    place = {entry.key: entry.value for entry in tensor.external_data}
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    # Read rather than mapped: what a process maps counts as its memory.
-    values = np.fromfile(folder / place["location"], dtype, math.prod(tensor.dims), offset=int(place["offset"]))
-    return values.reshape(tensor.dims)
-
-
-def share_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", other: Path) -> None:
-    """Turn the graph inputs named in `weights` into initializers that lie in the sidecar of another graph.
-
-    Weights that the other graph holds within itself are held here too, so a graph without a sidecar shares none.
-    Raises: InputError if a weight is not the same in the sidecar.
-    """
-    shared = {
-        tensor.name: tensor
-        for tensor in load_graph(other).graph.initializer
-        if tensor.data_location == TensorProto.EXTERNAL
-    }
-    for name in tqdm(_taken_inputs(model, weights), desc="shared weights", unit="tensor", delay=5, leave=False):
-        if name not in shared:
-            model.graph.initializer.append(inline_tensor(name, weights[name].contiguous().numpy()))
-            continue
-        if not _same(shared[name], weights[name].contiguous().numpy(), other.parent):
-            raise InputError(
-                f"{other}: its weight {name} differs from the checkpoint's, so its weights cannot be shared; "
-                "export both graphs from one checkpoint."
-            )
-        model.graph.initializer.append(shared[name])
-
-
-def _taken_inputs(model: onnx.ModelProto, weights: "Mapping[str, Tensor]") -> list[str]:
-    """Remove the graph inputs that are weights, and return their names."""
-    taken = [value.name for value in model.graph.input if value.name in weights]
-    kept = [value for value in model.graph.input if value.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(kept)
-    return taken
-
-
-def _same(proto: TensorProto, array: NDArray[Any], folder: Path) -> bool:
-    """Tell whether a tensor in a sidecar has exactly these values."""
-    header = _header(proto.name, array)
-    if (proto.data_type, list(proto.dims)) != (header.data_type, list(header.dims)):
-        return False
-    return np.array_equal(read_weight(proto, folder), array)
-
-
-def _header(name: str, array: NDArray[Any]) -> TensorProto:
-    return TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(array.dtype), dims=array.shape)
-
-
-def inline_tensor(name: str, array: NDArray[Any]) -> TensorProto:
-    """Return an array as an initializer that holds its values itself."""
-    proto = _header(name, array)
-    proto.raw_data = array.tobytes()
-    return proto
 
 
 def external_files(model: onnx.ModelProto) -> set[str]:

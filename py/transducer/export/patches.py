@@ -9,7 +9,7 @@ Example:
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from transducer.core.cli import log
 
 
 @contextlib.contextmanager
-def _replaced(replacements: list[tuple[nn.Module, str, Any]], what: str) -> Iterator[None]:
+def replaced(replacements: list[tuple[nn.Module, str, Any]], what: str) -> Iterator[None]:
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     for owner, name, replacement in replacements:
         setattr(owner, name, replacement)
@@ -45,13 +45,13 @@ def _attributes(root: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[nn.Mod
 def no_dropout(root: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Set every attribute `dropout` that holds nn.Dropout to None: NeMo asks `if self.dropout:`."""
     places = [(owner, name, None) for owner, name, _ in _attributes(root, nn.Dropout) if name == "dropout"]
-    return _replaced(places, "dropout modules are None")
+    return replaced(places, "dropout modules are None")
 
 
 def raw_joint(joint: Any) -> contextlib.AbstractContextManager[None]:
     """Switch off the joint's fused loss, which asks for transcripts, and its log-softmax."""
     places = [(joint, "_fuse_loss_wer", False), (joint, "log_softmax", False)]
-    return _replaced(places, "joint without fused loss, raw logits")
+    return replaced(places, "joint without fused loss, raw logits")
 
 
 def computed_positions(encoder: Any) -> contextlib.AbstractContextManager[None]:
@@ -71,7 +71,7 @@ def computed_positions(encoder: Any) -> contextlib.AbstractContextManager[None]:
             return x * table.xscale if table.xscale else x, waves.reshape(1, -1, encoder.d_model)
 
         places = [(table, "forward", forward)]
-    return _replaced(places, "positions are computed, not a table")
+    return replaced(places, "positions are computed, not a table")
 
 
 def folded_batch_norm(encoder: Any) -> contextlib.AbstractContextManager[None]:
@@ -83,7 +83,7 @@ def folded_batch_norm(encoder: Any) -> contextlib.AbstractContextManager[None]:
             conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
         places += [(conv, "weight", weight), (conv, "bias", bias), (owner, name, nn.Identity())]
-    return _replaced(places, "batch norm folded into convolutions")
+    return replaced(places, "batch norm folded into convolutions")
 
 
 def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
@@ -101,7 +101,7 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
         for owner, name, child in _attributes(root, nn.Conv1d)
         if child.kernel_size == (1,) and child.groups == 1 and child.stride == (1,)
     ]
-    return _replaced(places, "linear layers and pointwise convolutions are MatMul")
+    return replaced(places, "linear layers and pointwise convolutions are MatMul")
 
 
 def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
@@ -132,7 +132,7 @@ def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
         return x * seen, left.long()
 
     places = [(conv, "forward", forward)] if type(conv) is MaskedConvSequential else []
-    return _replaced(places, "subsampling masks what convolutions over time see")
+    return replaced(places, "subsampling masks what convolutions over time see")
 
 
 def _before(frames: Any, lengths: Tensor, like: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def lean_convolutions(encoder: Any) -> contextlib.AbstractContextManager[None]:
         for module in encoder.modules()
         if type(module) is ConformerConvolution and module.pointwise_activation == "glu_"
     ]
-    return _replaced(places, "conformer convolutions transpose half as much")
+    return replaced(places, "conformer convolutions transpose half as much")
 
 
 def _convolve(module: Any, x: Tensor, pad_mask: Tensor | None = None, cache: Tensor | None = None) -> Any:
@@ -164,82 +164,6 @@ def _convolve(module: Any, x: Tensor, pad_mask: Tensor | None = None, cache: Ten
     x = norm(x.transpose(1, 2)) if module.norm_type == "layer_norm" else norm(x).transpose(1, 2)
     x = module.pointwise_conv2(module.activation(x).transpose(1, 2)).transpose(1, 2)
     return x if cache is None else (x, next_cache)
-
-
-def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
-    """Pass over the scores [B,heads,T,T] of relative attention about half as often as NeMo does.
-
-    Queries are scaled instead of scores, positions padded instead of their scores, the mask is added, and rows that
-    see nothing are zeroed after they were summed. What all layers share is worked out once.
-    """
-    from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
-
-    masks, positions = _Once(_as_added), _Once(_padded)
-    places = [
-        (module, "forward", partial(_attend, module, masks, positions))
-        for module in encoder.modules()
-        if type(module) is RelPositionMultiHeadAttention and not module.use_pytorch_sdpa
-    ]
-    return _replaced(places, "relative attention passes over its scores less often")
-
-
-def _attend(
-    module: Any,
-    masks: "_Once",
-    positions: "_Once",
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    pos_emb: Tensor,
-    cache: Tensor | None = None,
-) -> Any:
-    key, value, query, next_cache = module.update_cache(key=key, value=value, query=query, cache=cache)
-    q, k, v = module.forward_qkv(query, key, value)
-    batch, heads, frames, width = q.shape
-    scale = 1 / module.s_d_k
-    q = q * scale
-    content = torch.matmul(q + (module.pos_bias_u * scale).unsqueeze(1), k.transpose(-2, -1))
-    p = module.linear_pos(positions(pos_emb)).view(pos_emb.size(0), -1, heads, width)
-    position = torch.matmul(q + (module.pos_bias_v * scale).unsqueeze(1), p.permute(0, 2, 3, 1))
-    position = position.reshape(batch, heads, -1)[:, :, frames:].reshape(batch, heads, frames, -1)
-    scores = content + position[:, :, :, : key.size(1)]
-    if mask is None:
-        x = torch.matmul(torch.softmax(scores, dim=-1), v)
-    else:
-        hidden, blind = masks(mask)
-        x = torch.matmul(torch.softmax(scores + hidden, dim=-1), v).masked_fill(blind, 0.0)
-    x = module.linear_out(x.transpose(1, 2).reshape(batch, -1, heads * width))
-    return x if cache is None else (x, next_cache)
-
-
-class _Once:
-    """A function of a tensor that is computed again only for another tensor."""
-
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
-        self.function = function
-        self._known: tuple[Tensor, Any] | None = None
-
-    def __call__(self, given: Tensor) -> Any:
-        if self._known is None or self._known[0] is not given:
-            self._known = given, self.function(given)
-        return self._known[1]
-
-
-def _padded(positions: Tensor) -> Tensor:
-    """Put one position in front, whose scores are in no place that is kept.
-
-    It makes each row of the shifted scores begin one position later than the row before.
-    """
-    return nn.functional.pad(positions, (0, 0, 1, 0))
-
-
-def _as_added(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what to add to scores [B,heads,T,T] for a mask [B,T,T], and the rows where it hides all [B,1,T,1]."""
-    from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
-
-    hidden = mask.unsqueeze(1)
-    return hidden.to(torch.float32) * -INF_VAL, hidden.all(dim=-1, keepdim=True)
 
 
 class _Dense(nn.Module):

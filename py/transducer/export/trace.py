@@ -19,14 +19,15 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import as_props, describe
 from transducer.core.cli import log, parser, replacing
 from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
-from transducer.core.onnx_files import IR_VERSION, attach_weights, interface, save_graph, set_metadata, share_weights
+from transducer.core.onnx_files import IR_VERSION, interface, save_graph, set_metadata
+from transducer.core.onnx_weights import attach_weights, share_weights
 from transducer.core.version import __version__
+from transducer.export.attention_patch import lean_attention
 from transducer.export.modules import load_module
 from transducer.export.patches import (
     computed_positions,
     dense_layers,
     folded_batch_norm,
-    lean_attention,
     lean_convolutions,
     lean_masks,
     no_dropout,

@@ -6,20 +6,14 @@ Example:
         write_graph(load_graph(model.graph("encoder")), model.graph("encoder"), folder / "encoder-model.onnx")
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-from onnx import TensorProto, helper
+from transducer.core.cli import InputError, parser
+from transducer.package.facts import ROLES, Model
+from transducer.package.folder import SUMS, new_package
 
-from transducer.core.cli import InputError, existing, parser
-from transducer.core.onnx_files import external_files, save_graph
-from transducer.package.folder import SUMS, copy, new_package
-
-ROLES = ("encoder", "predictor", "joint")
 # The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.
 COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
     "sample_rate": [16000],
@@ -35,52 +29,6 @@ COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
 }
 # How SentencePiece writes a space; both runtimes read it so, and neither reads a bare space in every place.
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
-
-
-@dataclass(frozen=True)
-class Model:
-    """A built model: graphs by role and variant ("" for fp32), model_meta.json, and its tokens, blank last."""
-
-    graphs: Mapping[tuple[str, str], Path]
-    facts: Mapping[str, Any]
-    tokens: Sequence[str]
-
-    @classmethod
-    def load(cls, graphs: Sequence[Path], meta: Path, tokens: Path, roles: Sequence[str] = ROLES) -> "Model":
-        """Read a model from files named as they are built: ROLE.onnx or ROLE.VARIANT.onnx, and "token id" lines."""
-        found = {}
-        for path in graphs:
-            role, _, variant = existing(path, "build the graph first").stem.partition(".")
-            found[role, variant] = path
-        for role in roles:
-            if (role, "") not in found:
-                raise InputError(f"No {role}.onnx is among the graphs; build it with `make onnx` and name it.")
-        return cls(found, read_facts(meta), read_tokens(tokens))
-
-    @property
-    def source(self) -> str:
-        return str(self.facts["source"]["file"])
-
-    @property
-    def variants(self) -> list[str]:
-        """Variants of any graph in order, fp32 ("") first."""
-        return sorted({variant for _, variant in self.graphs})
-
-    def graph(self, role: str, variant: str = "") -> Path:
-        """Return the graph of a role in a variant, or in fp32 where the variant was not built for it."""
-        return self.graphs.get((role, variant), self.graphs[role, ""])
-
-
-def read_facts(meta: Path) -> dict[str, Any]:
-    """Return the content of model_meta.json."""
-    facts: dict[str, Any] = json.loads(existing(meta, "run `make meta` first").read_text(encoding="utf-8"))
-    return facts
-
-
-def read_tokens(path: Path) -> list[str]:
-    """Return the tokens of "token id" lines, in order of their ids."""
-    lines = existing(path, "run `make meta` first").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    return [line.rpartition(" ")[0] for line in lines]
 
 
 def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: Sequence[str] = ROLES) -> int:
@@ -185,58 +133,6 @@ def write_tokens(model: Model, path: Path) -> None:
     """Write "token id" lines, a space token as SentencePiece writes it."""
     lines = [f"{SPACE if token == ' ' else token} {number}\n" for number, token in enumerate(model.tokens)]
     path.write_text("".join(lines), encoding="utf-8")
-
-
-def write_graph(model: onnx.ModelProto, source: Path, target: Path) -> None:
-    """Write a graph made from `source`, and its sidecar, if any, as TARGET.data beside it."""
-    for sidecar in external_files(model):
-        copy(source.parent / sidecar, target.with_name(f"{target.name}.data"))
-    for tensor in model.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = f"{target.name}.data"
-    save_graph(model, target)
-
-
-def expose(model: onnx.ModelProto, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Rename a graph's inputs and outputs, and put both in the order given."""
-    names = {**inputs, **outputs}
-    graph = model.graph
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for values, order in ((graph.input, inputs), (graph.output, outputs)):
-        by_name = {value.name: value for value in values}
-        kept = [by_name[name] for name in order]
-        for value in kept:
-            value.name = names[value.name]
-        del values[:]
-        values.extend(kept)
-
-
-def predictor_with_lengths(path: Path) -> onnx.ModelProto:
-    """Return the predictor with the inputs of NeMo's own export, which these runtimes feed.
-
-    In: targets int32 [B,U], target_length int32 [B], h and c [L,B,H]; out: g [B,H,U], prednet_lengths (the
-    lengths, passed through), h_out, c_out.
-    """
-    model = onnx.load_model(path)
-    graph = model.graph
-    tokens = next(value for value in graph.input if value.name == "y")
-    axes = [axis.dim_param or axis.dim_value for axis in tokens.type.tensor_type.shape.dim]
-    graph.input.remove(tokens)
-    graph.input.extend(
-        [
-            helper.make_tensor_value_info("targets", TensorProto.INT32, axes),
-            helper.make_tensor_value_info("target_length", TensorProto.INT32, axes[:1]),
-        ]
-    )
-    graph.output.append(helper.make_tensor_value_info("prednet_lengths", TensorProto.INT32, axes[:1]))
-    graph.node.insert(0, helper.make_node("Cast", ["targets"], ["y"], name="/targets/Cast", to=TensorProto.INT64))
-    graph.node.append(helper.make_node("Identity", ["target_length"], ["prednet_lengths"], name="/lengths/Identity"))
-    order = ("targets", "target_length", "h", "c"), ("g", "prednet_lengths", "h_out", "c_out")
-    expose(model, *({name: name for name in names} for names in order))
-    return model
 
 
 def facts_text(model: Model) -> str:

@@ -11,7 +11,9 @@ import onnx
 import onnx.parser
 
 from transducer.core.onnx_files import set_metadata
-from transducer.package.foreign import Model, expose, frontend_of
+from transducer.package.facts import Model
+from transducer.package.foreign import frontend_of
+from transducer.package.graphs import expose
 
 # Graphs under the names that its examples use.
 FILES = {"encoder": "encoder", "encoder_streaming": "encoder", "predictor": "decoder", "joint": "joiner"}

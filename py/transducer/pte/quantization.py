@@ -22,12 +22,11 @@ from torch import Tensor, nn
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
-from transducer.core.cli import InputError, existing, hushed, log
+from transducer.core.cli import InputError, hushed, log
 from transducer.pte.forms import FORMS
-from transducer.pte.lowering import XNNPACK, Part, lower, quantize, write_pte
-from transducer.quantize.inputs import speech_batches, trace_batches
-from transducer.runtime.parity import open_session
-from transducer.swipe.keyboard import layout_of
+from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
+from transducer.pte.parts import Part
+from transducer.quantize.inputs import calibration_batches
 
 Utterance = tuple[Tensor, Tensor]
 
@@ -61,16 +60,8 @@ def calibration_utterances(options: argparse.Namespace) -> list[Utterance]:
         raise InputError(
             f"{source}: nothing to calibrate with; set CALIB_MANIFEST to a manifest, or SYNTHETIC_CALIBRATION=1."
         )
-    if "swipe" in facts:
-        layout = layout_of(facts["swipe"]["layout"], source)
-        batches = trace_batches(options.manifest, layout, options.batches, options.batch_size)
-    else:
-        if not options.frontend:
-            raise InputError(f"{source}: a model of speech needs its frontend; name it by --frontend.")
-        frontend = open_session(existing(options.frontend, "run `make frontend.onnx` first"))
-        batches = speech_batches(
-            options.manifest, frontend, options.batches, options.batch_size, int(facts["sample_rate"])
-        )
+    count, size = options.batches, options.batch_size
+    batches = calibration_batches(facts, source, options.manifest, options.frontend, count, size)
     shortest, longest = facts["subsampling_factor"] + 1, getattr(options, "max_frames", sys.maxsize)
     found = [
         (torch.from_numpy(np.ascontiguousarray(row[None, :, :frames])), torch.tensor([frames]))

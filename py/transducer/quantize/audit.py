@@ -21,7 +21,7 @@ from tqdm import tqdm
 from transducer.core.contracts import example
 from transducer.core.onnx_files import external_files
 from transducer.core.operators import operator
-from transducer.runtime.parity import fixed_sizes, fp32_runner
+from transducer.runtime.sessions import fixed_sizes, fp32_runner
 
 # What is measured: 10 s of audio or 2 s of a swipe for an encoder, one step for the others.
 MEASURED = {"B": 1, "T": 1000, "U": 1}

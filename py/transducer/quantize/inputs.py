@@ -6,73 +6,38 @@ Example:
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from transducer.core.cli import InputError, log
-from transducer.core.contracts import GRAPHS, Arrays
+from transducer.core.cli import InputError, existing
+from transducer.core.contracts import GRAPHS, Arrays, Batches
 from transducer.export.streaming import Streaming
+from transducer.runtime.greedy import StepDecoder
 from transducer.runtime.parity import FED_BACK
-from transducer.speech.audio import read_audio
-from transducer.speech.manifest import read_lines
-from transducer.swipe.features import swipe_features
-from transducer.swipe.keyboard import Layout
-from transducer.swipe.traces import read_traces
-
-Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]
+from transducer.runtime.sessions import Value, open_session
+from transducer.speech.batches import speech_batches
+from transducer.swipe.batches import trace_batches
+from transducer.swipe.keyboard import layout_of
 
 
-def speech_batches(manifest: Path, frontend: InferenceSession, count: int, size: int, sample_rate: int) -> Batches:
-    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's utterances, evenly chosen.
+def calibration_batches(
+    facts: Mapping[str, Any], source: str, manifest: Path, frontend: Path | None, count: int, size: int
+) -> Batches:
+    """Return features [B,F,T] and lengths [B] of `count` batches of the kind that the model was trained on.
 
-    Raises: InputError if the manifest has too few usable utterances, or one without finite features.
+    `facts` are a checkpoint's; `frontend` is the graph that makes the features of speech. Raises: InputError if it is
+    missing, or the manifest has too few usable entries.
     """
-    utterances, problems = read_lines(manifest)
-    for problem in problems:
-        log.warning("calibration leaves out: %s", problem)
-    if not utterances:
-        raise InputError(f"{manifest} has no usable entry to calibrate with; the first problem: {problems[0]}")
-    for rows in _evenly(manifest, len(utterances), count, size):
-        waves = [read_audio(utterances[row]["audio_filepath"], sample_rate) for row in rows]
-        lengths = np.array([len(wave) for wave in waves])
-        padded = np.zeros((size, lengths.max()), np.float32)
-        for row, wave in zip(padded, waves, strict=True):
-            row[: len(wave)] = wave
-        features, frames = frontend.run(None, {"waveform": padded, "length": lengths})
-        if not np.isfinite(features).all():
-            names = ", ".join(utterances[row]["audio_filepath"].name for row in rows)
-            raise InputError(f"{manifest}: the features of {names} are not all finite; leave out what is no speech.")
-        yield features, frames
-
-
-def trace_batches(manifest: Path, layout: Layout, count: int, size: int) -> Batches:
-    """Yield the features [B,F,T] and lengths [B] of `count` batches of a manifest's swipes, evenly chosen.
-
-    Raises: InputError if the manifest has too few usable traces.
-    """
-    traces = read_traces(manifest)
-    for rows in _evenly(manifest, len(traces), count, size):
-        features = [swipe_features(traces[row].points, layout) for row in rows]
-        lengths = np.array([len(frames) for frames in features])
-        padded = np.zeros((size, features[0].shape[1], lengths.max()), np.float32)
-        for row, frames in zip(padded, features, strict=True):
-            row[:, : len(frames)] = frames.T
-        yield padded, lengths
-
-
-def _evenly(manifest: Path, usable: int, count: int, size: int) -> list[NDArray[np.int64]]:
-    """Return the entries [size] of each of `count` batches. Raises: InputError if there are not so many."""
-    wanted = count * size
-    if not 0 < wanted <= usable:
-        raise InputError(
-            f"{manifest} has {usable} usable entries, and {count} batches of {size} need {wanted}; "
-            "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
-        )
-    return np.split(np.linspace(0, usable - 1, wanted).round().astype(np.int64), count)
+    if "swipe" in facts:
+        return trace_batches(manifest, layout_of(facts["swipe"]["layout"], source), count, size)
+    if not frontend:
+        raise InputError(f"{source}: a model of speech needs its frontend; name it by --frontend.")
+    session = open_session(existing(frontend, "run `make frontend.onnx` first"))
+    return speech_batches(manifest, session, count, size, int(facts["sample_rate"]))
 
 
 def encoder_inputs(batches: Batches) -> Iterator[Arrays]:
@@ -101,32 +66,34 @@ def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Array
 
 
 def step_inputs(encoder: InferenceSession, step: InferenceSession, batches: Batches) -> Iterator[Arrays]:
-    """Yield the inputs of every rnnt_step call of greedy decoding, in which streams that have ended take no part.
-
-    It is the search of decoder.Decoder, with this one graph in the place of predictor and joint.
-    """
+    """Yield the inputs of every rnnt_step call of greedy decoding, in which streams that have ended take no part."""
     facts = step.get_modelmeta().custom_metadata_map
-    dims, durations, blank, most = (json.loads(facts[key]) for key in ("dims", "durations", "blank_id", "max_symbols"))
+    meta = {key: json.loads(facts[key]) for key in ("dims", "durations", "blank_id", "max_symbols")}
+    recorder = Recorder(step)
+    decoder = StepDecoder(meta, recorder)
     names = [value.name for value in encoder.get_inputs()]
     for batch in batches:
-        encoded, ends = encoder.run(None, dict(zip(names, batch, strict=True)))
-        y, time, repeats = np.full(len(ends), blank), np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
-        h, c = (np.zeros((dims["L"], len(ends), dims["H"]), np.float32) for _ in range(2))
-        while len(rows := np.flatnonzero(time < ends)):
-            inputs = {"encoder_frame": encoded[rows, :, time[rows]], "y": y[rows], "h": h[:, rows], "c": c[:, rows]}
-            yield inputs
-            logits, h_out, c_out = step.run(None, inputs)
-            label, jump = logits[:, : dims["V"]].argmax(1), np.zeros(len(rows), np.int64)
-            if durations:
-                jump = np.array(durations)[logits[:, dims["V"] :].argmax(1)]
-            spoken = label != blank
-            into = rows[spoken]
-            y[into], h[:, into], c[:, into] = label[spoken], h_out[:, spoken], c_out[:, spoken]
-            advance = np.maximum(jump, ~spoken)
-            # Label after label may fall on one frame, but not without end.
-            repeats[rows] = np.where(advance == 0, repeats[rows] + 1, 0)
-            time[rows] += np.where(repeats[rows] == most, 1, advance)
-            repeats[rows] %= most
+        decoder.decode(*encoder.run(None, dict(zip(names, batch, strict=True))))
+        yield from recorder.inputs
+        recorder.inputs.clear()
+
+
+class Recorder:
+    """A session that remembers the inputs of each run."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self._session = session
+        self.inputs: list[Arrays] = []
+
+    def get_inputs(self) -> Sequence[Value]:
+        return list(self._session.get_inputs())
+
+    def get_outputs(self) -> Sequence[Value]:
+        return list(self._session.get_outputs())
+
+    def run(self, names: Sequence[str] | None, feeds: Arrays) -> list[Any]:
+        self.inputs.append({name: array.copy() for name, array in feeds.items()})
+        return list(self._session.run(names, feeds))
 
 
 def joint_inputs(predictor: InferenceSession, steps: Iterable[Arrays]) -> Iterator[Arrays]:

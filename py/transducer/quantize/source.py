@@ -20,7 +20,8 @@ from onnx import NodeProto, TensorProto, helper
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, replacing
-from transducer.core.onnx_files import load_graph, read_weight, save_graph, set_metadata, store_weights
+from transducer.core.onnx_files import load_graph, save_graph, set_metadata
+from transducer.core.onnx_weights import read_weight, store_weights
 
 Named = tuple[str, NDArray[Any]]
 Convert = Callable[[str, NDArray[Any]], Iterable[Named]]

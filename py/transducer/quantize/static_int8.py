@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from transducer.core.onnx_files import inline_tensor
+from transducer.core.onnx_weights import inline_tensor
 from transducer.quantize.source import Named, Source, int8_columns
 
 # The zero point of all activations.

@@ -57,19 +57,10 @@ class Package:
     archive_bytes: int | None
 
 
-@dataclass(frozen=True)
-class Speed:
-    """Milliseconds by what was timed; None where it was not."""
-
-    title: str
-    columns: list[str]
-    rows: dict[str, list[float]]
-
-
 def facts_of(model: Path) -> dict[str, Any]:
     """Return what the page says of the model itself."""
-    meta = _read(model / "meta/model_meta.json")
-    checkpoint = _read(model / "checks/checkpoint.check.json")
+    meta = read_check(model / "meta/model_meta.json")
+    checkpoint = read_check(model / "checks/checkpoint.check.json")
     return {
         "name": model.name,
         "class": meta["model_class"],
@@ -84,7 +75,7 @@ def facts_of(model: Path) -> dict[str, Any]:
 
 def accuracies(model: Path) -> list[Accuracy]:
     """Return the accuracy of the checkpoint, then of every set of graphs that was evaluated."""
-    reference = _read(model / "checks/checkpoint.check.json")
+    reference = read_check(model / "checks/checkpoint.check.json")
     rows = []
     if "wer" in reference:
         rows.append(Accuracy("checkpoint, PyTorch", "WER", 100 * reference["wer"]))
@@ -92,7 +83,7 @@ def accuracies(model: Path) -> list[Accuracy]:
         rows.append(Accuracy("checkpoint, PyTorch", "top-1", reference["all"]["top1"]))
     for kind, metric in (("wer", "WER"), ("top1", "top-1")):
         for path in sorted((model / "checks").glob(f"{kind}.*.check.json")):
-            found, name = _read(path), path.name.removeprefix(f"{kind}.").removesuffix(".check.json")
+            found, name = read_check(path), path.name.removeprefix(f"{kind}.").removesuffix(".check.json")
             # How often a word is right has an interval only beside the checkpoint's.
             value, interval = (
                 (found["onnx"]["wer"]["points"], tuple(found["onnx"]["wer"]["interval"]))
@@ -106,7 +97,7 @@ def accuracies(model: Path) -> list[Accuracy]:
 
 def files(model: Path) -> list[File]:
     """Return every built file that has passed its check, fp32 graphs first."""
-    found = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, _read(path))]
+    found = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, read_check(path))]
     return sorted(found, key=lambda row: (list(FORMATS.values()).index(row.format), row.name.count("."), row.name))
 
 
@@ -146,26 +137,6 @@ def _computed(check: dict[str, Any]) -> str:
     )
 
 
-def speeds(model: Path) -> list[Speed]:
-    """Return what `make bench` has measured."""
-    found = []
-    if encoders := _read(model / "bench/bench.json").get("encoders"):
-        keys = [key for key in next(iter(encoders.values())) if key.startswith("latency_")]
-        parts = {key: key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys}
-        keys.sort(key=lambda key: (float(parts[key][0]), int(parts[key][1])))
-        columns = [f"{parts[key][0]} s, {parts[key][1]} thread{'s' * (parts[key][1] != '1')}" for key in keys]
-        rows = {name: [1000 * row[key] for key in keys] for name, row in encoders.items()}
-        found.append(Speed("The encoder, milliseconds by seconds of audio", columns, rows))
-    if words := _read(model / "bench/words.json").get("models"):
-        columns = ["word, median", "word, 95th percentile", "features", "encoder", "search"]
-        rows = {
-            name: [row["word"]["p50_ms"], row["word"]["p95_ms"]] + [row[part]["p50_ms"] for part in columns[2:]]
-            for name, row in words.items()
-        }
-        found.append(Speed("A swiped word, milliseconds from points to n-best", columns, rows))
-    return found
-
-
 def packages(folder: Path) -> list[Package]:
     """Return every folder that was packaged; its SHA256SUMS is what says so."""
     rows = []
@@ -185,17 +156,11 @@ def packages(folder: Path) -> list[Package]:
     return rows
 
 
-def engines(model: Path) -> list[dict[str, Any]]:
-    """Return the manifests of TensorRT engines, each with the name of its folder."""
-    paths = sorted(path.with_suffix(".json") for path in (model / "trt").glob("*/*.plan"))
-    return [{"folder": path.parent.name, "name": path.stem, **_read(path)} for path in paths if path.exists()]
-
-
 def _size(path: Path, sidecars: Any) -> int:
     return sum(file.stat().st_size for file in [path, *(path.with_name(name) for name in sidecars)] if file.exists())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_check(path: Path) -> dict[str, Any]:
     """Return a JSON file, or nothing where it was not made."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found

@@ -7,21 +7,19 @@ Example:
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from transducer.core.contracts import GRAPHS, Arrays, example
+from transducer.core.contracts import Arrays, example
 
 if TYPE_CHECKING:
-    from transducer.runtime.trt import EngineSession
-
-Runner = Callable[[Arrays], Arrays]
+    pass
+from transducer.runtime.sessions import Runner, fixed_sizes, fp32_runner, open_session, session_runner
 
 # Short and long inputs, single and batched; 9 frames are the fewest that give a second encoder frame.
 CASES: dict[str, list[dict[str, int]]] = {
@@ -57,40 +55,6 @@ class Case:
     max_abs: float
     max_relative: float
     relative_rms: float
-
-
-def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a graph in ONNX Runtime on the CPU (threads 0: all cores).
-
-    Without optimisation it opens faster and keeps weights mapped, which suits a few runs.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    if not optimize:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def session_runner(session: "onnxruntime.InferenceSession | EngineSession") -> Runner:
-    """Return a function from inputs in the contract's order to named outputs."""
-    inputs, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
-
-    def run(arrays: Arrays) -> Arrays:
-        return dict(zip(names, session.run(names, dict(zip(inputs, arrays.values(), strict=True))), strict=True))
-
-    return run
-
-
-def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, int]:
-    """Return the sizes of those axes that a graph's own inputs fix."""
-    return {
-        axis: size
-        for value, axes in zip(session.get_inputs(), GRAPHS[name].inputs.values(), strict=True)
-        for axis, size in zip(axes, value.shape, strict=True)
-        if isinstance(size, int)
-    }
 
 
 def compare(
@@ -151,19 +115,6 @@ def _recorded(
 
     compare(name, record, lambda _: outputs[-1], dims, fixed, varied)
     return outputs, dims, fixed
-
-
-def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:
-    """Return a function from named inputs to named outputs in fp32, whatever the session's own are."""
-    halves = [value.type == "tensor(float16)" for value in session.get_inputs()]
-    run = session_runner(session)
-
-    def converted(arrays: Arrays) -> Arrays:
-        inputs = zip(arrays.items(), halves, strict=True)
-        found = run({name: array.astype(np.float16) if half else array for (name, array), half in inputs})
-        return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
-
-    return converted
 
 
 def steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:

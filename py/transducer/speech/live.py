@@ -7,56 +7,21 @@ Example:
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
+from transducer.runtime.greedy import DecoderState, Hypothesis, Integers
 from transducer.speech.audio import Wave
-from transducer.speech.greedy import DecoderState, Hypothesis, Integers
 from transducer.speech.recognizer import GRAPHS, Recognizer, read_meta
+from transducer.speech.streams import BATCH_ROWS, TYPES, Partial, Streams
 from transducer.speech.transcript import Token, Transcript
 
 ENCODER = "encoder_streaming.onnx"
-# Streams in one batch where many files are transcribed.
-BATCH_ROWS = 32
-# A model that normalises features over the whole utterance gets them normalised over so much of the stream's past.
-HISTORY_SECONDS = 20.0
-TYPES = {"float": np.float32, "int64": np.int64}
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What one stream has said so far. Times are seconds of the stream, as if it were spoken while we listen.
-
-    begin: of the speech that this step added
-    heard: how much audio the step needed; the transcript covers it
-    compute: how long frontend, encoder and decoder took, measured
-    ready: when the transcript was there: `compute` after `heard`, or after the step before was done
-    final: nothing more will come
-    """
-
-    row: int
-    transcript: Transcript
-    begin: float
-    heard: float
-    compute: float
-    ready: float
-    final: bool = False
-
-    @property
-    def lookahead(self) -> float:
-        """How long the first speech that was added had to wait for the speech after it."""
-        return self.heard - self.begin
-
-    @property
-    def latency(self) -> float:
-        """How long after it was spoken the first speech that was added came out; all else came sooner."""
-        return self.ready - self.begin
 
 
 class LiveRecognizer(Recognizer):
@@ -70,19 +35,20 @@ class LiveRecognizer(Recognizer):
     def __init__(
         self,
         folder: Path,
-        frontend: str = "frontend.onnx",
-        encoder: str = ENCODER,
-        predictor: str = "predictor.onnx",
-        joint: str = "joint.onnx",
+        frontend: Path | None = None,
+        encoder: Path | None = None,
+        predictor: Path | None = None,
+        joint: Path | None = None,
     ) -> None:
         if "streaming" not in read_meta(folder):
             raise InputError(f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`.")
+        encoder = encoder or folder / "onnx" / ENCODER
         super().__init__(folder, frontend, encoder, predictor, joint)
         self.streaming = self.meta["streaming"]
         self._inputs = [value.name for value in self._encoder.get_inputs()]
         self._outputs = [value.name for value in self._encoder.get_outputs()]
         if not set(self.streaming["initial_state"]) <= set(self._inputs):
-            raise InputError(f"{folder / 'onnx' / encoder} is no streaming encoder; name a variant of {ENCODER}.")
+            raise InputError(f"{encoder} is not a streaming encoder; name a variant of {ENCODER}.")
 
     def listen(self, pieces: Iterable[Wave]) -> Iterator[Partial]:
         """Transcribe one stream, float32 [samples] piece by piece as it arrives; yield whatever adds to its text.
@@ -143,108 +109,6 @@ class LiveRecognizer(Recognizer):
         return self._vocabulary.transcript(list(tokens))
 
 
-@dataclass
-class Stream:
-    """Where one stream stands: samples that are still needed (the first is number `begin`), windows done, labels."""
-
-    samples: Wave = field(default_factory=lambda: np.zeros(0, np.float32))
-    begin: int = 0
-    ended: bool = False
-    window: int = 0
-    tokens: list[Token] = field(default_factory=list)
-    last: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-
-    @property
-    def heard(self) -> int:
-        """Samples so far."""
-        return self.begin + len(self.samples)
-
-
-class Streams:
-    """Streams that go through the graphs as one batch, each at its own place, and all that they carry along."""
-
-    def __init__(self, recognizer: LiveRecognizer, count: int) -> None:
-        facts, frontend = recognizer.streaming, recognizer.meta["frontend"]
-        self._recognizer = recognizer
-        self._streams = [Stream() for _ in range(count)]
-        self._state = recognizer.initial_state(count)
-        self._size, self._shift = facts["window_frames"], facts["shift_frames"]
-        self._padding, self._overlap = facts["initial_padding_frames"], facts["pre_encode_cache_frames"]
-        self._frame_seconds = facts["frame_ms"] / 1000
-        self._hop = round(frontend["window_stride"] * recognizer.sample_rate)
-        # Frame i is centred at sample i * hop and sees half a window to each side, one more sample for pre-emphasis.
-        self._half = round(frontend["window_size"] * recognizer.sample_rate) // 2
-        self._context = -(-(self._half + 1) // self._hop)
-        if frontend["normalize"] == "per_feature":
-            self._context = round(HISTORY_SECONDS / frontend["window_stride"])
-
-    def accept(self, row: int, samples: Wave) -> None:
-        """Add to a stream, float32 [samples]."""
-        stream = self._streams[row]
-        stream.samples = np.concatenate([stream.samples, samples])
-
-    def end(self, row: int) -> None:
-        """Say that no more of a stream will come."""
-        self._streams[row].ended = True
-
-    def partial(self, row: int) -> Partial:
-        """Return what a stream has said so far."""
-        stream = self._streams[row]
-        return Partial(row, self._recognizer.transcript(stream.tokens), *stream.last)
-
-    def run(self) -> Iterator[Partial]:
-        """Encode and decode every window that is complete, in all streams; yield what adds to a text."""
-        while (lengths := np.array([self._due(stream) for stream in self._streams], np.int64)).any():
-            began, (_, before) = time.perf_counter(), self._state
-            found, self._state = self._recognizer.step(self._windows(lengths), lengths, self._state)
-            compute = time.perf_counter() - began
-            for row in lengths.nonzero()[0].tolist():
-                self._advance(self._streams[row], int(lengths[row]), found[row], int(before.frames[row]), compute)
-                if found[row].tokens:
-                    yield self.partial(row)
-
-    def _due(self, stream: Stream) -> int:
-        """Return the length of a stream's next window in feature frames, 0 if it is not complete or nothing is left."""
-        start = stream.window * self._shift - self._padding
-        if not stream.ended:
-            return self._size if stream.heard >= self._samples(start + self._size) else 0
-        left = min(stream.heard // self._hop - start, self._size)
-        return left if left > self._overlap else 0
-
-    def _samples(self, frames: int) -> int:
-        """Return how many samples the first feature frames of a stream need."""
-        return (frames - 1) * self._hop + max(self._half, self._hop)
-
-    def _windows(self, lengths: Integers) -> Floats:
-        """Return the next window of every stream, float32 [B, F, T], zeros where it has no audio."""
-        rows = lengths.nonzero()[0]
-        cuttings, places = [], []
-        for row in rows:
-            stream = self._streams[row]
-            start = stream.window * self._shift - self._padding
-            first, stop = max(start, 0), start + int(lengths[row])
-            begin = max(first - self._context, 0)
-            low, high = (sample - stream.begin for sample in (begin * self._hop, self._samples(stop)))
-            cuttings.append(stream.samples[low:high])
-            places.append((slice(first - start, stop - start), slice(first - begin, stop - begin)))
-        features, _ = self._recognizer.features(cuttings)
-        windows = np.zeros((len(lengths), features.shape[1], self._size), np.float32)
-        for row, found, (into, out_of) in zip(rows, features, places, strict=True):
-            windows[row, :, into] = found[:, out_of]
-        return windows
-
-    def _advance(self, stream: Stream, length: int, found: Hypothesis, frames: int, compute: float) -> None:
-        """Note what a step gave a stream, `frames` encoder frames after its beginning, and drop old samples."""
-        stream.tokens += self._recognizer.tokens(found)
-        stop = stream.window * self._shift - self._padding + length
-        heard = min(self._samples(stop), stream.heard) / self._recognizer.sample_rate
-        stream.last = (frames * self._frame_seconds, heard, compute, max(heard, stream.last[-1]) + compute)
-        stream.window += 1
-        first = stream.window * self._shift - self._padding
-        old = min(max(first - self._context, 0) * self._hop - stream.begin, len(stream.samples))
-        stream.samples, stream.begin = stream.samples[old:], stream.begin + old
-
-
-def chosen_live(options: argparse.Namespace) -> LiveRecognizer:
+def open_live_recognizer(options: argparse.Namespace) -> LiveRecognizer:
     """Return the live recognizer that graph_arguments name."""
     return LiveRecognizer(options.model, **{name: getattr(options, name) for name in GRAPHS})

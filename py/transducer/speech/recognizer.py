@@ -1,7 +1,7 @@
 """Waveforms to transcripts by the ONNX graphs of a built model, with ONNX Runtime and NumPy alone.
 
 Example:
-    recognizer = Recognizer(Path("out/demo-tdt"), encoder="encoder.int8.onnx")
+    recognizer = Recognizer(Path("out/demo-tdt"), encoder=Path("out/demo-tdt/onnx/encoder.int8.onnx"))
     [transcript] = recognizer.transcribe([read_audio(Path("a.wav"), recognizer.sample_rate)])
 """
 
@@ -9,7 +9,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,17 @@ import numpy as np
 
 from transducer.core.cli import InputError, existing
 from transducer.core.contracts import Floats
+from transducer.runtime.greedy import Decoder, Hypothesis, Integers, StepDecoder
+from transducer.runtime.loader import open_graph
+from transducer.runtime.sessions import Session
 from transducer.speech.audio import Stretch, Wave, read_audio
-from transducer.speech.greedy import Decoder, Hypothesis, Integers, StepDecoder, open_graph
-from transducer.speech.long_audio import Piece, cut, join
+from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
+from transducer.speech.long_audio import cut, join
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 
 GRAPHS = ("frontend", "encoder", "predictor", "joint")
 # Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.
 SEGMENT_SECONDS = (15.0, 30.0)
-# What one run of the encoder takes at most, padding included: enough to keep all cores busy.
-BATCH_SECONDS = 240.0
-BATCH_ROWS = 64
-# Audio held in memory at once, for pieces of similar length to be found in it.
-GROUP_SECONDS = 1800.0
 
 
 class Recognizer:
@@ -38,7 +36,7 @@ class Recognizer:
 
     Args:
         folder: the model's build folder, with onnx/ and meta/.
-        frontend, encoder, predictor, joint: names of the variants to use, in onnx/.
+        frontend, encoder, predictor, joint: graphs to use in place of the folder's fp32 ones, ONNX, .pte or .plan.
         step: an rnnt_step graph to use in place of predictor and joint.
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
@@ -53,12 +51,12 @@ class Recognizer:
     def __init__(
         self,
         folder: Path,
-        frontend: str = "frontend.onnx",
-        encoder: str = "encoder.onnx",
-        predictor: str = "predictor.onnx",
-        joint: str = "joint.onnx",
+        frontend: Path | None = None,
+        encoder: Path | None = None,
+        predictor: Path | None = None,
+        joint: Path | None = None,
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
-        step: str = "",
+        step: Path | None = None,
     ) -> None:
         meta = read_meta(folder)
         self.meta = meta
@@ -69,10 +67,15 @@ class Recognizer:
         self._segment_seconds = segment_seconds
         self._vocabulary = Vocabulary.read(folder / "meta/vocab.txt", meta["tokenizer"])
         graphs = folder / "onnx"
-        self._frontend, self._encoder = open_graph(graphs / frontend), open_graph(graphs / encoder)
-        self._decoder = StepDecoder(meta, graphs / step) if step else Decoder(meta, graphs / predictor, graphs / joint)
+        self._frontend = open_graph(frontend or graphs / "frontend.onnx")
+        self._encoder = open_graph(encoder or graphs / "encoder.onnx")
+        last = step or joint or graphs / "joint.onnx"
+        # One thread: these graphs are too small to share, and waking others takes longer than the work.
+        sessions = [open_graph(path, 1) for path in ([] if step else [predictor or graphs / "predictor.onnx"]) + [last]]
+        require_width(last, sessions[-1], meta)
+        self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
         # A TensorRT engine takes the batches that it was built for.
-        self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *self._decoder.graphs))
+        self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *sessions))
 
     def transcribe(
         self, waves: Sequence[Wave], progress: Callable[[float], object] = lambda seconds: None
@@ -160,37 +163,27 @@ class Recognizer:
         self.seconds[part] += time.perf_counter() - began
 
 
+def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None:
+    """Refuse a joint or step whose outputs are not the labels and durations of model_meta.json."""
+    width, labels, durations = session.get_outputs()[0].shape[-1], meta["dims"]["V"], len(meta["durations"])
+    if width != labels + durations:
+        raise InputError(
+            f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {durations} durations; "
+            "use the files of one build."
+        )
+
+
 def read_meta(folder: Path) -> Any:
     """Return what model_meta.json of a build folder says."""
     return json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
-
-
-def batches(
-    places: list[tuple[int, int]], seconds: Callable[[tuple[int, int]], float], rows: int
-) -> Iterator[list[tuple[int, int]]]:
-    """Group pieces of similar length so that no batch exceeds BATCH_SECONDS, padding included, or `rows`."""
-    batch: list[tuple[int, int]] = []
-    # Longest first: it is the one that says how far the others are padded.
-    for place in sorted(places, key=seconds, reverse=True):
-        if batch and (len(batch) == rows or seconds(batch[0]) * (len(batch) + 1) > BATCH_SECONDS):
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
-
-
-def length(piece: Piece) -> int:
-    """Return the number of samples that are heard in a piece."""
-    return piece.stop - piece.start
 
 
 def graph_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a built model and the variants of its graphs."""
     parser.add_argument("--model", type=Path, required=True, help="the model's build folder, with onnx/ and meta/")
     for name in GRAPHS:
-        parser.add_argument(f"--{name}", default=f"{name}.onnx", help=f"variant of the {name} to use, in onnx/")
-    parser.add_argument("--step", default="", help="rnnt_step to use in place of predictor and joint, in onnx/")
+        parser.add_argument(f"--{name}", type=Path, help=f"{name} to use in place of the model's fp32 graph")
+    parser.add_argument("--step", type=Path, help="rnnt_step to use in place of predictor and joint")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -201,7 +194,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(options: argparse.Namespace) -> Recognizer:
+def open_recognizer(options: argparse.Namespace) -> Recognizer:
     """Return the recognizer that graph_arguments name."""
     shortest, longest = options.segment_seconds
     if not (0 <= shortest <= longest and longest >= 2):

@@ -5,7 +5,7 @@ Example:
     loader = DataLoader(corpus, batch_size=32, collate_fn=collate)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from transducer.core.cli import InputError
 from transducer.speech.corpus import NoiseBank
@@ -140,48 +140,3 @@ def standardise_input(conv: nn.Conv2d, mean: float, std: float) -> Callable[[], 
     register_parametrization(conv, "weight", Scaled())
     hook = conv.register_forward_hook(lambda module, inputs, found: found - shift()[:, None, None])
     return fold
-
-
-class LengthBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of utterances of similar length in random order, from step `start` to `stop`.
-
-    What a step sees depends on the seed and the step alone, so that a resumed run continues as if it had never
-    stopped. Indices are (utterance, epoch). With `weights`, which sum to 1, an epoch draws as many utterances as
-    there are by these, some of them several times.
-    """
-
-    def __init__(
-        self,
-        lengths: list[int],
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-        weights: "np.ndarray | None" = None,
-    ):
-        self._lengths = np.asarray(lengths)
-        self._weights = weights
-        self._batch_size = min(batch_size, len(lengths))
-        self._seed = seed
-        self._start, self._stop = start, stop
-
-    def __len__(self) -> int:
-        return self._stop
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        per_epoch = len(self._lengths) // self._batch_size
-        for step in range(self._start, self._stop):
-            epoch, position = divmod(step, per_epoch)
-            if position == 0 or step == self._start:
-                batches = self._epoch(epoch)
-            yield [(int(index), epoch) for index in batches[position]]
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self._seed, epoch])
-        drawn = np.arange(len(self._lengths))
-        if self._weights is not None:
-            drawn = rng.choice(drawn, len(drawn), p=self._weights)
-        # Ordering by a blurred length keeps padding low and still mixes the members of a batch.
-        order = drawn[np.argsort(self._lengths[drawn] * rng.uniform(0.85, 1.15, len(drawn)))]
-        drop = rng.permutation(len(order))[: len(order) % self._batch_size]
-        return rng.permutation(np.delete(order, drop).reshape(-1, self._batch_size))

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.core.contracts import Floats
-from transducer.runtime.parity import Runner, session_runner
+from transducer.runtime.loader import open_graph
 from transducer.runtime.pte import open_pte
-from transducer.speech.greedy import open_graph
+from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.beam_search import BeamSearch, Step, graph_step
 from transducer.swipe.lexicon import Lexicon, read_words

@@ -1,7 +1,7 @@
 """Greedy TDT and RNN-T decoding on the predictor and joint graphs alone, for many streams at once.
 
 Example:
-    decoder = Decoder(meta, Path("predictor.onnx"), Path("joint.onnx"))
+    decoder = Decoder(meta, open_graph(Path("predictor.onnx"), 1), open_graph(Path("joint.onnx"), 1))
     hypotheses, state = decoder.decode(encoder_output, encoded_lengths)
     more, state = decoder.decode(next_encoder_output, next_lengths, state)  # the same streams go on
 
@@ -11,33 +11,17 @@ own, and one joint call serves all that have not ended.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from transducer.core.cli import InputError, existing
 from transducer.core.contracts import Floats
-from transducer.runtime.parity import open_session
-from transducer.runtime.pte import PteSession, open_pte
-from transducer.runtime.trt import EngineSession, open_engine
+from transducer.runtime.sessions import Session
 
 Integers = NDArray[np.int64]
 
 EVERY = slice(None)
-
-# What ONNX Runtime says of damaged files, lost sidecars, and operators that it lacks.
-LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-)
 
 
 @dataclass
@@ -75,16 +59,13 @@ class Decoder:
 
     Args:
         meta: the content of model_meta.json.
-        predictor, joint: ONNX files, of any variant with float32 inputs and outputs.
-
-    Raises: InputError if a graph does not fit `meta` or cannot be loaded.
+        predictor, joint: sessions of any variant with float32 inputs and outputs. They are best opened with one thread:
+            these graphs are too small to share, and waking other threads takes longer than the work.
     """
 
-    def __init__(self, meta: Mapping[str, Any], predictor: Path, joint: Path) -> None:
+    def __init__(self, meta: Mapping[str, Any], predictor: Session, joint: Session) -> None:
         self._read_meta(meta)
-        # One thread: these graphs are too small to share, and waking others takes longer than the work.
-        self.graphs = self._predictor, self._joint = open_graph(predictor, threads=1), open_graph(joint, threads=1)
-        self._require_width(joint, self._joint)
+        self._predictor, self._joint = predictor, joint
 
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
         dims = meta["dims"]
@@ -93,14 +74,6 @@ class Decoder:
         self._durations = np.array(meta["durations"], dtype=np.int64)
         self._tdt = len(self._durations) > 0
         self._max_symbols = int(meta["max_symbols"])
-
-    def _require_width(self, path: Path, graph: Any) -> None:
-        width = graph.get_outputs()[0].shape[-1]
-        if width != self._labels + len(self._durations):
-            raise InputError(
-                f"{path} has {width} outputs where model_meta.json asks for {self._labels} labels and "
-                f"{len(self._durations)} durations; use the files of one build."
-            )
 
     def initial_state(self, batch: int) -> DecoderState:
         """Return the state of `batch` streams that have heard nothing."""
@@ -181,11 +154,9 @@ class Decoder:
 class StepDecoder(Decoder):
     """The same search by the one graph rnnt_step: a state's `g` is the last label [B, 1], its LSTM step to come."""
 
-    def __init__(self, meta: Mapping[str, Any], step: Path) -> None:
+    def __init__(self, meta: Mapping[str, Any], step: Session) -> None:
         self._read_meta(meta)
-        self._step = open_graph(step, threads=1)
-        self.graphs: tuple[Any, ...] = (self._step,)
-        self._require_width(step, self._step)
+        self._step = step
 
     def initial_state(self, batch: int) -> DecoderState:
         zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
@@ -210,24 +181,3 @@ def _probability(logits: Floats, labels: Integers) -> Floats:
     """Return the softmax of each row [B, V] at its label [B], which is the row's maximum."""
     best = logits[np.arange(len(labels)), labels]
     return 1 / np.exp(logits - best[:, None]).sum(axis=1)
-
-
-def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession | PteSession:
-    """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine (.plan) or ExecuTorch
-    program (.pte) of one.
-
-    Raises: InputError if it was not built, is damaged, or takes one size only.
-    """
-    if path.suffix == ".plan":
-        return open_engine(path)
-    if path.suffix == ".pte":
-        return open_pte(path)
-    existing(path, f"build it with `make {path.name}`")
-    try:
-        session = open_session(path, threads=threads)
-    except LOAD_ERRORS as error:
-        raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
-    shape = session.get_inputs()[0].shape
-    if isinstance(shape[0], int):
-        raise InputError(f"{path} takes the shape {shape} only; build it without FIXED=1.")
-    return session
