@@ -1,7 +1,8 @@
 """Export a checkpoint's encoder by NeMo's own exporter, to measure against: one file, weights beside it if too large.
 
 Example:
-    .venv/bin/python py/bench/export_nemo.py --checkpoint models/demo-tdt.nemo --output out/demo-tdt/bench/nemo.onnx
+    .venv/bin/python py/bench/export_nemo.py --checkpoint out/demo-tdt/checkpoint \
+        --output out/demo-tdt/bench/nemo.onnx
 """
 
 import sys
@@ -11,20 +12,18 @@ from pathlib import Path
 import onnx
 import torch
 
-from transducer.core.cli import existing, parser, replacing, run
+from transducer.checkpoint.nemo import restore_model
+from transducer.core.cli import parser, replacing, run
 from transducer.core.onnx_weights import SIDECAR_ABOVE
 
 
 def main() -> int:
     args = parser(__doc__)
-    args.add_argument("--checkpoint", type=Path, required=True, help="a .nemo file that you trust: NeMo restores it")
+    args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
-    # Slow to import, and not needed to explain the options.
-    from nemo.collections.asr.models import ASRModel
-
     output: Path = options.output
-    model = ASRModel.restore_from(str(existing(options.checkpoint, "give a .nemo file")), map_location="cpu")
+    model = restore_model(options.checkpoint)
     output.parent.mkdir(parents=True, exist_ok=True)
     # Loose weight files, hundreds for a large model, become one.
     with tempfile.TemporaryDirectory(dir=output.parent) as folder, torch.inference_mode():

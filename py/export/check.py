@@ -9,20 +9,18 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import onnx
-import torch
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.checks import identity
 from transducer.core.cli import CheckError, existing, parser, run, write_json
-from transducer.core.contracts import GRAPHS, Arrays, input_names
+from transducer.core.contracts import GRAPHS, input_names
 from transducer.core.onnx_files import interface, load_graph
-from transducer.export.modules import load_reference
+from transducer.export.reference import reference
 from transducer.export.streaming import Streaming
 from transducer.runtime.parity import compare
-from transducer.runtime.sessions import Runner, fixed_sizes, open_session, session_runner
+from transducer.runtime.sessions import fixed_sizes, open_session, session_runner
 
 
 def main() -> int:
@@ -81,22 +79,6 @@ def main() -> int:
         },
     )
     return 0
-
-
-def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming: Streaming | None = None) -> Runner:
-    """Return NeMo's module as a function of named arrays, unpatched but for the joint's raw logits."""
-    module: Any = load_reference(name, checkpoint, streaming).to(device)
-    outputs = GRAPHS[name].outputs
-
-    def run_module(arrays: Arrays) -> Arrays:
-        with torch.inference_mode():
-            found = module(*(torch.from_numpy(array).to(device) for array in arrays.values()))
-        tensors = found if isinstance(found, tuple) else (found,)
-        return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
-
-    if name in ("joint", "rnnt_step"):
-        module.joint.log_softmax = False
-    return run_module
 
 
 if __name__ == "__main__":

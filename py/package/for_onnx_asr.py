@@ -15,7 +15,8 @@ import onnx
 from transducer.core.cli import run, write_json
 from transducer.core.onnx_files import load_graph, set_metadata
 from transducer.package.facts import Model
-from transducer.package.foreign import facts_text, headline, package_worker, require_supported, write_tokens
+from transducer.package.folder import new_package
+from transducer.package.foreign import facts_text, headline, package_parser, require_supported, write_tokens
 from transducer.package.graphs import expose, predictor_with_lengths, write_graph
 
 # What onnx_asr.preprocessors computes under the names nemo80 and nemo128: all of NeMo's own arithmetic.
@@ -59,7 +60,11 @@ print(model.recognize("speech.wav"))
 
 
 def main() -> int:
-    return package_worker(__doc__, fill)
+    options = package_parser(__doc__).parse_args()
+    model = Model.load(options.graphs, options.meta, options.tokens)
+    with new_package(options.output) as folder:
+        fill(model, folder)
+    return 0
 
 
 def fill(model: Model, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Package a model's graphs as a folder that sherpa-onnx's offline recognizer loads as it is.
+"""Package a model's graphs as a folder that sherpa-onnx's offline or, with --online, online recognizer loads as it is.
 
 Example:
     .venv/bin/python py/package/for_sherpa_onnx.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
@@ -9,92 +9,66 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.core.cli import run
+import onnx
+
+from transducer.core.cli import InputError, run
 from transducer.core.onnx_files import load_graph, set_metadata
-from transducer.package.facts import Model
-from transducer.package.foreign import (
-    facts_text,
-    frontend_of,
-    headline,
-    package_worker,
-    require_supported,
-    write_tokens,
-)
+from transducer.package.facts import ROLES, Model
+from transducer.package.folder import new_package
+from transducer.package.foreign import package_parser, require_supported, write_tokens
 from transducer.package.graphs import predictor_with_lengths, write_graph
-from transducer.package.sherpa import FRONTEND, encoder_props, file_name, variants_text
+from transducer.package.sherpa import FRONTEND, GUARD, encoder_props, file_name, online_encoder
+from transducer.package.sherpa_readme import offline_readme, online_readme
 
-MAX_TOKENS = {"tdt": 5, "rnnt": 10}
-
-README = """{headline}
-
-```bash
-sherpa-onnx-offline --encoder=encoder.onnx --decoder=decoder.onnx --joiner=joiner.onnx --tokens=tokens.txt \\
-    --model-type=nemo_transducer --high-freq=8000 speech.wav
-```
-
-or, after `pip install sherpa-onnx soundfile`:
-
-```python
-import sherpa_onnx
-import soundfile
-
-recognizer = sherpa_onnx.OfflineRecognizer.from_transducer(
-    encoder="encoder.onnx",
-    decoder="decoder.onnx",
-    joiner="joiner.onnx",
-    tokens="tokens.txt",
-    model_type="nemo_transducer",
-)
-samples, sample_rate = soundfile.read("speech.wav", dtype="float32")
-stream = recognizer.create_stream()
-stream.accept_waveform(sample_rate, samples)
-recognizer.decode_stream(stream)
-print(stream.result.text)
-```
-
-{variants}
-
-## What differs from NeMo
-
-sherpa-onnx computes features itself, and not quite as NeMo did for this model's training:
-
-- mel filters end at 7600 Hz instead of {highfreq:.0f} Hz, unless the command line says `--high-freq={highfreq:.0f}`;
-- frames are taken half a step (5 ms) later, with a Povey window instead of a Hann window;
-- the signal is mirrored at its ends instead of padded with zeros, and pre-emphasised frame by frame;
-- a power below 1.2e-7 is raised to that value, where NeMo adds 6e-8 to all.
-
-Expect a few words to differ. Decoding is greedy with at most {max_tokens} tokens a frame (the checkpoint asks
-for {max_symbols}).
-
-{facts}"""
+ONLINE_ROLES = ("encoder_streaming", "predictor", "joint")
+# It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
+ONLINE_FRONTEND: dict[str, list[object]] = {
+    "normalize": [""],
+    "highfreq": [8000],
+    "log_zero_guard_type": ["add"],
+    "log_zero_guard_value": [GUARD],
+}
 
 
 def main() -> int:
-    return package_worker(__doc__, fill)
-
-
-def fill(model: Model, folder: Path) -> None:
-    """Write the package's files, or refuse a model that sherpa-onnx would read wrongly."""
-    require_supported(model, "sherpa-onnx", FRONTEND)
-    for (role, variant), source in sorted(model.graphs.items()):
-        graph = predictor_with_lengths(source) if role == "predictor" else load_graph(source)
-        if role == "encoder":
-            set_metadata(graph, encoder_props(model))
-        write_graph(graph, source, folder / file_name(role, variant))
-    write_tokens(model, folder / "tokens.txt")
-    (folder / "README.md").write_text(readme(model), encoding="utf-8")
-
-
-def readme(model: Model) -> str:
-    facts = model.facts
-    return README.format(
-        headline=headline(model, "sherpa-onnx"),
-        variants=variants_text(model),
-        highfreq=frontend_of(facts)["highfreq"],
-        max_tokens=MAX_TOKENS[facts["model_type"]],
-        max_symbols=facts["max_symbols"],
-        facts=facts_text(model),
+    args = package_parser(__doc__)
+    args.add_argument(
+        "--online", action="store_true", help=f"for its online recognizer: graphs {', '.join(ONLINE_ROLES)}"
     )
+    options = args.parse_args()
+    roles = ONLINE_ROLES if options.online else ROLES
+    model = Model.load(options.graphs, options.meta, options.tokens, roles)
+    with new_package(options.output) as folder:
+        if options.online:
+            require_rnnt(model)
+        require_supported(model, "sherpa-onnx", ONLINE_FRONTEND if options.online else FRONTEND)
+        for (role, variant), source in sorted(model.graphs.items()):
+            write_graph(adapted_graph(model, role, source), source, folder / file_name(role, variant))
+        write_tokens(model, folder / "tokens.txt")
+        readme = online_readme(model) if options.online else offline_readme(model)
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+    return 0
+
+
+def require_rnnt(model: Model) -> None:
+    """Refuse a TDT model, which sherpa-onnx would read wrongly as a stream."""
+    if model.facts["model_type"] != "rnnt":
+        raise InputError(
+            f"{model.source}: it is a TDT model, and sherpa-onnx streams RNN-T only; build it without STREAMING=1 for "
+            "the offline package, or stream it by the ONNX graphs instead."
+        )
+
+
+def adapted_graph(model: Model, role: str, source: Path) -> onnx.ModelProto:
+    """Return a graph with the inputs, outputs and metadata that sherpa-onnx asks for."""
+    if role == "predictor":
+        return predictor_with_lengths(source)
+    graph = load_graph(source)
+    if role == "encoder_streaming":
+        return online_encoder(model, graph)
+    if role == "encoder":
+        set_metadata(graph, encoder_props(model))
+    return graph
 
 
 if __name__ == "__main__":

@@ -11,19 +11,16 @@ import sys
 import zlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
-from transducer.core.contracts import GRAPHS, Arrays
-from transducer.export.modules import load_reference
+from transducer.core.contracts import GRAPHS
+from transducer.export.reference import reference
 from transducer.export.streaming import Streaming
 from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
 from transducer.runtime.parity import Case, case_errors, compare
 from transducer.runtime.pte import PteSession, open_pte
-from transducer.runtime.sessions import Runner
+from transducer.runtime.sessions import Runner, session_runner
 
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.
 COMPARED = 24
@@ -36,11 +33,15 @@ def main() -> int:
     manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if sha256_of(path) != manifest["sha256"]:
         raise CheckError(f"{path} is not the file that {path.with_suffix('.json').name} describes; build it again.")
-    expected, found = reference(session, Checkpoint(options.checkpoint)), runner(session)
+    streaming = Streaming.from_facts(session.facts["streaming"]) if "streaming" in session.facts else None
+    expected = reference(session.name, Checkpoint(options.checkpoint), streaming=streaming)
+    candidate = session_runner(session)
     if options.manifest:
-        cases = [compared(session.name, expected, found, utterance) for utterance in calibration_utterances(options)]
+        cases = [
+            compared(session.name, expected, candidate, utterance) for utterance in calibration_utterances(options)
+        ]
     else:
-        cases = compare(session.name, expected, found, session.facts["dims"], {}, varied(session))
+        cases = compare(session.name, expected, candidate, session.facts["dims"], {}, varied(session))
     require_within(path, cases, options)
     delegation = manifest["delegation"]
     shares = {unit: delegation[unit]["share"] for unit in ("nodes", "flops")}
@@ -129,39 +130,6 @@ def varied(session: PteSession) -> list[dict[str, int]]:
     if session.name == "rnnt_step":
         return [{"B": rows} for rows in (1, 3, 16, session.bounds["B"][1])]
     return [{"B": 1}]
-
-
-def runner(session: PteSession) -> Runner:
-    outputs = [value.name for value in session.get_outputs()]
-    names = [value.name for value in session.get_inputs()]
-
-    def run_file(arrays: Arrays) -> Arrays:
-        found = session.run(None, dict(zip(names, arrays.values(), strict=True)))
-        return {
-            name: array.astype(np.int64) if array.dtype.kind == "i" else array
-            for name, array in zip(outputs, found, strict=True)
-        }
-
-    return run_file
-
-
-def reference(session: PteSession, checkpoint: Checkpoint) -> Runner:
-    """Return NeMo's module as a function of named arrays."""
-    import torch
-
-    facts: dict[str, Any] = session.facts
-    streaming = Streaming.from_facts(facts["streaming"]) if "streaming" in facts else None
-    module: Any = load_reference(session.name, checkpoint, streaming)
-    outputs = session.graph.outputs
-    if session.name == "rnnt_step":
-        module.joint.log_softmax = False
-
-    def run_module(arrays: Arrays) -> Arrays:
-        with torch.inference_mode():
-            found = module(*(torch.from_numpy(array) for array in arrays.values()))
-        return {name: tensor.numpy() for name, tensor in zip(outputs, found, strict=True)}
-
-    return run_module
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
-from transducer.speech.live import open_live_recognizer
+from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.manifest import Utterance, read_lines, stretch
-from transducer.speech.recognizer import Recognizer, graph_arguments, open_recognizer
+from transducer.speech.recognizer import Recognizer
 
 
 def main() -> int:

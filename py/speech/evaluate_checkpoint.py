@@ -1,31 +1,30 @@
-"""Measure a checkpoint's WER and CER by NeMo's own decoding: restore_from, then transcribe, nothing patched.
+"""Measure a checkpoint's WER and CER by NeMo's own decoding: restored, then transcribe(), nothing patched.
 
 Example:
-    .venv/bin/python py/speech/evaluate_checkpoint.py --checkpoint models/demo-tdt.nemo \
+    .venv/bin/python py/speech/evaluate_checkpoint.py --checkpoint out/demo-tdt/checkpoint \
         --manifest models/validation/manifest.jsonl --output out/demo-tdt/checks/checkpoint.check.json
 """
 
 import argparse
 import json
-import logging
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of
+from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.nemo import restore_model
+from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.speech.audio import read_audio
 from transducer.speech.manifest import Utterance, read_lines, stretch
-
-if TYPE_CHECKING:
-    from nemo.collections.asr.models import ASRModel
 
 
 def main() -> int:
     """Transcribe the manifest's audio and write the figures with every hypothesis."""
     args = parse_args()
-    model = restore(args.checkpoint)
+    manifest = Checkpoint(args.checkpoint).manifest
+    model = restore_model(args.checkpoint)
     entries = readable(args.manifest, model.cfg.sample_rate)
     context = context_of(args.like) if args.like else args.att_context
     if context:
@@ -42,8 +41,8 @@ def main() -> int:
     references = [entry["text"] for entry in entries]
 
     report = {
-        "checkpoint": args.checkpoint.name,
-        "sha256": sha256_of(args.checkpoint),
+        "checkpoint": manifest["source"],
+        "sha256": manifest["sha256"],
         "decoder": f"NeMo {type(model).__name__}.transcribe",
         "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -96,7 +95,7 @@ def write_manifest(entries: list[Utterance], path: Path) -> str:
 
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
-    args.add_argument("--checkpoint", type=Path, required=True, help="a .nemo file")
+    args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
     args.add_argument("--batch-size", type=int, default=16)
     args.add_argument(
@@ -105,24 +104,6 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
-
-
-def restore(checkpoint: Path) -> "ASRModel":
-    """Return the checkpoint as stock NeMo restores it, on the CPU."""
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: there is no such file; give a .nemo checkpoint.")
-
-    from nemo.collections.asr.models import ASRModel
-    from omegaconf import open_dict
-
-    # A filter, because transcribe() sets the level itself.
-    logging.getLogger("nemo_logger").addFilter(lambda record: record.levelno >= logging.ERROR)
-    model = ASRModel.restore_from(str(checkpoint), map_location="cpu")
-    model.eval()
-    # What transcribe() asks for, which a checkpoint need not have.
-    with open_dict(model.cfg):
-        model.cfg.setdefault("validation_ds", {})
-    return model
 
 
 def context_of(meta: Path) -> list[int]:

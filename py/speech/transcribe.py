@@ -1,64 +1,133 @@
-"""Transcribe audio files by a built model's ONNX graphs and print the text, or JSON with the times of all words.
+"""Transcribe audio files, or streams while they arrive, by a built model's graphs and print the text.
 
 Example:
     .venv/bin/python py/speech/transcribe.py --model out/demo-tdt --json models/validation/audio/00000.ogg
+    arecord -f S16_LE -r 16000 | .venv/bin/python py/speech/transcribe.py --model out/demo-streaming --stream -
+
+With --json each line is an object with the times of all words; of a stream also the latency of each partial result.
 """
 
+import argparse
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import soundfile
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, run
-from transducer.speech.audio import Stretch
-from transducer.speech.recognizer import graph_arguments, open_recognizer
-from transducer.speech.transcript import Transcript
+from transducer.speech.audio import Stretch, Wave, read_audio, read_pipe
+from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.live import LiveRecognizer
+from transducer.speech.recognizer import Recognizer
+from transducer.speech.streams import Partial
+
+PIPE = "-"
+# Characters of a long stream's text that a line shows, from its end.
+LINE_CHARACTERS = 100
 
 
 def main() -> int:
     args = parser(__doc__)
     graph_arguments(args)
+    args.add_argument("--stream", action="store_true", help="window by window, by the streaming encoder")
     args.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
-    args.add_argument("audio", type=Path, nargs="*", help="files of any format that libsndfile reads")
+    args.add_argument(
+        "audio",
+        nargs="*",
+        help=f"files that libsndfile reads; with --stream also {PIPE} for WAV or raw samples on stdin",
+    )
     options = args.parse_args()
-    paths: list[Path] = options.audio
-    if not paths:
-        raise InputError('No audio was given; name it as in WAV="a.wav b.flac".')
-    recognizer = open_recognizer(options)
-    failed = 0
-    with tqdm(total=round(sum(map(seconds, paths))), unit="s", desc="transcribe", delay=5, file=sys.stderr) as bar:
-        for path, found in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):
-            if isinstance(found, InputError):
-                failed += 1
-                print(f"error: {found}", file=sys.stderr)
-            else:
-                # With several files each line says whose it is, as grep does.
-                text = (
-                    as_json(path, found) if options.json else ": ".join([str(path)] * (len(paths) > 1) + [found.text])
-                )
-                print(text, flush=True)
+    if not options.audio:
+        also = ", or WAV=- for standard input" if options.stream else ""
+        raise InputError(f'No audio was given; name it as in WAV="a.wav b.flac"{also}.')
+    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+    if isinstance(recognizer, LiveRecognizer):
+        failures = transcribe_streams(recognizer, options)
+    else:
+        failures = transcribe_files(recognizer, options)
     log.info(", ".join(f"{part} {spent:.2f} s" for part, spent in recognizer.seconds.items()))
-    return 2 if failed else 0
+    return 2 if failures else 0
 
 
-def seconds(path: Path) -> float:
-    """Return a file's length as its header tells it, 0 for what is no audio."""
+def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int:
+    """Print the text of every file and return how many could not be read."""
+    paths = list(map(Path, options.audio))
+    failures = 0
+    with tqdm(total=round(sum(map(duration, paths))), unit="s", desc="transcribe", delay=5, file=sys.stderr) as bar:
+        for path, result in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):
+            if isinstance(result, InputError):
+                failures += 1
+                print(f"error: {result}", file=sys.stderr)
+                continue
+            words = [rounded(asdict(word)) for word in result.words]
+            content = {"audio": str(path), "text": result.text, "words": words}
+            print_line(str(path), content if options.json else result.text, alone=len(paths) == 1)
+    return failures
+
+
+def transcribe_streams(recognizer: LiveRecognizer, options: argparse.Namespace) -> int:
+    """Print whatever adds to the text of every stream and return how many could not be read."""
+    failures = 0
+    for name in options.audio:
+        try:
+            for partial in recognizer.listen(pieces(name, recognizer.sample_rate)):
+                line = json_of(name, partial) if options.json else text_of(partial)
+                print_line(name, line, alone=len(options.audio) == 1)
+        except InputError as error:
+            failures += 1
+            print(f"error: {error}", file=sys.stderr)
+    return failures
+
+
+def duration(path: Path) -> float:
+    """Return a file's length in seconds by its header, 0 for what is not audio."""
     try:
         return float(soundfile.info(path).duration)
     except soundfile.LibsndfileError:
         return 0.0
 
 
-def as_json(path: Path, transcript: Transcript) -> str:
-    """Return a transcript as one line, times in seconds to the millisecond."""
-    words = [
-        {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(word).items()}
-        for word in transcript.words
-    ]
-    return json.dumps({"audio": str(path), "text": transcript.text, "words": words}, ensure_ascii=False)
+def pieces(name: str, sample_rate: int) -> Iterator[Wave]:
+    """Yield a file's samples, or those of the pipe as they arrive, until it closes or the user interrupts."""
+    if name != PIPE:
+        yield read_audio(Path(name), sample_rate)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        yield from read_pipe(os.fdopen(sys.stdin.fileno(), "rb", closefd=False), sample_rate)
+
+
+def print_line(name: str, line: str | dict[str, Any], alone: bool) -> None:
+    """Print JSON, or text after the name of its file where there are several, as grep does."""
+    text = json.dumps(line, ensure_ascii=False) if isinstance(line, dict) else ": ".join([name] * (not alone) + [line])
+    print(text, flush=True)
+
+
+def text_of(partial: Partial) -> str:
+    """Return the final text alone, or the end of a partial one after the audio that it covers and its latency."""
+    text = partial.transcript.text
+    if partial.final:
+        return text
+    end = text if len(text) <= LINE_CHARACTERS else f"\N{HORIZONTAL ELLIPSIS}{text[-LINE_CHARACTERS:]}"
+    return f"[{partial.heard:.2f} s, +{partial.latency:.2f} s] {end}"
+
+
+def json_of(name: str, partial: Partial) -> dict[str, Any]:
+    """Return a partial or final transcript as JSON, times in seconds to the millisecond."""
+    times = {key: getattr(partial, key) for key in ("begin", "heard", "ready", "lookahead", "compute", "latency")}
+    content: dict[str, Any] = {"audio": name, "final": partial.final, "text": partial.transcript.text}
+    if partial.final:
+        content["words"] = [rounded(asdict(word)) for word in partial.transcript.words]
+    return content | rounded(times)
+
+
+def rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from transducer.quantize.audit import operators
 def encoders(built: ByKind, nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bench")
     found = {"nemo": folder / "nemo.onnx", "common-int8": folder / "common.onnx"}
-    assert run_worker("bench/export_nemo", "--checkpoint", nemo_file("bpe-tdt"), "--output", found["nemo"]) == 0
+    assert (
+        run_worker("bench/export_nemo", "--checkpoint", built("bpe-tdt") / "checkpoint", "--output", found["nemo"]) == 0
+    )
     assert run_worker("bench/quantize_common", "--input", found["nemo"], "--output", found["common-int8"]) == 0
     return found | {"fp32": built("bpe-tdt") / "onnx/encoder.onnx"}
 

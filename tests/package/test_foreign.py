@@ -149,7 +149,7 @@ def compare_with_nemo(demo: Path, clips: Clips, output: Path) -> dict[str, Any]:
     listed = output / "manifest.jsonl"
     entries = [clip | {"audio_filepath": str(VALIDATION.parent / clip["audio_filepath"])} for clip in clips]
     listed.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries), encoding="utf-8")
-    arguments = ["--checkpoint", DEMO / "demo-tdt.nemo", "--manifest", listed, "--output", output / "nemo.json"]
+    arguments = ["--checkpoint", demo / "checkpoint", "--manifest", listed, "--output", output / "nemo.json"]
     assert run_worker("speech/evaluate_checkpoint", *arguments) == 0
     nemo = json.loads((output / "nemo.json").read_text(encoding="utf-8"))
     names = [str(clip["audio_filepath"]) for clip in clips]
@@ -194,7 +194,7 @@ def test_int8_is_faster_than_the_common_recipe(runtime: str, demo: Path, tmp_pat
     encoder = {"sherpa-onnx": "encoder", "onnx-asr": "encoder-model"}[runtime]
     int8, nemo, common = (tmp_path / f"{name}.onnx" for name in ("encoder.int8", "nemo", "common"))
     assert run_worker("quantize/int8", "--input", demo / "onnx/encoder.onnx", "--output", int8) == 0
-    assert run_worker("bench/export_nemo", "--checkpoint", DEMO / "demo-tdt.nemo", "--output", nemo) == 0
+    assert run_worker("bench/export_nemo", "--checkpoint", demo / "checkpoint", "--output", nemo) == 0
     assert run_worker("bench/quantize_common", "--input", nemo, "--output", common) == 0
     assert package(runtime, demo, tmp_path / "ours", int8) == 0
     (tmp_path / "ours" / f"{encoder}.int8.onnx").replace(tmp_path / "ours" / f"{encoder}.onnx")

@@ -40,7 +40,9 @@ def clips(count: int, step: int = 1) -> list[Wave]:
 def package(built: Path, output: Path) -> int:
     graphs = [built / f"onnx/{name}.onnx" for name in ("encoder_streaming", "predictor", "joint")]
     meta = ["--meta", built / "meta/model_meta.json", "--tokens", built / "meta/tokens.txt"]
-    return run_worker("package/for_sherpa_onnx_online", "--graphs", *graphs, *meta, "--output", output / "SHA256SUMS")
+    return run_worker(
+        "package/for_sherpa_onnx", "--online", "--graphs", *graphs, *meta, "--output", output / "SHA256SUMS"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -249,7 +249,7 @@ def test_int8_hears_what_fp32_hears(demo: Path) -> None:
 @pytest.mark.slow
 def test_word_error_rate_on_the_whole_validation_set(demo: Path, tmp_path: Path) -> None:
     reference = tmp_path / "checkpoint.check.json"
-    arguments = ["--checkpoint", DEMO / "demo-tdt.nemo", "--manifest", MANIFEST]
+    arguments = ["--checkpoint", demo / "checkpoint", "--manifest", MANIFEST]
     assert run_worker("speech/evaluate_checkpoint", *arguments, "--output", reference) == 0
     for variant, bound in {"fp16": 0.3, "int8": 0.3, "int8-qdq": 0.3, "int4": 1.0}.items():
         report = tmp_path / f"wer.encoder.{variant}.check.json"

@@ -51,10 +51,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run_worker("export/check", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
     assert run_worker("quantize/int8", "--input", encoder, "--output", int8) == 0
     on = ("--manifest", some)
-    assert (
-        run_worker("speech/evaluate_checkpoint", "--checkpoint", DEMO / "demo-tdt.nemo", *on, "--output", reference)
-        == 0
-    )
+    assert run_worker("speech/evaluate_checkpoint", "--checkpoint", out / "checkpoint", *on, "--output", reference) == 0
     judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
     assert run_worker("speech/evaluate", "--model", out, "--encoder", int8, *judged) == 0
     variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)

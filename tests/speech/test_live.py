@@ -22,7 +22,6 @@ import pytest
 import soundfile
 import soxr
 
-import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.cli import InputError
 from transducer.core.error_rates import rate, word_errors
@@ -168,7 +167,7 @@ def test_other_pipes_are_refused(content: bytes, problem: str) -> None:
 
 
 def start(model: Path, *options: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "py/speech/transcribe_stream.py", "--model", str(model), *options, "-"]
+    command = [sys.executable, "py/speech/transcribe.py", "--stream", "--model", str(model), *options, "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def heed_interrupts() -> None:
@@ -225,11 +224,9 @@ def test_interrupt_ends_the_stream(streaming: ByKind) -> None:
 def test_several_files(streaming: ByKind, capsys: pytest.CaptureFixture[str]) -> None:
     """Every line says whose it is, and what cannot be read does not keep the others from being done."""
     names = [str(VALIDATION.parent / f"audio/0000{number}.ogg") for number in range(2)]
+    model = streaming("cache-aware-rnnt")
     capsys.readouterr()
-    assert (
-        run_worker("speech/transcribe_stream", "--model", streaming("cache-aware-rnnt"), names[0], "gone.wav", names[1])
-        == 2
-    )
+    assert run_worker("speech/transcribe", "--stream", "--model", model, names[0], "gone.wav", names[1]) == 2
     printed = capsys.readouterr()
     assert sum("gone.wav does not exist" in line for line in printed.err.splitlines()) == 1
     lines = printed.out.splitlines()
@@ -249,7 +246,7 @@ def test_models_that_cannot_stream_are_refused(
     for model, graphs, problem in cases:
         capsys.readouterr()
         options = [model / "onnx" / name if name.endswith(".onnx") else name for name in graphs]
-        assert run_worker("speech/transcribe_stream", "--model", model, *options, audio) == 2
+        assert run_worker("speech/transcribe", "--stream", "--model", model, *options, audio) == 2
         [error] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert problem in error and error.endswith(".")
 
@@ -266,14 +263,13 @@ def test_make_refuses_to_stream_by_a_graph_that_is_not_built(tmp_path: Path) -> 
 def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path) -> None:
     """Streams are compared with NeMo's offline decoding under the same attention context."""
     model = streaming("cache-aware-rnnt")
-    nemo = checkpoints.save("cache-aware-rnnt", tmp_path / "model.nemo", lively=True)
     rows = [
         {"audio_filepath": str(row["audio_filepath"]), "text": row["text"]} for row in read_manifest(VALIDATION)[:4]
     ]
     manifest, reference, check = (tmp_path / name for name in ("m.jsonl", "nemo.check.json", "wer.check.json"))
     manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     like = ["--like", model / "meta/model_meta.json", "--manifest", manifest, "--output", reference]
-    assert run_worker("speech/evaluate_checkpoint", "--checkpoint", nemo, *like) == 0
+    assert run_worker("speech/evaluate_checkpoint", "--checkpoint", model / "checkpoint", *like) == 0
     assert json.loads(reference.read_text())["att_context"] == [28, 3]
     options = ["--manifest", manifest, "--reference", reference]
     assert run_worker("speech/evaluate", "--model", model, "--stream", *options, "--output", check) == 0
@@ -284,7 +280,7 @@ def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path)
 
 def test_streaming_needs_neither_torch_nor_nemo() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'py'); import speech.transcribe_stream; "
+        "import sys; sys.path.insert(0, 'py'); import speech.transcribe; "
         "sys.exit(str({'torch', 'nemo', 'sentencepiece'} & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

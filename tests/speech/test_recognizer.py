@@ -288,7 +288,7 @@ def test_evaluation_stands_beside_the_checkpoint(
         stream.write(json.dumps({"audio_filepath": str(empty), "text": "nothing"}) + "\n")
 
     reference, check = tmp_path / "checkpoint.check.json", tmp_path / "wer.fp32.check.json"
-    checkpoint = ["--checkpoint", nemo_file("bpe-tdt"), "--output", reference]
+    checkpoint = ["--checkpoint", built("bpe-tdt") / "checkpoint", "--output", reference]
     assert run_worker("speech/evaluate_checkpoint", *checkpoint, "--manifest", bad) == 0
     left_out = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
     assert len(left_out) == 3
@@ -336,7 +336,7 @@ def test_parts_of_a_recording_are_heard_alone(demo: Path, tmp_path: Path, capsys
     good.write_text("".join(json.dumps(row) + "\n" for row in rows))
     bad.write_text("".join(json.dumps({**rows[0], "offset": offset}) + "\n" for offset in (0, -1, "x", 1e3)))
     reference, check = tmp_path / "checkpoint.check.json", tmp_path / "wer.fp32.check.json"
-    nemo = ["--checkpoint", DEMO_TDT, "--output", reference]
+    nemo = ["--checkpoint", demo / "checkpoint", "--output", reference]
     ours = ["--model", demo, "--reference", reference, "--output", check]
     assert run_worker("speech/evaluate_checkpoint", *nemo, "--manifest", good) == 0
     assert run_worker("speech/evaluate", *ours, "--manifest", good) == 0

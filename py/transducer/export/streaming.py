@@ -18,7 +18,9 @@ from typing import Any, Self
 import numpy as np
 
 from transducer.core.contracts import Arrays, Floats
-from transducer.export.streaming_plan import OVERLAP
+
+# Before the first frame that a window adds, subsampling by striding needs two encoder frames' worth of features.
+OVERLAP = 2
 
 
 @dataclass(frozen=True)

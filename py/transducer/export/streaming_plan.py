@@ -17,10 +17,6 @@ CACHE_SIZE = 256
 CHUNK_SIZE = 25
 
 
-# Before the first frame that a window adds, subsampling by striding needs two encoder frames' worth of features.
-OVERLAP = 2
-
-
 def plan(
     checkpoint: Checkpoint,
     cache_size: int | None = None,

@@ -6,13 +6,14 @@ Example:
         write_graph(load_graph(model.graph("encoder")), model.graph("encoder"), folder / "encoder-model.onnx")
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transducer.core.cli import InputError, parser
 from transducer.package.facts import ROLES, Model
-from transducer.package.folder import SUMS, new_package
+from transducer.package.folder import SUMS
 
 # The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.
 COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
@@ -31,18 +32,14 @@ COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
-def package_worker(doc: str | None, fill: Callable[[Model, Path], None], roles: Sequence[str] = ROLES) -> int:
-    """Run the command line that all package workers share: `fill` writes the files of a package into a folder."""
+def package_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the command line that the workers of all these packages share."""
     args = parser(doc)
-    args.add_argument("--graphs", type=Path, nargs="+", required=True, help=f"{', '.join(roles)}, any variants")
+    args.add_argument("--graphs", type=Path, nargs="+", required=True, help=f"{', '.join(ROLES)}, any variants")
     args.add_argument("--meta", type=Path, required=True, help="model_meta.json")
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
-    options = args.parse_args()
-    model = Model.load(options.graphs, options.meta, options.tokens, roles)
-    with new_package(options.output) as folder:
-        fill(model, folder)
-    return 0
+    return args
 
 
 def require_supported(model: Model, runtime: str, frontend: Mapping[str, Sequence[Any]]) -> None:

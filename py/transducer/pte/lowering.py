@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 from tqdm import tqdm
 
 from transducer.core.cli import hushed, log, replacing, sha256_of, write_json
-from transducer.core.contracts import GRAPHS
+from transducer.core.contracts import GRAPHS, input_names
 from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.pte.parts import Part, any_length
 
@@ -69,7 +69,7 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
     module = edge.exported_program()
     bounds = _kept_bounds(part, module)
     graph = GRAPHS[part.graph]
-    names = list(graph.inputs) if "swipe" not in part.facts else swipe_names(graph.inputs)
+    names = input_names(part.graph, "swipe" in part.facts)
     manifest: dict[str, Any] = {
         "file": output.name,
         "graph": part.graph,
@@ -107,11 +107,6 @@ def _kept_bounds(part: Part, program: Any) -> dict[str, tuple[int, int]]:
     if bounds != part.bounds:
         log.warning("%s takes %s only, where %s was asked for", part.graph, bounds, part.bounds)
     return bounds
-
-
-def swipe_names(axes: Iterable[str]) -> list[str]:
-    """Return the input names of a swipe encoder, whose features are no audio."""
-    return ["features" if name == "audio_signal" else name for name in axes]
 
 
 def _value(tensor: Tensor) -> dict[str, Any]:

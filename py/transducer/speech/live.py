@@ -6,7 +6,6 @@ Example:
         print(partial.transcript.text, partial.latency)
 """
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
 from transducer.runtime.greedy import DecoderState, Hypothesis, Integers
 from transducer.speech.audio import Wave
-from transducer.speech.recognizer import GRAPHS, Recognizer, read_meta
+from transducer.speech.recognizer import Recognizer, read_meta
 from transducer.speech.streams import BATCH_ROWS, TYPES, Partial, Streams
 from transducer.speech.transcript import Token, Transcript
 
@@ -107,8 +106,3 @@ class LiveRecognizer(Recognizer):
     def transcript(self, tokens: list[Token]) -> Transcript:
         """Spell out the tokens of a stream, which may get more of them later."""
         return self._vocabulary.transcript(list(tokens))
-
-
-def open_live_recognizer(options: argparse.Namespace) -> LiveRecognizer:
-    """Return the live recognizer that graph_arguments name."""
-    return LiveRecognizer(options.model, **{name: getattr(options, name) for name in GRAPHS})

@@ -5,7 +5,6 @@ Example:
     [transcript] = recognizer.transcribe([read_audio(Path("a.wav"), recognizer.sample_rate)])
 """
 
-import argparse
 import json
 import time
 from collections import defaultdict
@@ -26,7 +25,6 @@ from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, lengt
 from transducer.speech.long_audio import cut, join
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 
-GRAPHS = ("frontend", "encoder", "predictor", "joint")
 # Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.
 SEGMENT_SECONDS = (15.0, 30.0)
 
@@ -176,30 +174,3 @@ def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None
 def read_meta(folder: Path) -> Any:
     """Return what model_meta.json of a build folder says."""
     return json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))
-
-
-def graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a built model and the variants of its graphs."""
-    parser.add_argument("--model", type=Path, required=True, help="the model's build folder, with onnx/ and meta/")
-    for name in GRAPHS:
-        parser.add_argument(f"--{name}", type=Path, help=f"{name} to use in place of the model's fp32 graph")
-    parser.add_argument("--step", type=Path, help="rnnt_step to use in place of predictor and joint")
-    parser.add_argument(
-        "--segment-seconds",
-        type=float,
-        nargs=2,
-        metavar=("SHORTEST", "LONGEST"),
-        default=SEGMENT_SECONDS,
-        help="a recording above the longest is cut in pauses, each piece at least as long as the shortest",
-    )
-
-
-def open_recognizer(options: argparse.Namespace) -> Recognizer:
-    """Return the recognizer that graph_arguments name."""
-    shortest, longest = options.segment_seconds
-    if not (0 <= shortest <= longest and longest >= 2):
-        raise InputError(
-            f"The segment seconds {shortest:g} and {longest:g} are no range; give two, the later at least 2."
-        )
-    graphs = {name: getattr(options, name) for name in GRAPHS}
-    return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest), step=options.step)

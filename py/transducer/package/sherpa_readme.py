@@ -1,33 +1,64 @@
-"""Package a streaming RNN-T model's graphs as a folder that sherpa-onnx's online recognizer loads as it is.
+"""The README of a package for sherpa-onnx, for its offline or its online recognizer.
 
 Example:
-    .venv/bin/python py/package/for_sherpa_onnx_online.py \
-        --graphs out/demo-streaming/onnx/{encoder_streaming,predictor,joint}.onnx \
-        --meta out/demo-streaming/meta/model_meta.json --tokens out/demo-streaming/meta/tokens.txt \
-        --output out/demo-streaming/package/sherpa-onnx/SHA256SUMS
+    (folder / "README.md").write_text(offline_readme(model), encoding="utf-8")
 """
 
-import sys
 from pathlib import Path
 
-from transducer.core.cli import InputError, run
-from transducer.core.onnx_files import load_graph
 from transducer.package.facts import Model
-from transducer.package.foreign import facts_text, package_worker, require_supported, write_tokens
-from transducer.package.graphs import predictor_with_lengths, write_graph
-from transducer.package.sherpa import GUARD, file_name, online_encoder, variants_text
+from transducer.package.foreign import facts_text, frontend_of, headline
+from transducer.package.sherpa import variants_text
 
-# It normalises each window by itself, which no model was trained for; its mel filters end where these models' do.
-ONLINE_FRONTEND: dict[str, list[object]] = {
-    "normalize": [""],
-    "highfreq": [8000],
-    "log_zero_guard_type": ["add"],
-    "log_zero_guard_value": [GUARD],
-}
+# Tokens a frame that its greedy search gives at most.
+MAX_TOKENS = {"tdt": 5, "rnnt": 10}
 # Silence after a recording, in seconds above one chunk: labels come after the sound, and only full chunks are decoded.
 TAIL = 0.5
 
-README = """# {name} for sherpa-onnx, streaming
+OFFLINE = """{headline}
+
+```bash
+sherpa-onnx-offline --encoder=encoder.onnx --decoder=decoder.onnx --joiner=joiner.onnx --tokens=tokens.txt \\
+    --model-type=nemo_transducer --high-freq=8000 speech.wav
+```
+
+or, after `pip install sherpa-onnx soundfile`:
+
+```python
+import sherpa_onnx
+import soundfile
+
+recognizer = sherpa_onnx.OfflineRecognizer.from_transducer(
+    encoder="encoder.onnx",
+    decoder="decoder.onnx",
+    joiner="joiner.onnx",
+    tokens="tokens.txt",
+    model_type="nemo_transducer",
+)
+samples, sample_rate = soundfile.read("speech.wav", dtype="float32")
+stream = recognizer.create_stream()
+stream.accept_waveform(sample_rate, samples)
+recognizer.decode_stream(stream)
+print(stream.result.text)
+```
+
+{variants}
+
+## What differs from NeMo
+
+sherpa-onnx computes features itself, and not quite as NeMo did for this model's training:
+
+- mel filters end at 7600 Hz instead of {highfreq:.0f} Hz, unless the command line says `--high-freq={highfreq:.0f}`;
+- frames are taken half a step (5 ms) later, with a Povey window instead of a Hann window;
+- the signal is mirrored at its ends instead of padded with zeros, and pre-emphasised frame by frame;
+- a power below 1.2e-7 is raised to that value, where NeMo adds 6e-8 to all.
+
+Expect a few words to differ. Decoding is greedy with at most {max_tokens} tokens a frame (the checkpoint asks
+for {max_symbols}).
+
+{facts}"""
+
+ONLINE = """# {name} for sherpa-onnx, streaming
 
 RNN-T speech recognition, {features} features, {tokens} tokens, look-ahead {lookahead:g} ms. From inside this folder:
 
@@ -72,31 +103,21 @@ print(recognizer.get_result(stream))
 {facts}"""
 
 
-def main() -> int:
-    return package_worker(__doc__, fill, ("encoder_streaming", "predictor", "joint"))
+def offline_readme(model: Model) -> str:
+    facts = model.facts
+    return OFFLINE.format(
+        headline=headline(model, "sherpa-onnx"),
+        variants=variants_text(model),
+        highfreq=frontend_of(facts)["highfreq"],
+        max_tokens=MAX_TOKENS[facts["model_type"]],
+        max_symbols=facts["max_symbols"],
+        facts=facts_text(model),
+    )
 
 
-def fill(model: Model, folder: Path) -> None:
-    """Write the package's files, or refuse a model that sherpa-onnx would read wrongly."""
-    if model.facts["model_type"] != "rnnt":
-        raise InputError(
-            f"{model.source}: it is a TDT model, and sherpa-onnx streams RNN-T only; build it without STREAMING=1 for "
-            "the offline package, or stream it by the ONNX graphs instead."
-        )
-    require_supported(model, "sherpa-onnx", ONLINE_FRONTEND)
-    for (role, variant), source in sorted(model.graphs.items()):
-        if role == "encoder_streaming":
-            graph = online_encoder(model, load_graph(source))
-        else:
-            graph = predictor_with_lengths(source) if role == "predictor" else load_graph(source)
-        write_graph(graph, source, folder / file_name(role, variant))
-    write_tokens(model, folder / "tokens.txt")
-    (folder / "README.md").write_text(readme(model), encoding="utf-8")
-
-
-def readme(model: Model) -> str:
+def online_readme(model: Model) -> str:
     facts, streaming = model.facts, model.facts["streaming"]
-    return README.format(
+    return ONLINE.format(
         name=Path(model.source).stem,
         features=facts["dims"]["F"],
         tokens=facts["dims"]["V"] - 1,
@@ -107,7 +128,3 @@ def readme(model: Model) -> str:
         max_symbols=facts["max_symbols"],
         facts=facts_text(model),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

@@ -1,0 +1,31 @@
+"""NeMo's own modules as functions of named arrays: what graphs and lowered programs are compared with.
+
+Example:
+    logits = reference("joint", Checkpoint(Path("out/demo-tdt/checkpoint")))(arrays)["joint_output"]
+"""
+
+from typing import Any
+
+import torch
+
+from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.core.contracts import GRAPHS, Arrays
+from transducer.export.modules import load_reference
+from transducer.export.streaming import Streaming
+from transducer.runtime.sessions import Runner
+
+
+def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming: Streaming | None = None) -> Runner:
+    """Return NeMo's module as a function of named arrays, unpatched but for the joint's raw logits."""
+    module: Any = load_reference(name, checkpoint, streaming).to(device)
+    outputs = GRAPHS[name].outputs
+
+    def run_module(arrays: Arrays) -> Arrays:
+        with torch.inference_mode():
+            found = module(*(torch.from_numpy(array).to(device) for array in arrays.values()))
+        tensors = found if isinstance(found, tuple) else (found,)
+        return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
+
+    if name in ("joint", "rnnt_step"):
+        module.joint.log_softmax = False
+    return run_module
