@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Make a virtual environment, or say what is missing: make_venv.sh PYTHON FOLDER.
+# Make a virtual environment whose Python finds this project's modules, or say what is missing:
+# make_venv.sh PYTHON FOLDER MODULES.
 set -eu
-python=$1 folder=$2
+python=$1 folder=$2 modules=$3
 if ! command -v "$python" >/dev/null; then
     echo "error: $python is not installed; install Python 3.11, or set BASE_PYTHON or PYTHON to one." >&2
     exit 2
 fi
-# A half-made environment of a killed run is made anew; a whole one is kept, so that pip has little to do.
+# A killed run leaves half an environment, which is made again; a whole one stays, so that pip has little to do.
 [ -x "$folder/bin/pip" ] || "$python" -m venv --clear "$folder"
+# Make sets PYTHONPATH itself; this is for workers that are run by hand.
+site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+realpath "$modules" >"$site/transducer.pth"

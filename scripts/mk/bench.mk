@@ -9,11 +9,11 @@ BENCH     := $(OUT)/bench
 benched    = nemo=$(BENCH)/nemo.onnx common-int8=$(BENCH)/common.onnx fp32=$(OUT)/onnx/encoder.onnx \
                $(foreach v,$(VARIANTS),$v=$(OUT)/onnx/encoder.$v.onnx)
 
-$(eval $(call flags,bench,$(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds))
+flags.bench = $(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds
 
-$(BENCH)/nemo.onnx: $(MODEL) $(call worker,bench/export_nemo)
+$(BENCH)/nemo.onnx: $(CHECKPOINT) $(call worker,bench/export_nemo)
 	$(call say,EXPORT)
-	$(call run,bench/export_nemo) --checkpoint $< --output $@
+	$(call run,bench/export_nemo) --checkpoint $(OUT)/checkpoint --output $@
 
 $(BENCH)/common.onnx: $(BENCH)/nemo.onnx $(call worker,bench/quantize_common)
 	$(call say,QUANTIZE)
@@ -38,4 +38,5 @@ $(BENCH)/words.json: $(sort $(filter $(OUT)/%,$(subst =, ,$(subst $(comma), ,$(w
 
 ## Measure speed
 .PHONY: bench
-bench: $(BENCH)/$(if $(filter swipe,$(TASK)),words,bench).json ## the encoder's forms beside NeMo's export and common int8; words of a swipe model
+bench: $(BENCH)/$(if $(filter swipe,$(TASK)),words,bench).json
+bench: ## the encoder's forms, NeMo's export and common int8; or words of a swipe model

@@ -6,13 +6,13 @@
 TARGET        ?= all
 # Files and folders of the app's own, for bundled packages.
 BUNDLE_ASSETS ?=
-# SPDX ids or expressions; where unset, nothing is said of a licence.
+# SPDX ids or expressions; where unset, the package states no licence.
 MODEL_LICENCE   ?= NOASSERTION
 LEXICON_LICENCE ?= $(if $(filter $(LEXICONS),$(LEXICON)),CC-BY-SA-4.0,NOASSERTION)
 # Whom that licence asks to name.
-LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(LEXICON)),words and their order are from wordfreq by Robyn Speer$(comma) \
-                     which credits SUBTLEX$(comma) OpenSubtitles$(comma) Wikipedia$(comma) the Leeds Internet Corpus$(comma) \
-                     ParaCrawl and Google Books Ngrams)
+LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(LEXICON)),words and their order are from wordfreq by Robyn \
+                     Speer$(comma) which credits SUBTLEX$(comma) OpenSubtitles$(comma) Wikipedia$(comma) the Leeds \
+                     Internet Corpus$(comma) ParaCrawl and Google Books Ngrams)
 # Bytes that a web package may have as a .zip.
 MAX_WEB_BYTES ?=
 
@@ -42,47 +42,58 @@ files_below = $(foreach path,$1,$(or $(call files_below,$(wildcard $(path)/*)),$
 graph_files  = $(foreach graph,$(graphs.$1),$(lastword $(subst =, ,$(graph))))
 graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 
-options.dynamic :=
-options.bundled := $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
-                     --lexicon-credit '$(strip $(LEXICON_CREDIT))') \
-                     $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
-inputs.dynamic  :=
-inputs.bundled  := $(TRIE) $(call files_below,$(BUNDLE_ASSETS))
-# What is told of how the package was made: settings that it depends on, and no place of this machine.
+options.bundled = $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
+                    --lexicon-credit '$(strip $(LEXICON_CREDIT))') $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
+inputs.bundled := $(TRIE) $(call files_below,$(BUNDLE_ASSETS))
+# The command that the manifest records: the settings that matter, without local paths.
 command.dynamic := make package-dynamic
 command.bundled := make package-bundled $(if $(LEXICON),LEXICON=$(notdir $(LEXICON))) \
                      $(if $(BUNDLE_ASSETS),BUNDLE_ASSETS="$(notdir $(BUNDLE_ASSETS))")
 model_named     := $(if $(CONFIG),CONFIG=$(CONFIG),MODEL=$(notdir $(MODEL)))
 
+flags.package         = $(MODEL_LICENCE) $(NAME)
+flags.package-bundled = $(options.bundled) $(inputs.bundled)
+flags.package-web     = $(graphs.web)
+flags.package-android = $(graphs.android)
+flags.package-desktop = $(graphs.desktop)
+flags.package-server  = $(graphs.server)
+flags.package-dynamic =
+flags.max-web-bytes   = MAX_WEB_BYTES=$(MAX_WEB_BYTES)
+
+# In a rule whose stem is KIND/TARGET, as bundled/web: its two parts.
+kind   = $(patsubst %/,%,$(dir $*))
+target = $(notdir $*)
+bundles = $(foreach kind,dynamic bundled,$(TARGETS:%=$(kind)/%))
+$(bundles:%=$(PACKAGE_DIR)/%/SHA256SUMS): $(PACKAGE_DIR)/%/SHA256SUMS: $$(call graph_files,$$(target)) \
+    $$(call graph_checks,$$(target)) $(RUNTIME_META) $(META) $$(inputs.$$(kind)) $(OUT)/.flags/package \
+    $(OUT)/.flags/package-$$(kind) $(OUT)/.flags/package-$$(target) $(call worker,package/bundle)
+	$(call say,PACKAGE)
+	$(call run,package/bundle) --name $(NAME) --kind $(kind) --target $(target) --runtime-meta $(RUNTIME_META) \
+	    --graphs $(graphs.$(target)) $(options.$(kind)) --licence '$(MODEL_LICENCE)' \
+	    --command '$(strip $(command.$(kind)) $(model_named)) TARGET=$(target)' --output $@
+
+# An archive's stem is KIND-TARGET.
 archive = $(PACKAGE_DIR)/$(NAME)-$1-$2$(if $(filter web,$2),.zip,.tar.zst)
+sums    = $(PACKAGE_DIR)/$(subst -,/,$*)/SHA256SUMS
+$(PACKAGE_DIR)/$(NAME)-dynamic-web.zip $(PACKAGE_DIR)/$(NAME)-bundled-web.zip: $(PACKAGE_DIR)/$(NAME)-%.zip: $$(sums) \
+    $(OUT)/.flags/max-web-bytes $(call worker,package/archive)
+	$(call say,ARCHIVE)
+	$(call run,package/archive) --package $< $(addprefix --max-bytes ,$(MAX_WEB_BYTES)) --output $@
 
-package_worker := $(call worker,package/bundle)
-archive_worker := $(call worker,package/archive)
+others := $(filter-out %/web,$(bundles))
+$(foreach bundle,$(others),$(PACKAGE_DIR)/$(NAME)-$(subst /,-,$(bundle)).tar.zst): $(PACKAGE_DIR)/$(NAME)-%.tar.zst: \
+    $$(sums) $(call worker,package/archive)
+	$(call say,ARCHIVE)
+	$(call run,package/archive) --package $< --output $@
 
-# $(call bundle_rule,kind,target)
-define bundle_rule
-$$(eval $$(call flags,package-$1-$2,$$(strip $$(graphs.$2) $(subst ',,$(options.$1)) $(inputs.$1) $(MODEL_LICENCE) $(NAME))))
-$(PACKAGE_DIR)/$1/$2/SHA256SUMS: $(call graph_files,$2) $(call graph_checks,$2) $(RUNTIME_META) $(META) $(inputs.$1) \
-    $(OUT)/.flags/package-$1-$2 $(package_worker)
-	$$(call say,PACKAGE)
-	$$(call run,package/bundle) --name $(NAME) --kind $1 --target $2 --runtime-meta $(RUNTIME_META) --graphs $(graphs.$2) \
-	    $(options.$1) --licence '$(MODEL_LICENCE)' --command '$(strip $(command.$1) $(model_named)) TARGET=$2' \
-	    --output $$@
-
-$(call archive,$1,$2): $(PACKAGE_DIR)/$1/$2/SHA256SUMS $(if $(filter web,$2),$(OUT)/.flags/max-web-bytes) $(archive_worker)
-	$$(call say,ARCHIVE)
-	$$(call run,package/archive) --package $$< $(if $(filter web,$2),$(addprefix --max-bytes ,$(MAX_WEB_BYTES))) \
-	    --output $$@
-endef
-$(eval $(call flags,max-web-bytes,MAX_WEB_BYTES=$(MAX_WEB_BYTES)))
-$(foreach kind,dynamic bundled,$(foreach target,$(TARGETS),$(eval $(call bundle_rule,$(kind),$(target)))))
-
-# Reached only when a file is missing and nothing makes it: the worker says so in its own words.
+# This is reached only if a file is missing and nothing makes it; the worker then names it.
 $(call files_below,$(BUNDLE_ASSETS)):
 
 ## Packages for products
 .PHONY: package-dynamic package-bundled verify-package
-package-dynamic: $(foreach target,$(targets),$(call archive,dynamic,$(target))) ## graphs and metadata; the app brings words (TARGET=web|android|desktop|server|all)
-package-bundled: $(foreach target,$(targets),$(call archive,bundled,$(target))) ## with LEXICON as words and trie, and BUNDLE_ASSETS
+package-dynamic: $(foreach target,$(targets),$(call archive,dynamic,$(target)))
+package-dynamic: ## graphs and metadata; the app brings words (TARGET=web|android|desktop|server|all)
+package-bundled: $(foreach target,$(targets),$(call archive,bundled,$(target)))
+package-bundled: ## with LEXICON as words and trie, and BUNDLE_ASSETS
 verify-package: $(ENV) ## whether the package in DIR is as it was made
 	$(call run,package/verify) $(or $(DIR),$(error Set DIR to the folder of a package))

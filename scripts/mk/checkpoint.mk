@@ -2,7 +2,7 @@
 
 CHECKPOINT := $(OUT)/checkpoint/manifest.json
 
-$(eval $(call flags,checkpoint,MODEL=$(MODEL)))
+flags.checkpoint = MODEL=$(MODEL)
 
 $(CHECKPOINT): $(MODEL) $(OUT)/.flags/checkpoint $(call worker,checkpoint/unpack)
 	$(call say,UNPACK)

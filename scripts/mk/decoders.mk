@@ -2,7 +2,7 @@
 
 GOLDEN := decoders/golden/cases.json.gz
 
-$(eval $(call flags,golden,$(TEST) $(LEXICON)))
+flags.golden = $(TEST) $(LEXICON)
 
 # The words that the cases are decoded with are written beside them, in words.txt.gz.
 $(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $(TEST) $(LEXICON) \

@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3.11
 
 .venv/.installed: requirements.txt constraints.txt
 	$(call say,SETUP)
-	$(Q)scripts/make_venv.sh $(BASE_PYTHON) .venv
+	$(Q)scripts/make_venv.sh $(BASE_PYTHON) .venv py
 	$(Q).venv/bin/pip install --quiet --requirement requirements.txt --constraint constraints.txt
 	@touch $@
 
@@ -18,12 +18,16 @@ BASE_PYTHON ?= python3.11
 	$(Q).venv/bin/pip install --quiet --requirement tests/requirements.txt --constraint constraints.txt
 	@touch $@
 
+FAMILY ?=
+tests = $(if $(FAMILY),$(or $(wildcard $(FAMILY:%=tests/%)),$(error FAMILY is '$(FAMILY)': set it to one or more of \
+          $(filter-out __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/))))),tests)
+
 ## Development
 .PHONY: test test-slow lint
-test: $(TEST_ENV)      ## run the tests, on real checkpoints and runtimes
-	$(Q)$(PYTHON) -m pytest tests -m 'not slow' $(TESTFLAGS)
-test-slow: $(TEST_ENV) ## also the heavy ones: the 0.6B architecture, long audio
-	$(Q)$(PYTHON) -m pytest tests -m slow $(TESTFLAGS)
+test: $(TEST_ENV)      ## run the tests, on real checkpoints and runtimes (FAMILY=pte: those of one family)
+	$(Q)$(PYTHON) -m pytest $(tests) -m 'not slow' $(TESTFLAGS)
+test-slow: $(TEST_ENV) ## the heavy tests: the 0.6B architecture, long audio
+	$(Q)$(PYTHON) -m pytest $(tests) -m slow $(TESTFLAGS)
 lint: $(TEST_ENV)      ## ruff, mypy and shellcheck
 	$(Q)$(PYTHON) -m ruff check .
 	$(Q)$(PYTHON) -m ruff format --check .

@@ -7,26 +7,32 @@ ifneq ($(words $(PACKAGE_DIR)),1)
   $(error PACKAGE_DIR is '$(PACKAGE_DIR)': give one path without spaces, which Make cannot handle)
 endif
 
-# $(call packaged,graphs): these in fp32, which is always built, and in int8 where that is built and checked.
+# $(call packaged,GRAPHS): these in fp32, which is always built, and in int8 where that is built and checked.
 packaged = $(1:%=$(OUT)/onnx/%.onnx) $(patsubst $(OUT)/checks/%.check.json,$(OUT)/onnx/%,$(wildcard \
              $(1:%=$(OUT)/checks/%.int8.onnx.check.json)))
-
-# $(call package_rule,runtime,worker,encoder)
-define package_rule
-packaged_$1 := $(call packaged,$3 predictor joint)
-$$(eval $$(call flags,package-$1,$$(notdir $$(packaged_$1))))
-$(PACKAGE_DIR)/$1/SHA256SUMS: $$(packaged_$1) $$(packaged_$1:$(OUT)/onnx/%=$(OUT)/checks/%.check.json) $(META) \
-    $(OUT)/.flags/package-$1 $(call worker,$2)
-	$$(call say,PACKAGE)
-	$$(call run,$2) --graphs $$(packaged_$1) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt \
-	    --output $$@
-endef
 # A model built to stream is packaged for sherpa-onnx's online recognizer.
-$(eval $(call package_rule,sherpa-onnx,$(if $(STREAMING),package_sherpa_onnx_online,package_sherpa_onnx),$(if \
-    $(STREAMING),encoder_streaming,encoder)))
-$(eval $(call package_rule,onnx-asr,package_onnx_asr,encoder))
+packaged.sherpa-onnx := $(call packaged,encoder$(if $(STREAMING),_streaming) predictor joint)
+packaged.onnx-asr    := $(call packaged,encoder predictor joint)
 
-## Packages
+flags.package-sherpa-onnx = $(notdir $(packaged.sherpa-onnx))
+flags.package-onnx-asr    = $(notdir $(packaged.onnx-asr))
+
+# $(call package,RUNTIME): the options that all of these packagers take.
+package = --graphs $(packaged.$1) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt
+
+$(PACKAGE_DIR)/sherpa-onnx/SHA256SUMS: $(packaged.sherpa-onnx) \
+    $(packaged.sherpa-onnx:$(OUT)/onnx/%=$(OUT)/checks/%.check.json) $(META) $(OUT)/.flags/package-sherpa-onnx \
+    $(call worker,package/for_sherpa_onnx)
+	$(call say,PACKAGE)
+	$(call run,package/for_sherpa_onnx) $(call package,sherpa-onnx) $(if $(STREAMING),--online) --output $@
+
+$(PACKAGE_DIR)/onnx-asr/SHA256SUMS: $(packaged.onnx-asr) \
+    $(packaged.onnx-asr:$(OUT)/onnx/%=$(OUT)/checks/%.check.json) $(META) $(OUT)/.flags/package-onnx-asr \
+    $(call worker,package/for_onnx_asr)
+	$(call say,PACKAGE)
+	$(call run,package/for_onnx_asr) $(call package,onnx-asr) --output $@
+
+## Packages for other runtimes
 .PHONY: package-sherpa-onnx package-onnx-asr
-package-sherpa-onnx: $(PACKAGE_DIR)/sherpa-onnx/SHA256SUMS ## a folder for sherpa-onnx (STREAMING=1: for its online recognizer)
+package-sherpa-onnx: $(PACKAGE_DIR)/sherpa-onnx/SHA256SUMS ## a folder for sherpa-onnx (STREAMING=1: online)
 package-onnx-asr: $(PACKAGE_DIR)/onnx-asr/SHA256SUMS       ## a folder for onnx-asr and parakeet-rs

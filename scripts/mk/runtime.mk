@@ -4,16 +4,13 @@
 VOCABULARY   ?=
 # Speech is decoded without a lexicon unless one is given.
 LEXICON      ?=
-# Log probabilities of words are divided by their letters to this power.
-LENGTH_POWER ?= 0
 
 RUNTIME_META := $(OUT)/meta/runtime_meta.json
 TRIE         := $(if $(LEXICON),$(addprefix $(OUT)/lexicon/,trie.bin words.txt))
 
-runtime_meta_options := $(if $(filter swipe,$(TASK)),--beam $(BEAM) --prior-weight $(PRIOR_WEIGHT) \
-                          --length-power $(LENGTH_POWER)) $(addprefix --vocabulary ,$(VOCABULARY))
-$(eval $(call flags,runtime-meta,$(strip $(runtime_meta_options))))
-$(eval $(call flags,trie,LEXICON=$(LEXICON)))
+runtime_meta_options = $(search_options) $(addprefix --vocabulary ,$(VOCABULARY))
+flags.runtime-meta = $(runtime_meta_options)
+flags.trie         = LEXICON=$(LEXICON)
 
 $(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,package/write_runtime_meta)
 	$(call say,META)
@@ -22,7 +19,7 @@ $(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call
 
 ifneq ($(LEXICON),)
 $(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)
-	@printf '  %-9s %s\n' LEXICON $(OUT)/lexicon
+	$(call say,LEXICON,$(OUT)/lexicon)
 	$(call run,swipe/write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
 endif
 

@@ -9,7 +9,7 @@ TEACHER      ?=
 LEXICONS := $(addprefix $(OUT)/lexicons/,lexicon_small.txt lexicon_full.txt lexicon_stats.json)
 
 $(LEXICONS) &: $(call worker,swipe/prepare_lexicons)
-	@printf '  %-9s %s\n' LEXICON $(OUT)/lexicons
+	$(call say,LEXICON,$(OUT)/lexicons)
 	$(call run,swipe/prepare_lexicons) --small-size 12000 --full-size 70000 --output-dir $(OUT)/lexicons
 
 # Words are drawn by the root of their frequency, so that rare ones come too.

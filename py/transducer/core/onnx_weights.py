@@ -48,6 +48,7 @@ def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[An
     """
     if size <= SIDECAR_ABOVE:
         model.graph.initializer.extend(inline_tensor(name, array) for name, array in arrays)
+        record_of(sidecar).unlink(missing_ok=True)
         sidecar.unlink(missing_ok=True)
         return
     with (
@@ -68,6 +69,12 @@ def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[An
                 proto.external_data.add(key=key, value=str(value))
             stream.write(np.ascontiguousarray(array).data.cast("B"))
             model.graph.initializer.append(proto)
+    record_of(sidecar).write_text(f"{sidecar.name}\n", encoding="utf-8")
+
+
+def record_of(sidecar: Path) -> Path:
+    """Return the small file from which Make knows that there must be a sidecar: GRAPH.onnx.sidecar."""
+    return sidecar.with_suffix(".sidecar")
 
 
 def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
