@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from transducer.checkpoint.nemo import restore_model
+from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.cli import parser, replacing, run
 from transducer.core.onnx_weights import SIDECAR_ABOVE
 

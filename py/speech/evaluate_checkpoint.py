@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo import restore_model
+from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.speech.audio import read_audio
 from transducer.speech.manifest import Utterance, read_lines, stretch
