@@ -81,7 +81,6 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
 
     from transducer.export.modules import load_module
-    from transducer.swipe.training import collate
 
     layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)
     features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]
@@ -91,12 +90,13 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     frames: list[Any] = [None] * len(traces)
     texts = [""] * len(traces)
     order = sorted(range(len(traces)), key=lambda index: len(features[index]))
-    nothing = torch.zeros(1, dtype=torch.int64)
     for start in range(0, len(order), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
-        batch = collate([(features[row], nothing) for row in rows])
+        padded = torch.nn.utils.rnn.pad_sequence([features[row] for row in rows], batch_first=True)
         with torch.inference_mode():
-            encoded, lengths = encoder(*list(batch)[:2])
+            encoded, lengths = encoder(
+                padded.transpose(1, 2).contiguous(), torch.tensor([len(features[row]) for row in rows])
+            )
             (hypotheses,) = greedy(encoder_output=encoded, encoded_lengths=lengths)
         for row, one, length, hypothesis in zip(rows, encoded, lengths, hypotheses, strict=True):
             frames[row] = one[:, :length].T.contiguous().numpy()

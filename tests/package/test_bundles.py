@@ -522,7 +522,7 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     # Take the build for done: stamps as Make writes them, all else touched, and not the packages.
     for part in ("checkpoint", "onnx", "ort", "meta", "checks", "lexicons", "lexicon"):
         shutil.copytree(swipe / part, out / part)
-    stamps = [f"{out}/.flags/{name}" for name in re.findall(r"\.flags/([\w-]+)", plan)]
+    stamps = [f"{out}/.flags/{name}" for name in re.findall(r"\.flags/([\w.-]+)", plan)]
     assert make(*arguments, *stamps, cwd=project).returncode == 0
     sums = tmp_path / "p/bundled/web/SHA256SUMS"
     touched = re.findall(r"--output (\S+/out/\S+)", plan)
