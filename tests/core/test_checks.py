@@ -51,7 +51,7 @@ def test_another_format_is_refused(number: int | None, graph: Path) -> None:
         passed_check(graph, path.parent)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": %d}' % FORMAT, '{"format": %d, "cases": [1]}' % FORMAT])
+@pytest.mark.parametrize("content", ["", "[]", f'{{"format": {FORMAT}}}', f'{{"format": {FORMAT}, "cases": [1]}}'])
 def test_what_is_not_a_check_is_refused(content: str, graph: Path) -> None:
     path = written(graph)
     path.write_text(content, encoding="utf-8")
@@ -99,8 +99,13 @@ def test_a_figure_may_be_its_bound(graph: Path) -> None:
 
 
 def test_a_file_is_read_once_until_it_changes(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
-    monkeypatch.setattr("transducer.core.digests.sha256_of", lambda path: reads.append(path.name) or path.read_text())
+    reads: list[str] = []
+
+    def content_of(path: Path) -> str:
+        reads.append(path.name)
+        return path.read_text(encoding="utf-8")
+
+    monkeypatch.setattr("transducer.core.digests.sha256_of", content_of)
     digests, copy = Digests(), graph.with_name("copy.pte")
     copy.write_bytes(graph.read_bytes())
     first = digests.of(graph)

@@ -97,7 +97,7 @@ class Check:
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             number = content.pop("format", None)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             raise InputError(f"{path} is not a check file; remove it and run `make {path}`.") from None
         if number != FORMAT:
             raise InputError(
