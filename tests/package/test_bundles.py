@@ -27,6 +27,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from conftest import DEMO, ROOT, ByKind, build_streaming, make, make_project, run_worker, with_sidecar
 from transducer.core.cli import sha256_of
+from transducer.package.runtime_meta import describe_graphs
 from transducer.speech.recognizer import Recognizer
 from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.features import swipe_features
@@ -191,7 +192,8 @@ def test_a_swipe_package_reads_what_the_build_reads(swipe: Path, bundled: Path) 
     packed = TrieLexicon(bundled / meta["lexicon"]["trie"], read_words(bundled / meta["lexicon"]["words"]))
     plain = Lexicon(read_words(swipe / "lexicons/lexicon_full.txt"), LABELS)
     found = read_swipes(bundled, packed, meta, "int8")
-    expected = read_swipes(swipe, plain, load(swipe / "meta/runtime_meta.json"), "fp32")
+    graphs = describe_graphs([swipe / f"onnx/{graph}.onnx" for graph in ("encoder", "rnnt_step")], swipe)
+    expected = read_swipes(swipe, plain, load(swipe / "meta/runtime_meta.json") | {"graphs": graphs}, "fp32")
     assert np.mean([a[0] == b[0] for a, b in zip(found, expected, strict=True)]) >= 0.95
     assert np.mean([words[0] == trace.word for words, trace in zip(found, some_traces(), strict=True)]) >= 0.7
 
@@ -521,7 +523,7 @@ def test_make_packages_from_checks_and_once(tmp_path: Path, swipe: Path) -> None
     # Take the build for done: stamps as Make writes them, all else touched, and not the packages.
     for part in ("checkpoint", "onnx", "ort", "meta", "checks", "lexicons", "lexicon"):
         shutil.copytree(swipe / part, out / part)
-    stamps = [f"{out}/.flags/{name}" for name in re.findall(r"\.flags/([\w-]+)", plan)]
+    stamps = [f"{out}/.flags/{name}" for name in re.findall(r"\.flags/([\w.-]+)", plan)]
     assert make(*arguments, *stamps, cwd=project).returncode == 0
     sums = tmp_path / "p/bundled/web/SHA256SUMS"
     touched = re.findall(r"--output (\S+/out/\S+)", plan)
