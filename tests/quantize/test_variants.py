@@ -382,9 +382,9 @@ def test_other_refusals(demo: Path, tmp_path: Path, capsys: Capture) -> None:
 
 def test_names_through_make(tmp_path: Path) -> None:
     done = make("encoder.int9.onnx")
-    assert done.returncode == 2 and "encoder.int9.onnx is no variant" in done.stderr and "int8-qdq" in done.stderr
+    assert done.returncode == 2 and "encoder.int9.onnx is not a variant" in done.stderr and "int8-qdq" in done.stderr
     done = make("frontend.int8.onnx")
-    assert done.returncode == 2 and "frontend.int8.onnx is no variant" in done.stderr
+    assert done.returncode == 2 and "frontend.int8.onnx is not a variant" in done.stderr
     done = make("-n", "encoder.int8.onnx", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
     assert done.returncode == 0
     # The accuracy of a variant is measured wherever there is speech to measure it with.
