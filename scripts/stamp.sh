@@ -9,5 +9,6 @@ mkdir -p "$(dirname "$file")" || {
 if [ -f "$file" ]; then
     printf '  %-9s %s: %s, was %s\n' FLAGS "$(basename "$file")" "$flags" "$(cat "$file")"
 fi
-printf '%s' "$flags" >"$file.tmp"
-mv "$file.tmp" "$file"
+rm -f "$file".[0-9]*.tmp
+printf '%s' "$flags" >"$file.$$.tmp"
+mv "$file.$$.tmp" "$file"

@@ -116,7 +116,7 @@ def test_a_rebuild_says_why(project: Path) -> None:
 def test_one_artefact_by_its_name(project: Path) -> None:
     (project / "out/model/onnx/joint.onnx").unlink()
     done = make("joint.onnx", "MODEL=model.nemo", cwd=project)
-    assert lines_of(done.stdout) == [("SIMPLIFY", "onnx/joint.onnx")]
+    assert lines_of(done.stdout) == [("SIMPLIFY", "onnx/joint.onnx"), ("CHECK", "checks/joint.onnx.check.json")]
 
 
 def test_launcher_starts_every_worker(project: Path) -> None:
