@@ -5,10 +5,12 @@ Example:
     ARGUMENTS=/tmp/arguments FAIL=encoder.onnx.check.json make PYTHON=tests/build/recording_python.py checkpoint
 
 Each worker's arguments go to $ARGUMENTS, and the one whose output is called $FAIL ends with exit code 1.
+Each takes $SECONDS_EACH.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,6 +20,7 @@ if __name__ == "__main__":
     if "ARGUMENTS" in os.environ:
         with Path(os.environ["ARGUMENTS"]).open("ab") as stream:
             stream.write(b"\0".join([*map(os.fsencode, sys.argv[1:]), b"\n"]) + b"\0")
+    time.sleep(float(os.environ.get("SECONDS_EACH", 0)))
     if os.environ.get("FAIL", "none") in [Path(argument).name for argument in sys.argv]:
         sys.exit(f"check failed: {os.environ['FAIL']} differs")
     # What TensorRT finds is compared at every run, and written only if it differs: make starts again then.
