@@ -31,4 +31,4 @@ while :; do
     waited=yes
     sleep 0.2
 done
-echo "$make $(started "$make") $world" >"$folder/.lock"
+echo "$make $(started "$make") $world" 2>/dev/null >"$folder/.lock" || exit 0

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import touch_outputs  # noqa: E402  Make's Python has a safe path.
+import touch_outputs
 
 if __name__ == "__main__":
     if "ARGUMENTS" in os.environ:

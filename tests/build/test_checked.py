@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_an_encoder_is_delivered_only_if_it_equals_pytorch(
 ) -> None:
     """Of kinds of attention that exported graphs once differed in by 2.1 and 4.5."""
     project = make_project(tmp_path)
-    context = {"att_context_size": [8, 8]} if attention == "rel_pos_local_attn" else {}
+    context: dict[str, Any] = {"att_context_size": [8, 8]} if attention == "rel_pos_local_attn" else {}
     checkpoints.save("bpe-tdt", project / "model.nemo", self_attention_model=attention, **context)
     for goal in ("encoder.onnx", "meta", "encoder.int8.onnx"):
         done = make(goal, "MODEL=model.nemo", cwd=project)

@@ -78,7 +78,9 @@ def test_nothing_is_locked_to_look_or_by_other_folders(project: Path) -> None:
 def test_a_name_of_another_process_is_not_an_owner(project: Path) -> None:
     """The number of a process that was killed may be another's now."""
     (project / "out/demo-tdt").mkdir(parents=True)
-    world = Path("/proc/sys/kernel/random/boot_id").read_text().strip() + ":" + os.readlink("/proc/self/ns/pid")
+    world = (
+        Path("/proc/sys/kernel/random/boot_id").read_text().strip() + ":" + str(Path("/proc/self/ns/pid").readlink())
+    )
     for owner in (f"{os.getpid()} 1 {world}", f"{os.getpid()} 1 elsewhere", "", "x", "99999999 5 " + world):
         (project / "out/demo-tdt/.lock").write_text(owner)
         assert start(project, "checkpoint").communicate(timeout=30)[1] == ""

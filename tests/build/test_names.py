@@ -23,7 +23,7 @@ USES = {
 }
 # What each must take: NeMo's names, and those of other tools.
 WORKING = {
-    "MODEL": "=&;#%:()[]{}<>|*?!`\"@+,^~_-./é\udcff",
+    "MODEL": '=&;#%:()[]{}<>|*?!`"@+,^~_-./é\udcff',
     "OUT": "@+^~_-./é\udcff",
     "VALIDATION": "@+,^~_-./é\udcff",
     "LEXICON": "@+,^~_-./é\udcff",
