@@ -33,5 +33,5 @@ endif
 
 ## Training
 .PHONY: train validation-speech
-train: $(TRAINED)                                      ## train CONFIG's checkpoint (STEPS= shortens it)
+train: $(TRAINED)                                      ## train CONFIG's checkpoint (STEPS= or, for swipes, MINUTES=)
 validation-speech: $(SPEECH)/validation/manifest.jsonl ## synthesise the validation set anew

@@ -20,7 +20,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of, read_layout
-from transducer.swipe.traces import Trace, read_traces
+from transducer.swipe.traces import read_traces
 
 LABELS = "abcdefghijklmnopqrstuvwxyz'"
 QWERTY = ROOT / "configs/layouts/qwerty.json"
@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("swipe")
     config: Any = OmegaConf.load(ROOT / "configs/demo-swipe.yaml")
     config.batch_size = 8
-    config.cycles = [STEPS]
+    config.steps = STEPS
     config.model.encoder.n_layers = 1
     config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 32
     OmegaConf.save(config, folder / "small.yaml")
@@ -111,7 +111,9 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
 def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: Path) -> None:
     from nemo.collections.asr.models import EncDecRNNTModel
 
-    from transducer.swipe.training import Distillation, SwipeCorpus, collate
+    from transducer.swipe.batched_features import batched_features
+    from transducer.swipe.corpus import TraceCorpus
+    from transducer.swipe.distillation import Distillation
     from transducer.train.losses import RNNTLoss
     from transducer.train.run import use_cpu_loss
 
@@ -119,16 +121,17 @@ def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: P
     student = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu").eval()
     use_cpu_loss(student)
     loss = Distillation(RNNTLoss(len(LABELS)), checkpoint, 1.0, student)
-    corpus = SwipeCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS)
-    features, lengths, labels, label_lengths = collate([corpus[index] for index in range(4)])
+    corpus = TraceCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS, "cpu")
+    batch = corpus.batch(np.arange(4))
+    features, lengths = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
 
     def value(teaching: bool) -> float:
         loss.train(teaching)
         with torch.no_grad():
             encoded, frames = student(processed_signal=features, processed_signal_length=lengths)
-            predicted, _, _ = student.decoder(targets=labels, target_length=label_lengths)
+            predicted, _, _ = student.decoder(targets=batch.labels, target_length=batch.label_lengths)
             joint = student.joint(encoder_outputs=encoded, decoder_outputs=predicted)
-            return float(loss(joint, labels, frames, label_lengths))
+            return float(loss(joint, batch.labels, frames, batch.label_lengths))
 
     assert value(True) == pytest.approx(value(False), abs=1e-4)
     with torch.no_grad():
@@ -156,13 +159,103 @@ def test_the_experimental_config_trains_with_a_teacher_and_refuses_a_foreign_one
     assert "has other labels or features" in capsys.readouterr().err
 
 
-def test_inverse_frequency_gives_every_word_its_share() -> None:
-    from transducer.swipe.training import SwipeCorpus
+def training(trained: Path, **changes: Any) -> Any:
+    """Return a run on the small manifest that has not begun, with fp32 steps, which repeat exactly."""
+    from swipe.train import build_model
+    from transducer.swipe.corpus import MixedBatches, TraceCorpus
+    from transducer.swipe.training import SwipeRun
+    from transducer.train.run import load_config, use_cpu_loss
 
-    point = np.array([[0.5, 0.5, 0.0]])
-    corpus = SwipeCorpus([Trace(word, point) for word in ("ab", "ab", "ab", "cd")], read_layout(QWERTY)[0], LABELS)
-    assert corpus.weights(1.0).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert corpus.weights(0.0).tolist() == pytest.approx([0.25] * 4)
+    config = load_config(trained / "small.yaml", None)
+    config.merge_with(changes)
+    layout, content = read_layout(QWERTY)
+    torch.manual_seed(config.seed)
+    model = build_model(config, LABELS, layout, content)
+    use_cpu_loss(model)
+    corpora = [TraceCorpus(read_traces(trained / "m.jsonl", LABELS), layout, LABELS, "cpu")]
+    batches = MixedBatches(corpora, [1.0], config.batch_size, config.seed)
+    run = SwipeRun(model, corpora, batches, config)
+    run._bf16 = False
+    return run
+
+
+def test_a_resumed_run_ends_like_one_that_never_stopped(trained: Path, tmp_path: Path) -> None:
+    whole = training(trained, steps=4)
+    whole.train(tmp_path / "whole.pt")
+    half = training(trained, steps=4, checkpoint_every=2)
+    save, saved = half.save, []
+
+    def save_and_stop(path: Path) -> None:
+        save(path)
+        saved.append(half.step)
+        raise KeyboardInterrupt
+
+    half.save = save_and_stop
+    with pytest.raises(KeyboardInterrupt):
+        half.train(tmp_path / "half.pt")
+    assert saved == [2]
+    rest = training(trained, steps=4)
+    rest.resume(tmp_path / "half.pt")
+    assert rest.step == 2
+    rest.train(tmp_path / "half.pt")
+    for run in (whole, rest):
+        run.average()
+    for (name, ours), theirs in zip(rest.parts.state_dict().items(), whole.parts.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_training_learns_and_its_average_is_better_than_its_last_step(trained: Path, tmp_path: Path) -> None:
+    run = training(trained, steps=60, batch_size=16, average=0.9)
+    (corpus,) = run._corpora
+    before = run.validate(corpus)
+    run.train(tmp_path / "last.pt")
+    last = run.validate(corpus)
+    run.average()
+    assert run.validate(corpus) < 0.75 * before
+    assert last < 0.75 * before
+
+
+def test_the_schedule_follows_steps_or_minutes(trained: Path) -> None:
+    run = training(trained, steps=100)
+    rates = []
+    for run.step in range(101):
+        rates.append(run._learning_rate())
+    top = run._config.optimizer.lr
+    assert max(rates) > 0.95 * top
+    assert rates[0] == rates[-1] == run._config.optimizer.min_lr
+    assert rates.index(max(rates)) == 5
+    assert sorted(rates[5:], reverse=True) == rates[5:]
+    run._minutes, run.step, run.seconds = 2.0, 7, 60.0
+    assert run.progress == 0.5
+
+
+def test_a_warm_start_takes_the_weights_and_refuses_another_shape(trained: Path, capsys: Any) -> None:
+    config: Any = OmegaConf.load(trained / "small.yaml")
+    config.optimizer.lr = config.optimizer.min_lr = 1e-9
+    OmegaConf.save(config, trained / "still.yaml")
+    start = unpacked(trained / "tiny.nemo")
+    train(trained, "still", "still", "--init", start.folder, "--minutes", 1e-4)
+    weights = unpacked(trained / "still.nemo").weights
+    for name, tensor in start.weights.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(weights[name], tensor, atol=1e-3, rtol=1e-3)
+    config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 48
+    OmegaConf.save(config, trained / "wide.yaml")
+    manifests = ("--train-manifest", trained / "m.jsonl", "--validation-manifest", trained / "m.jsonl")
+    places = ("--work", trained / "wide", "--output", trained / "wide.nemo", "--init", start.folder)
+    capsys.readouterr()
+    assert run_worker("swipe/train", "--config", trained / "wide.yaml", *manifests, *places) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "tiny.nemo" in message
+    assert "start from a checkpoint of the same size" in message
+
+
+def test_a_run_of_other_sources_does_not_resume(trained: Path, capsys: Any) -> None:
+    shutil.copy(trained / "m.jsonl", trained / "other.jsonl")
+    manifests = ("--train-manifest", trained / "other.jsonl", "--validation-manifest", trained / "m.jsonl")
+    places = ("--work", trained / "tiny-work", "--output", trained / "again.nemo")
+    assert run_worker("swipe/train", "--config", trained / "small.yaml", *manifests, *places) == 2
+    assert "holds a run of another config" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -173,14 +266,14 @@ def test_training_by_make_survives_a_kill(tmp_path: Path) -> None:
     config = project / "configs/demo-swipe.yaml"
     config.write_text(config.read_text("utf-8").replace("checkpoint_every: 200", "checkpoint_every: 5"), "utf-8")
     command = ["make", f"PYTHON={sys.executable}", "CONFIG=demo-swipe", "STEPS=20", "train"]
-    last = project / "out/demo-swipe/train/cycle0/last.ckpt"
+    last = project / "out/demo-swipe/train/last.pt"
     with subprocess.Popen(command, cwd=project, start_new_session=True, stderr=subprocess.DEVNULL) as running:
         while not last.exists() and running.poll() is None:
             time.sleep(0.2)
         os.killpg(running.pid, signal.SIGKILL)
-    assert torch.load(last, weights_only=False)["global_step"] < 20
+    assert torch.load(last, weights_only=True)["step"] < 20
     done = make("CONFIG=demo-swipe", "STEPS=20", "V=1", "train", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "training steps 5 to 20" in done.stderr or "training steps 10 to 20" in done.stderr
+    assert "training from step 5 on" in done.stderr or "training from step 10 on" in done.stderr
     unpacked(project / "out/demo-swipe/train/demo-swipe.nemo").build("encoder")
     unpacked(project / "out/demo-swipe/train/demo-swipe.ckpt").build("encoder")

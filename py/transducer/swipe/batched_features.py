@@ -47,7 +47,7 @@ def batched_features(places: Tensor, seconds: Tensor, centres: Tensor, size: Ten
 
 
 def interpolate(values: Tensor, seconds: Tensor, times: Tensor) -> Tensor:
-    """Return values [B, N, 2], known at `seconds` [B, N], at `times` [B, T]; of equal times the last value counts."""
+    """Return values [B, N, 2], known at `seconds` [B, N], at `times` [B, T]; at equal times values are equal too."""
     after = torch.searchsorted(seconds.contiguous(), times.contiguous(), right=True).clamp(1, seconds.shape[1] - 1)
     begin, end = seconds.gather(1, after - 1), seconds.gather(1, after)
     share = ((times - begin) / (end - begin).clamp(min=1e-9)).clamp(0, 1).float()[..., None]
