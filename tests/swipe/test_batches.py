@@ -35,7 +35,10 @@ def traces() -> list[Trace]:
         [(0.0, 0.0, 0.0), (1.0, 1.0, 20000.0)],
     ]
     swipes = read_traces(ROOT / "models/swipe-validation/manifest.jsonl.gz", LABELS)[:300]
-    return swipes + [Trace("at", np.array(points)) for points in odd]
+    # Two fingers that a screen reports in turn, at the same times.
+    twice = swipes[0].points.repeat(2, axis=0)
+    twice[1::2, 0] = 1 - twice[1::2, 0]
+    return swipes + [Trace("at", np.array(points)) for points in [*odd, twice]]
 
 
 def corpus_of(traces: list[Trace], layout: Any = QWERTY) -> TraceCorpus:
