@@ -9,6 +9,7 @@ With --json each line is an object with the times of all words; of a stream also
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -21,9 +22,10 @@ import soundfile
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, run
-from transducer.speech.audio import Stretch, Wave, read_audio, read_pipe
+from transducer.speech.audio import CutError, Stretch, Wave, read_audio, require_whole
 from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.live import LiveRecognizer
+from transducer.speech.pipes import read_pipe
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.streams import Partial
 
@@ -40,9 +42,18 @@ def main() -> int:
     args.add_argument(
         "audio",
         nargs="*",
-        help=f"files that libsndfile reads; with --stream also {PIPE} for WAV or raw samples on stdin",
+        help=f"files that libsndfile reads; with --stream also {PIPE} for standard input",
+    )
+    args.add_argument(
+        "--raw",
+        type=int,
+        metavar="RATE",
+        help="stdin is samples of 16 bit, mono, without a header, at RATE Hz",
     )
     options = args.parse_args()
+    # A file's name need not be UTF-8; it is printed as it is, and in JSON its bytes as escapes.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace" if options.json else "surrogateescape")
     if not options.audio:
         also = ", or WAV=- for standard input" if options.stream else ""
         raise InputError(f'No audio was given; name it as in WAV="a.wav b.flac"{also}.')
@@ -68,7 +79,18 @@ def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int
             words = [rounded(asdict(word)) for word in result.words]
             content = {"audio": str(path), "text": result.text, "words": words}
             print_line(str(path), content if options.json else result.text, alone=len(paths) == 1)
+            failures += is_reported_cut(path)
     return failures
+
+
+def is_reported_cut(path: Path) -> bool:
+    """Say so, and return True, where a file that was transcribed ends before its container does."""
+    try:
+        require_whole(path)
+    except CutError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return True
+    return False
 
 
 def transcribe_streams(recognizer: LiveRecognizer, options: argparse.Namespace) -> int:
@@ -76,9 +98,12 @@ def transcribe_streams(recognizer: LiveRecognizer, options: argparse.Namespace) 
     failures = 0
     for name in options.audio:
         try:
-            for partial in recognizer.listen(pieces(name, recognizer.sample_rate)):
+            problems: list[CutError] = []
+            for partial in recognizer.listen(pieces(name, recognizer.sample_rate, options.raw, problems)):
                 line = json_of(name, partial) if options.json else text_of(partial)
                 print_line(name, line, alone=len(options.audio) == 1)
+            for problem in problems:
+                raise problem
         except InputError as error:
             failures += 1
             print(f"error: {error}", file=sys.stderr)
@@ -88,18 +113,25 @@ def transcribe_streams(recognizer: LiveRecognizer, options: argparse.Namespace) 
 def duration(path: Path) -> float:
     """Return a file's length in seconds by its header, 0 for what is not audio."""
     try:
-        return float(soundfile.info(path).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except soundfile.LibsndfileError:
         return 0.0
 
 
-def pieces(name: str, sample_rate: int) -> Iterator[Wave]:
-    """Yield a file's samples, or those of the pipe as they arrive, until it closes or the user interrupts."""
-    if name != PIPE:
-        yield read_audio(Path(name), sample_rate)
-        return
-    with contextlib.suppress(KeyboardInterrupt):
-        yield from read_pipe(os.fdopen(sys.stdin.fileno(), "rb", closefd=False), sample_rate)
+def pieces(name: str, sample_rate: int, raw_rate: int | None, problems: list[CutError]) -> Iterator[Wave]:
+    """Yield a file's samples, or those of the pipe as they arrive, until it closes or the user interrupts.
+
+    What ends too early is heard to its end; `problems` gets the error.
+    """
+    try:
+        if name != PIPE:
+            yield read_audio(Path(name), sample_rate)
+            require_whole(Path(name))
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            yield from read_pipe(os.fdopen(sys.stdin.fileno(), "rb", closefd=False), sample_rate, raw_rate)
+    except CutError as error:
+        problems.append(error)
 
 
 def print_line(name: str, line: str | dict[str, Any], alone: bool) -> None:

@@ -36,15 +36,16 @@ graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 $(PTE_WHOLE) \
                    $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
                    encoder.int8.ort=$(ORT)/encoder.android.int8.ort $(bundled_step)
 
-# $(call files_below,paths): the files among paths and in their folders.
-files_below = $(foreach path,$1,$(or $(call files_below,$(wildcard $(path)/*)),$(path)))
+# The app's files are no prerequisites, as their names may have characters that are Make's: a sum stands for them.
+assets_sum = $(if $(BUNDLE_ASSETS),$(shell find -L $(BUNDLE_ASSETS) -type f -exec cksum {} + 2> /dev/null | \
+               LC_ALL=C sort | cksum))
 
 graph_files  = $(foreach graph,$(graphs.$1),$(lastword $(subst =, ,$(graph))))
 graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 
 options.bundled = $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
                     --lexicon-credit '$(strip $(LEXICON_CREDIT))') $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
-inputs.bundled := $(TRIE) $(call files_below,$(BUNDLE_ASSETS))
+inputs.bundled := $(TRIE)
 # The command that the manifest records: the settings that matter, without local paths.
 command.dynamic := make package-dynamic
 command.bundled := make package-bundled $(if $(LEXICON),LEXICON=$(notdir $(LEXICON))) \
@@ -52,7 +53,7 @@ command.bundled := make package-bundled $(if $(LEXICON),LEXICON=$(notdir $(LEXIC
 model_named     := $(if $(CONFIG),CONFIG=$(CONFIG),MODEL=$(notdir $(MODEL)))
 
 flags.package         = $(MODEL_LICENCE) $(NAME)
-flags.package-bundled = $(options.bundled) $(inputs.bundled)
+flags.package-bundled = $(options.bundled) $(TRIE) $(assets_sum)
 flags.package-web     = $(graphs.web)
 flags.package-android = $(graphs.android)
 flags.package-desktop = $(graphs.desktop)
@@ -85,9 +86,6 @@ $(foreach bundle,$(others),$(PACKAGE_DIR)/$(NAME)-$(subst /,-,$(bundle)).tar.zst
     $$(sums) $(call worker,package/archive)
 	$(call say,ARCHIVE)
 	$(call run,package/archive) --package $< --output $@
-
-# This is reached only if a file is missing and nothing makes it; the worker then names it.
-$(call files_below,$(BUNDLE_ASSETS)):
 
 ## Packages for products
 .PHONY: package-dynamic package-bundled verify-package

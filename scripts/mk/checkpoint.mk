@@ -2,14 +2,18 @@
 
 CHECKPOINT := $(OUT)/checkpoint/manifest.json
 
-flags.checkpoint = MODEL=$(MODEL)
+# A checkpoint's size and time are compared with those that it had: a time in the future would be newer than whatever
+# is made, at each run. As it is not a prerequisite, its name may have characters that are Make's. GNU stat, or BSD's.
+model_state = $(if $(trained_here),,$(shell stat -Lc '%s %.9Y' -- '$(MODEL)' 2> /dev/null || \
+                stat -Lf '%z %Fm' -- '$(MODEL)' 2> /dev/null))
+# One that is trained in the same run has neither yet.
+trained_here = $(filter $(TRAINED),$(MODEL))
 
-$(CHECKPOINT): $(MODEL) $(OUT)/.flags/checkpoint $(call worker,checkpoint/unpack)
+flags.checkpoint = MODEL=$(MODEL) $(model_state)
+
+$(CHECKPOINT): $$(trained_here) $(OUT)/.flags/checkpoint $(call worker,checkpoint/unpack)
 	$(call say,UNPACK)
-	$(call run,checkpoint/unpack) --model $(MODEL) --output $@
-
-# Reached only when the file is missing: the worker says so in its own words.
-$(MODEL):
+	$(call run,checkpoint/unpack) --model='$(MODEL)' --output $@
 
 ## Parts of a model
 .PHONY: checkpoint

@@ -168,11 +168,14 @@ def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Pat
     """Text, words and times of 12 recordings."""
     recognizer = Recognizer(built(str(DEMO / "demo-tdt.nemo")))
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:12]]
+    # What has no signal has no words, and faint speech has.
+    waves += [np.zeros(16000, np.float32), np.full(16000, 0.5, np.float32), waves[0] * np.float32(1e-3)]
     paths = [tmp_path / f"{number}.f32" for number in range(len(waves))]
     for path, wave in zip(paths, waves, strict=True):
         wave.tofile(path)
     (tmp_path / "list.json").write_text(json.dumps([str(path) for path in paths]))
     found = decode("speech", speech, "fp32", tmp_path / "list.json", tmp_path)
+    assert [ours["text"] for ours in found[12:14]] == ["", ""] and found[14]["text"]
     for ours, expected in zip(found, recognizer.transcribe(waves), strict=True):
         assert ours["text"] == expected.text
         assert [token["id"] for token in ours["tokens"]] == [token.id for token in expected.tokens]

@@ -10,6 +10,8 @@ import { Turns } from "./turns.js";
 
 // Less is no speech, and too little for the encoder's convolutions.
 const MIN_SECONDS = 0.1;
+// Samples that differ by no more than one step of 16 bit, about -90 dB of full scale, hold no signal, and so no words.
+const NO_SIGNAL = 2 ** -15;
 
 export interface SpeechOptions {
   /** Variant of the encoder, such as "int8", and of the other graphs where they are built in it. */
@@ -57,12 +59,13 @@ export class SpeechDecoder {
   /**
    * Transcribe samples at `sampleRate`, up to some 30 s: cut longer recordings in pauses.
    *
-   * Throws bad-audio.
+   * What has no signal has no words. Throws bad-audio.
    */
   transcribe(wave: Float32Array): Promise<SpeechResult> {
     return this.turns.take(async () => {
       const begin = performance.now();
       this.check(wave);
+      if (!hasSignal(wave)) return { text: "", tokens: [], words: [], milliseconds: { frontend: 0, encoder: 0, decoder: 0, total: performance.now() - begin } };
       const features = await this.frontend.run({
         waveform: { data: wave, dims: [1, wave.length] },
         length: { data: BigInt64Array.of(BigInt(wave.length)), dims: [1] },
@@ -102,4 +105,15 @@ export class SpeechDecoder {
     }
     if (!wave.every(Number.isFinite)) throw new TransducerError("bad-audio", "The recording has samples that are not finite numbers; export the audio again.");
   }
+}
+
+/** Whether samples differ by more than a muted microphone's do. */
+export function hasSignal(wave: Float32Array): boolean {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const sample of wave) {
+    low = Math.min(low, sample);
+    high = Math.max(high, sample);
+  }
+  return high - low > NO_SIGNAL;
 }

@@ -11,7 +11,9 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("transducer")
+
+# As shells give it for SIGINT.
+INTERRUPTED = 130
 
 _REFUSALS = {
     errno.ENOSPC: "free some space or point OUT at another disk",
@@ -70,14 +75,22 @@ def run(main: Callable[[], int]) -> int:
     """Run a worker's main and turn bad input into one sentence on stderr.
 
     Returns: main's own exit code; 2 for an InputError and for the machine's refusals (disk full, no
-    permission); 1 for a CheckError. Anything else is a defect of this project and keeps its traceback.
+    permission); 1 for a CheckError; 130 for an interrupt. Anything else is a defect of this project and keeps its traceback.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     # Make sets V: 1 shows what a worker does, 0 leaves only warnings; by hand a worker tells.
     log.setLevel(logging.WARNING if os.environ.get("V") == "0" else logging.INFO)
     warnings.filterwarnings("ignore")
+    # Make's workers die of an interrupt until here; from here on it is an exception, so that nothing is left behind.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main()
+    except KeyboardInterrupt:
+        # Make says so itself.
+        if "MAKELEVEL" not in os.environ:
+            print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     except CheckError as error:
         print(f"check failed: {error}", file=sys.stderr)
         return 1
@@ -95,13 +108,15 @@ def run(main: Callable[[], int]) -> int:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, of the same suffix, that takes its place if the block succeeds.
 
-    The temporary is a file or a folder, whatever the block makes of it, and goes on failure. After a
-    kill it stays as a hidden name that nothing takes for a product, until the next try replaces it.
+    The temporary is a file or a folder, whatever the block makes of it, and goes on failure. Its name holds
+    this process, so that two may write the same product. After a kill it stays as a hidden name that
+    nothing takes for a product, until the next try removes it.
     """
-    tmp = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    tmp = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(tmp)
+        for left in _left_behind(path):
+            _remove(left)
         yield tmp
         if tmp.is_dir():
             _remove(path)
@@ -111,6 +126,24 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         _remove(tmp)
+
+
+def _left_behind(path: Path) -> list[Path]:
+    """Return temporaries of `path` whose process is gone, or is this one."""
+    name = re.compile(rf"{re.escape(f'.{path.stem}')}\.(\d+)\.tmp{re.escape(path.suffix)}")
+    matches = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
+    return [other for other, match in matches if match and not _is_other(int(match[1]))]
+
+
+def _is_other(process: int) -> bool:
+    """Return whether another process of this number lives."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return process != os.getpid()
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Example:
     recognizer = LiveRecognizer(Path("out/demo-streaming"))
-    for partial in recognizer.listen(read_pipe(sys.stdin.buffer, recognizer.sample_rate)):
+    for partial in recognizer.listen(read_pipe(sys.stdin.buffer, recognizer.sample_rate, raw_rate=16000)):
         print(partial.transcript.text, partial.latency)
 """
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
@@ -90,9 +91,12 @@ class LiveRecognizer(Recognizer):
         return caches, self._decoder.initial_state(count)
 
     def step(
-        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState]
+        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState], silent: NDArray[np.bool_]
     ) -> tuple[list[Hypothesis], tuple[Arrays, DecoderState]]:
-        """Encode and decode the next windows, float32 [B, F, T] and int64 [B]; length 0 leaves a stream as it is."""
+        """Encode and decode the next windows, float32 [B, F, T] and int64 [B]; length 0 leaves a stream as it is.
+
+        Streams that are silent, bool [B], are encoded but not decoded, as they have no words.
+        """
         caches, decoder_state = state
         signal, length = self._inputs[:2]
         with self._timed("encoder"):
@@ -100,7 +104,10 @@ class LiveRecognizer(Recognizer):
         encoded, frames, *_ = arrays
         after = dict(zip(self._outputs, arrays, strict=True))
         with self._timed("decoder"):
-            found, decoder_state = self._decoder.decode(encoded, frames, decoder_state)
+            found, decoder_state = self._decoder.decode(encoded, np.where(silent, 0, frames), decoder_state)
+        if silent.any():
+            passed = decoder_state.frames + np.where(silent, frames, 0)
+            decoder_state = replace(decoder_state, frames=passed, skip=np.where(silent, 0, decoder_state.skip))
         return found, ({name: after[f"{name}_out"] for name in caches}, decoder_state)
 
     def transcript(self, tokens: list[Token]) -> Transcript:

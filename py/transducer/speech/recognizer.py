@@ -20,7 +20,7 @@ from transducer.core.contracts import Floats
 from transducer.runtime.greedy import Decoder, Hypothesis, Integers, StepDecoder
 from transducer.runtime.loader import open_graph
 from transducer.runtime.sessions import Session
-from transducer.speech.audio import Stretch, Wave, read_audio
+from transducer.speech.audio import Stretch, Wave, has_signal, read_audio
 from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
 from transducer.speech.long_audio import cut, join
 from transducer.speech.transcript import Token, Transcript, Vocabulary
@@ -82,15 +82,20 @@ class Recognizer:
 
         `progress` is told the seconds of audio that were done since it was told before.
         """
-        pieces = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
+        cuttings = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
+        # What has no signal has no words, though a model may be trained so that it hears some.
+        pieces = [
+            [piece for piece in found if has_signal(wave[piece.start : piece.stop])]
+            for wave, found in zip(waves, cuttings, strict=True)
+        ]
         places = [(row, column) for row, found in enumerate(pieces) for column in range(len(found))]
         heard: dict[tuple[int, int], list[Token]] = {}
         for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate, self._rows):
-            cuttings = [pieces[row][column] for row, column in batch]
-            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, cuttings, strict=True)]
+            chosen = [pieces[row][column] for row, column in batch]
+            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, chosen, strict=True)]
             hypotheses = self.recognize(*self.features(parts))
             heard |= {place: self.tokens(found) for place, found in zip(batch, hypotheses, strict=True)}
-            progress(sum(map(length, cuttings)) / self.sample_rate)
+            progress(sum(map(length, chosen)) / self.sample_rate)
         return [
             self._vocabulary.transcript(
                 join([(piece, heard[row, column]) for column, piece in enumerate(found)], self.sample_rate)

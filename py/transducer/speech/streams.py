@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transducer.core.contracts import Arrays, Floats
 from transducer.runtime.greedy import DecoderState, Hypothesis, Integers
-from transducer.speech.audio import Wave
+from transducer.speech.audio import Wave, has_signal
 from transducer.speech.transcript import Token, Transcript
 
 # Streams in one batch where many files are transcribed.
 BATCH_ROWS = 32
 # A model that normalises features over the whole utterance gets them normalised over so much of the stream's past.
 HISTORY_SECONDS = 20.0
+# A window has no words if neither it nor so much before it has a signal: a model says a word soon after it was spoken.
+SILENT_SECONDS = 1.0
 TYPES = {"float": np.float32, "int64": np.int64}
 
 
@@ -65,7 +68,7 @@ class Model(Protocol):
     def features(self, waves: Sequence[Wave]) -> tuple[Floats, Integers]: ...
 
     def step(
-        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState]
+        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState], silent: NDArray[np.bool_]
     ) -> tuple[list[Hypothesis], tuple[Arrays, DecoderState]]: ...
 
     def tokens(self, hypothesis: Hypothesis) -> list[Token]: ...
@@ -107,6 +110,7 @@ class Streams:
         self._context = -(-(self._half + 1) // self._hop)
         if frontend["normalize"] == "per_feature":
             self._context = round(HISTORY_SECONDS / frontend["window_stride"])
+        self._past = round(SILENT_SECONDS / frontend["window_stride"])
 
     def accept(self, row: int, samples: Wave) -> None:
         """Add to a stream, float32 [samples]."""
@@ -126,7 +130,9 @@ class Streams:
         """Encode and decode every window that is complete, in all streams; yield what adds to a text."""
         while (lengths := np.array([self._due(stream) for stream in self._streams], np.int64)).any():
             began, (_, before) = time.perf_counter(), self._state
-            found, self._state = self._recognizer.step(self._windows(lengths), lengths, self._state)
+            found, self._state = self._recognizer.step(
+                self._windows(lengths), lengths, self._state, self._silent(lengths)
+            )
             compute = time.perf_counter() - began
             for row in lengths.nonzero()[0].tolist():
                 self._advance(self._streams[row], int(lengths[row]), found[row], int(before.frames[row]), compute)
@@ -163,6 +169,16 @@ class Streams:
             windows[row, :, into] = found[:, out_of]
         return windows
 
+    def _silent(self, lengths: Integers) -> NDArray[np.bool_]:
+        """Return which streams have no signal in their next window and SILENT_SECONDS before it, bool [B]."""
+        silent = np.zeros(len(lengths), np.bool_)
+        for row in lengths.nonzero()[0]:
+            stream = self._streams[row]
+            start = stream.window * self._shift - self._padding
+            low, high = (start - self._past) * self._hop, self._samples(start + int(lengths[row]))
+            silent[row] = not has_signal(stream.samples[max(low - stream.begin, 0) : high - stream.begin])
+        return silent
+
     def _advance(self, stream: Stream, length: int, found: Hypothesis, frames: int, compute: float) -> None:
         """Note what a step gave a stream, `frames` encoder frames after its beginning, and drop old samples."""
         stream.tokens += self._recognizer.tokens(found)
@@ -171,5 +187,5 @@ class Streams:
         stream.last = (frames * self._frame_seconds, heard, compute, max(heard, stream.last[-1]) + compute)
         stream.window += 1
         first = stream.window * self._shift - self._padding
-        old = min(max(first - self._context, 0) * self._hop - stream.begin, len(stream.samples))
+        old = min(max(first - max(self._context, self._past), 0) * self._hop - stream.begin, len(stream.samples))
         stream.samples, stream.begin = stream.samples[old:], stream.begin + old
