@@ -99,10 +99,11 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
     output = trained / "swipe.check.json"
     assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--output", output) == 0
     report = json.loads(output.read_text(encoding="utf-8"))
-    assert [report[name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
+    assert [report["accuracy"][name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
+    figures = report["accuracy"]
     for name in ("all", "seen", "novel"):
-        assert 0 <= report[name]["top1"] <= report[name]["top3"] <= report[name]["top5"] <= 100
-    assert len(report["errors"]) == round(40 * (1 - report["all"]["top1"] / 100))
+        assert 0 <= figures[name]["top1"] <= figures[name]["top3"] <= figures[name]["top5"] <= 100
+    assert len(report["facts"]["errors"]) == round(40 * (1 - figures["all"]["top1"] / 100))
     output.unlink()
     assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
     assert not output.exists()
