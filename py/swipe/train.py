@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.swipe.features import FRAME_SECONDS, feature_count
-from transducer.swipe.keyboard import Layout, read_layout
+from transducer.swipe.keyboard import Layout, layout_of, read_layout
 from transducer.swipe.traces import read_traces
 from transducer.swipe.vocabulary import read_vocabulary
 from transducer.train.run import claim, load_config, use_cpu_loss
@@ -36,7 +36,7 @@ def main() -> int:
     (layout, keyboard), labels = read_layout(ROOT / config.layout), read_vocabulary(ROOT / config.vocabulary)
     teacher = matching(args.teacher, labels, layout, args.config) if args.teacher else None
     start = matching(args.init, labels, layout, args.config) if args.init else None
-    claim(args.work, config)
+    claim(args.work, {**config, "sources": args.train_manifest, "init": start and start.source})
 
     import torch
     from nemo.utils import logging
@@ -100,7 +100,11 @@ def parse_args() -> argparse.Namespace:
 def matching(folder: Path, labels: str, layout: Layout, config: Path) -> Checkpoint:
     """Return a checkpoint of the same labels and features. Raises: InputError for another."""
     checkpoint = Checkpoint(folder)
-    if ("".join(checkpoint.labels), checkpoint.config["encoder"]["feat_in"]) != (labels, feature_count(layout)):
+    keys = ""
+    if "swipe" in checkpoint.config:
+        keys = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source).keys
+    # Proximities to the same letters in another order are other features.
+    if ("".join(checkpoint.labels), keys) != (labels, layout.keys):
         raise InputError(f"{checkpoint.source}: has other labels or features than {config}; give another checkpoint.")
     return checkpoint
 

@@ -36,7 +36,7 @@ $(OUT)/teacher/manifest.json $(OUT)/init/manifest.json: $(call sources,checkpoin
 
 # A killed run resumes from its last checkpoint in $(OUT)/train.
 $(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(call sources,swipe/train) \
-    $(foreach source,$(TRAIN_MANIFEST),$(firstword $(subst :, ,$(source)))) \
+    $(foreach source,$(TRAIN_MANIFEST),$(filter-out $(word 2,$(subst :, ,$(source))),$(subst :, ,$(source)))) \
     $(call unpacked,TEACHER,teacher) $(call unpacked,INIT,init) | $(ENV)
 	$(call say,TRAIN)
 	$(call run,swipe/train) --config $< --train-manifest $(TRAIN_MANIFEST) --validation-manifest $(VALIDATION) \

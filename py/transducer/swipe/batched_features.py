@@ -47,13 +47,11 @@ def batched_features(places: Tensor, seconds: Tensor, centres: Tensor, size: Ten
 
 
 def interpolate(values: Tensor, seconds: Tensor, times: Tensor) -> Tensor:
-    """Return values [B, N, 2], known at `seconds` [B, N], at `times` [B, T]; of equal times the last value counts."""
-    seconds = seconds.contiguous()
-    after = torch.searchsorted(seconds, times.contiguous(), right=True).clamp(1, seconds.shape[1] - 1)
+    """Return values [B, N, 2], known at `seconds` [B, N], at `times` [B, T]; at equal times values are equal too."""
+    after = torch.searchsorted(seconds.contiguous(), times.contiguous(), right=True).clamp(1, seconds.shape[1] - 1)
     begin, end = seconds.gather(1, after - 1), seconds.gather(1, after)
     share = ((times - begin) / (end - begin).clamp(min=1e-9)).clamp(0, 1).float()[..., None]
-    last = torch.searchsorted(seconds, end, right=True) - 1
-    before, behind = (values.gather(1, index[..., None].expand(-1, -1, 2)) for index in (after - 1, last))
+    before, behind = (values.gather(1, index[..., None].expand(-1, -1, 2)) for index in (after - 1, after))
     return before + (behind - before) * share
 
 

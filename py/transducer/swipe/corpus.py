@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from transducer.core.cli import InputError
+from transducer.swipe.features import distinct_times
 from transducer.swipe.keyboard import Layout
 from transducer.swipe.traces import Trace
 
@@ -84,9 +85,10 @@ class TraceCorpus:
             raise InputError(f"The layout {layout.name} has no key {missing[0]!r}, which the model needs; add the key.")
         self.words = [trace.word for trace in traces]
         ids = {label: number for number, label in enumerate(labels)}
-        counts = np.array([len(trace.points) for trace in traces])
+        distinct = [distinct_times(trace.points) for trace in traces]
+        counts = np.array([len(points) for points in distinct])
         lengths = np.array([len(word) for word in self.words])
-        points = np.concatenate([trace.points - (0, 0, trace.points[0, 2]) for trace in traces])
+        points = np.concatenate([points - (0, 0, points[0, 2]) for points in distinct])
         targets = np.zeros((len(traces), lengths.max()), np.int64)
         for row, word in zip(targets, self.words, strict=True):
             row[: len(word)] = [ids[letter] for letter in word]

@@ -74,12 +74,16 @@ def resample(points: Doubles) -> Doubles:
 
     Of points at one and the same time the last counts.
     """
-    seconds = (points[:, 2] - points[0, 2]) / 1000
-    distinct = points[np.append(np.diff(seconds) > 0, True)]
-    known = seconds[np.append(np.diff(seconds) > 0, True)]
+    distinct = distinct_times(points)
+    known = (distinct[:, 2] - points[0, 2]) / 1000
     frames = math.ceil(known[-1] / FRAME_SECONDS - FRAME_TOLERANCE) + 1
     times = np.arange(frames) * FRAME_SECONDS
     return np.stack([np.interp(times, known, distinct[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def distinct_times(points: Doubles) -> Doubles:
+    """Return the points [N, 3] that are the last of their time."""
+    return points[np.append(np.diff(points[:, 2]) > 0, True)]
 
 
 def derivatives(path: Doubles) -> tuple[Doubles, Doubles]:

@@ -1,8 +1,9 @@
-"""Transducer losses for training on a CPU: RNN-T and TDT, vectorised over the batch and the tokens.
+"""Transducer losses by tensor operations, on a CPU or a GPU: RNN-T and TDT, vectorised over the batch.
 
-Only the loop over encoder frames remains in Python. Within a frame, label arcs of duration zero chain from
-token to token; the chain is resolved in closed form by a cumulative sum and a `logcumsumexp`, so a frame costs a
-handful of tensor operations however long the transcript is. Gradients come from autograd.
+Only a loop over one side of the lattice remains in Python: over the encoder frames, or in RNN-T over the labels where
+they are fewer. Along the other side, arcs chain from node to node; the chain is resolved in closed form by a cumulative
+sum and a `logcumsumexp`, so a row costs a handful of tensor operations however long it is. Gradients come from
+autograd.
 
 Example:
     loss = TDTLoss(blank=128, durations=[0, 1, 2, 3, 4], sigma=0.02)
@@ -43,16 +44,12 @@ class RNNTLoss(nn.Module):
         """
         log_probs, targets = _trim(log_probs, targets, input_lengths, target_lengths)
         blank, label = _blank_and_label(log_probs.float().log_softmax(-1), targets, self.blank)
-        chain = _cumulative(label)
-
-        # alpha [B, U + 1]: log probability of having emitted u labels on reaching frame t.
-        alpha = _only_first(blank[:, 0])
-        after_blank = []
-        for t in range(blank.shape[1]):
-            alpha = _emit_within_frame(alpha, chain[:, t])
-            alpha = alpha + blank[:, t]
-            after_blank.append(alpha)
-        return -_at(torch.stack(after_blank, 1), input_lengths - 1, target_lengths).mean()
+        # alpha [B, T, U + 1]: log probability of having emitted u labels on reaching frame t.
+        if label.shape[2] < label.shape[1]:
+            alpha = _lattice(blank[:, :-1].mT, label.mT).mT
+        else:
+            alpha = _lattice(label, blank[:, :-1])
+        return -_at(alpha + blank, input_lengths - 1, target_lengths).mean()
 
 
 class TDTLoss(nn.Module):
@@ -140,6 +137,20 @@ def _blank_and_label(log_probs: Tensor, targets: Tensor, blank: int) -> tuple[Te
 def _cumulative(arc: Tensor) -> Tensor:
     """Return the log probability [B, T, U + 1] of emitting the first u labels along arcs [B, T, U]."""
     return pad(arc.cumsum(-1), (1, 0))
+
+
+def _lattice(along: Tensor, across: Tensor) -> Tensor:
+    """Return the log probability [B, rows, columns] of reaching each node of a lattice from its first.
+
+    Args:
+        along: of the arcs from a node to the next in its row, [B, rows, columns - 1].
+        across: of the arcs from a node to the same place in the next row, [B, rows - 1, columns].
+    """
+    chain = _cumulative(along)
+    alpha = [chain[:, 0]]
+    for row in range(1, chain.shape[1]):
+        alpha.append(_emit_within_frame(alpha[-1] + across[:, row - 1], chain[:, row]))
+    return torch.stack(alpha, 1)
 
 
 def _emit_within_frame(alpha: Tensor, chain: Tensor) -> Tensor:
