@@ -24,6 +24,18 @@ $(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,swipe/synth
 	$(call say,SYNTH)
 	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
+# Recorded swipes of a public study: FROM names it, LOGS is the folder of its files. FUTO's are split already.
+FROM ?= how-we-swipe
+LOGS ?=
+IMPORTED := $(patsubst %,$(TRACES)/$(FROM)/%.jsonl.gz,train validation test)
+imported.how-we-swipe = $(LOGS) --split $*
+imported.futo         = $(LOGS)/$(patsubst validation,dev,$*).jsonl
+imported              = $(or $(imported.$(FROM)),$(error FROM is '$(FROM)': set it to how-we-swipe or futo))
+flags.import-traces   = $(FROM) $(or $(LOGS),$(error Set LOGS to the folder of the logs of $(FROM)))
+$(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_traces) $(OUT)/.flags/import-traces | $(ENV)
+	$(call say,IMPORT)
+	$(call run,swipe/import_traces) --format $(FROM) --input $(imported) --output $@
+
 ifeq ($(TASK),swipe)
 $(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,checkpoint/unpack) | $(ENV)
 	$(call say,UNPACK)
@@ -41,6 +53,7 @@ endif
 $(filter-out $(MODEL),$(TEACHER)):
 
 ## Swipe model
-.PHONY: lexicons swipe-traces
+.PHONY: lexicons swipe-traces import-traces
 lexicons: $(LEXICONS)                              ## word lists by frequency, small and full, with statistics
 swipe-traces: $(HELD_OUT)                          ## synthesise the validation and test traces anew
+import-traces: $(IMPORTED)                         ## LOGS of FROM (how-we-swipe, futo) as manifests of three splits
