@@ -1,4 +1,4 @@
-"""Manifests of traces: bad lines, synthesis, imports of public formats, and the checked-in sets."""
+"""Manifests of traces: bad lines, synthesis, layouts, and the checked-in sets."""
 
 import json
 import string
@@ -10,7 +10,8 @@ import pytest
 
 from conftest import ROOT, run_worker
 from transducer.core.cli import InputError
-from transducer.swipe.traces import parse_trace, read_traces
+from transducer.swipe.keyboard import Layout, read_layout
+from transducer.swipe.traces import Trace, parse_trace, read_traces
 from transducer.swipe.vocabulary import read_vocabulary
 from transducer.swipe.words import is_held_out, ranked_words
 
@@ -103,3 +104,44 @@ def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, told:
     assert len(traces) >= 2000
     assert sum(trace.novel for trace in traces) >= 500
     assert path.stat().st_size < 2_500_000
+
+
+@pytest.mark.parametrize("name", ["qwertz", "azerty", "dvorak", "colemak"])
+def test_every_layout_has_all_letters_and_its_swipes_go_from_its_keys_to_its_keys(name: str, tmp_path: Path) -> None:
+    path = ROOT / f"configs/layouts/{name}.json"
+    layout, _ = read_layout(path)
+    assert sorted(layout.keys) == list(string.ascii_lowercase)
+    output = tmp_path / "m.jsonl"
+    arguments = ("--split", "test", "--count", 200, "--layout", path, "--output", output)
+    assert run_worker("swipe/synthesize", *arguments) == 0
+    qwerty, _ = read_layout(QWERTY)
+    own, other = ([away(trace, keys) for trace in read_traces(output, LABELS)] for keys in (layout, qwerty))
+    assert np.median(own) < 0.5
+    moved = [far > near + 0.5 for near, far in zip(own, other, strict=True) if near != far]
+    assert np.mean(moved) > 0.5
+
+
+def away(trace: Trace, layout: Layout) -> float:
+    """Return how many key widths the first and last points lie beside their keys, on average."""
+    ends = trace.points[[0, -1], :2] * layout.size - layout.centres_of(trace.word)[[0, -1]]
+    return float(np.linalg.norm(ends, axis=1).mean())
+
+
+def test_a_layout_without_a_letter_that_words_need_is_one_sentence(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "layout.json"
+    path.write_text(QWERTY.read_text(encoding="utf-8").replace("zxcvbnm", "zxcvbn"), encoding="utf-8")
+    arguments = ("--split", "test", "--count", 20, "--layout", path, "--output", tmp_path / "m.jsonl")
+    assert run_worker("swipe/synthesize", *arguments) == 2
+    assert "has no key 'm', which the words need; add the key." in capsys.readouterr().err
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_a_shuffled_layout_has_the_same_keys_elsewhere(tmp_path: Path) -> None:
+    layouts = []
+    for seed in (1, 2, 1):
+        output = tmp_path / "random.json"
+        assert run_worker("swipe/shuffle_layout", "--layout", QWERTY, "--seed", seed, "--output", output) == 0
+        layouts.append(read_layout(output)[0])
+    assert layouts[0].keys == layouts[2].keys != layouts[1].keys
+    assert sorted(layouts[0].keys) == sorted(layouts[1].keys) == list(string.ascii_lowercase)
+    assert layouts[0].centres.tolist() == read_layout(QWERTY)[0].centres.tolist()

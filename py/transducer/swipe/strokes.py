@@ -16,13 +16,16 @@ TICK = 0.004
 
 # Log seconds of the pulse in a segment's speed, as a minimum-jerk movement over its whole length would take: constant,
 # for each doubling of 1 + the length, for each logarithm of the segment's seconds, standard deviation.
-PULSE = (-1.267, 0.156, 0.48, 0.25)
+PULSE = (-1.13, 0.156, 0.48, 0.25)
 
 # Largest share of a way that is gone at an even speed; most have far less.
-CREEP = 0.15
+CREEP = 0.05
+
+# Largest share of the rest that goes in a pulse over the whole segment.
+BROAD = 0.1
 
 # When the middle of a pulse comes, as a share of the segment: in the first segment, in others, in the last.
-MIDDLES = (0.54, 0.49, 0.42)
+MIDDLES = (0.52, 0.49, 0.42)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def bends(directions: Doubles, rng: np.random.Generator) -> Doubles:
     before, after = directions[:-1], directions[1:]
     cosine = np.sqrt(np.maximum(1 + (before * after).sum(axis=1, keepdims=True), 0.0) / 2)
     sides = before[:, ::-1] * (1, -1) * rng.choice([-1.0, 1.0], (len(before), 1))
-    inner = unit(before + after, sides) * (0.9 * cosine + 0.15) * rng.lognormal(0.0, 0.3, cosine.shape)
+    inner = unit(before + after, sides) * (1.05 * cosine + 0.45) * rng.lognormal(0.0, 0.5, cosine.shape)
     return np.concatenate([directions[:1], inner, directions[-1:]])
 
 
@@ -126,11 +129,17 @@ def timed(
     rest = length - ends.sum() * span / 3
     crept = CREEP * rng.random() ** 3 * rest
     rest -= crept
-    peak = max(1.875 * length / seconds - ends.mean() / 4, 1e-9)
+    broad = BROAD * rng.random() ** 3 * rest
+    peak = max(1.875 * (length / seconds - broad / span) - ends.mean() / 4, 1e-9)
+    rest -= broad
     width = min(max(1.875 * rest / peak / span, 0.15), 1.0)
     deviation = 0.10 + 0.04 * np.clip(np.log(span / 0.2), 0.0, 2.5)
     centre = np.clip(rng.normal(middle, deviation), width / 2, 1 - width / 2)
-    pulse = np.clip((x - centre) / width + 0.5, 0.0, 1.0)
-    way = span / 3 * (ends[0] * (1 - (1 - x) ** 3) + ends[1] * x**3) + crept * x
-    way += rest * pulse**3 * (10 - 15 * pulse + 6 * pulse**2)
+    way = span / 3 * (ends[0] * (1 - (1 - x) ** 3) + ends[1] * x**3) + crept * x + broad * minimum_jerk(x)
+    way += rest * minimum_jerk(np.clip((x - centre) / width + 0.5, 0.0, 1.0))
     return x[1:] * span, np.asarray(way[1:] * (length / way[-1]))
+
+
+def minimum_jerk(x: Doubles) -> Doubles:
+    """Return the share of the way at a share x in [0, 1] of the time, by the least change of acceleration."""
+    return np.asarray(x**3 * (10 - 15 * x + 6 * x**2))

@@ -13,6 +13,7 @@ between corners is a cubic Hermite curve, its speed a minimum-jerk pulse upon wh
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.strokes import Corners, travelled
@@ -34,8 +35,9 @@ ASIDE = (0.22, 0.30, 0.30, 0.28, 0.29, 0.31, 0.33)
 ALONG = (0.10, 0.40, 0.42, 0.40, 0.33, 0.28, 0.27)
 
 # Log seconds of a segment: constant, for each doubling of 1 + its length, at the end, for each 1 - cos of the turn
-# before and after it, for each logarithm of the number of keys, after a letter that comes twice.
-SEGMENT = (-1.98, 0.32, 0.06, -0.06, 0.02, 0.13, 0.40)
+# before and after it, for each logarithm of the number of keys, after a letter that comes twice. LEAST is added.
+LEAST = 0.035
+SEGMENT = (-1.98, 0.32, 0.06, -0.06, 0.02, 0.145, 0.42)
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ class User:
         return User(
             pace=rng.normal(0.0, 0.48),
             sloppiness=rng.lognormal(0.0, 0.25),
-            bias=rng.normal(0.0, 0.11, 2),
+            bias=rng.normal((0.05, 0.02), 0.11),
             bow=rng.normal(0.0, 0.02),
-            slop=rng.choice([0.0, rng.lognormal(-2.0, 0.6)], p=[0.3, 0.7]),
+            slop=rng.choice([0.0, rng.lognormal(-2.3, 0.6)], p=[0.3, 0.7]),
             still=rng.choice([0.0, 1.0], p=[0.4, 0.6]) * rng.beta(1, 2),
             interval=rng.choice([1 / 60, rng.uniform(0.008, 0.022)], p=[0.93, 0.07]),
-            jitter=rng.uniform(0.0008, 0.0024),
+            jitter=rng.uniform(0.0001, 0.0008),
             loss=rng.beta(1.3, 25),
             pixels=rng.uniform(34.0, 43.0),
         )
@@ -97,29 +99,28 @@ class User:
         )
         return self._reported(times, path, layout, rng)
 
-    def _seconds(self, corners: Corners, twice: Doubles, pace: float, rng: np.random.Generator) -> Doubles:
+    def _seconds(self, corners: Corners, twice: NDArray[np.bool_], pace: float, rng: np.random.Generator) -> Doubles:
         """Return how long each segment takes, [keys - 1]."""
         constant, fitts, last, before, after, many, again = SEGMENT
         logs = constant + fitts * np.log2(1 + corners.lengths) + many * np.log(len(twice)) + again * twice[:-1]
         logs[-1] += last
         logs[1:] += before * corners.sharpness
         logs[:-1] += after * corners.sharpness
-        return np.asarray(np.exp(logs + pace + rng.standard_t(8, len(logs)) * 0.34))
+        return np.asarray(LEAST + 0.85 * np.exp(logs + pace + rng.standard_t(8, len(logs)) * 0.33))
 
     def _offsets(self, corners: Corners, layout: Layout, rush: float, rng: np.random.Generator) -> Doubles:
         """Return where each corner lies beside its key, [keys, 2]."""
         count = len(corners.directions) + 1
         scale = self.sloppiness * rng.lognormal(0.0, 0.2)
-        noise = rng.standard_t(6, (count, 2)) * 0.82 * scale
+        noise = rng.standard_t(6, (count, 2)) * 0.79 * scale
         row = (corners.keys[:, 1] / layout.size[1] - 0.5) * 3  # from -1 in the top row to 1 in the bottom row
         offsets = np.repeat(self.bias[None], count, axis=0)
         forward, aside = corners.directions, corners.directions[:, ::-1] * (1, -1)
-        offsets[0] += forward[0] * (noise[0, 0] * 0.23 - 0.08) + aside[0] * noise[0, 1] * 0.19
+        offsets[0] += forward[0] * (noise[0, 0] * 0.22 - 0.08) + aside[0] * noise[0, 1] * 0.19
         offsets[0] *= np.exp(0.13 * rush)
         offsets[0, 1] += 0.11 + 0.04 * row[0]
-        offsets[-1] += (forward[-1] * (noise[-1, 0] * 0.42 + 0.18) + aside[-1] * noise[-1, 1] * 0.31) * np.exp(
-            0.25 * rush
-        )
+        last = forward[-1] * (noise[-1, 0] * 0.42 + 0.18) + aside[-1] * noise[-1, 1] * 0.31
+        offsets[-1] += last * np.exp(0.25 * rush)
         offsets[-1, 1] += 0.17 + 0.1 * row[-1]
         if count > 2:
             turns = np.degrees(np.arccos(1 - corners.sharpness))
@@ -128,7 +129,7 @@ class User:
             inside += 0.1 * rush + self._shortcuts(corners, turns, rush, rng)
             along = noise[1:-1, 1] * np.interp(turns, TURNS, ALONG) * scales + np.interp(turns, TURNS, FORWARD)
             offsets[1:-1] += inside[:, None] * corners.inwards + along[:, None] * corners.tangents
-            offsets[1:-1, 1] += 0.08 - 0.06 * row[1:-1]
+            offsets[1:-1, 1] += np.interp(row[1:-1], (-1.0, 0.0, 1.0), (0.17, 0.11, -0.10))
         return offsets
 
     @staticmethod
@@ -150,13 +151,12 @@ class User:
 
     def _bows(self, seconds: Doubles, rng: np.random.Generator) -> Doubles:
         """Return how far each segment bends to the side, [keys - 1], as a share of its length."""
-        return self.bow + rng.standard_t(4, len(seconds)) * 0.035
+        return self.bow + rng.standard_t(3, len(seconds)) * 0.045
 
     def _reported(self, times: Doubles, path: Doubles, layout: Layout, rng: np.random.Generator) -> Doubles:
         """Return what the screen reports of a path [N, 2] at `times`."""
-        ticks = np.arange(rng.uniform(0.3, 1.0), times[-1] / self.interval)
-        ticks = ticks * self.interval + rng.normal(0.0, self.jitter, len(ticks))
-        ticks = np.sort(ticks[(rng.random(len(ticks)) > self.loss) & (ticks > 0.004) & (ticks < times[-1])])
+        ticks = np.arange(rng.uniform(0.3, 1.0), times[-1] / self.interval) * self.interval
+        ticks = ticks[(rng.random(len(ticks)) > self.loss) & (ticks > 0.004) & (ticks < times[-1])]
         when = np.concatenate([[0.0], ticks, [times[-1]]])
         place = np.column_stack([np.interp(when, times, path[:, axis]) for axis in (0, 1)])
         place = np.round(place * self.pixels) / self.pixels
@@ -167,5 +167,7 @@ class User:
         kept[[0, -1]] = True
         # The finger leaves a little after its last report.
         place[-1] = place[np.flatnonzero(kept)[-2]]
+        # A report's time is a little off, so that speeds are, too.
+        when[1:-1] = np.clip(when[1:-1] + rng.normal(0.0, self.jitter, len(ticks)), 0.001, times[-1])
         inside = np.clip(place[kept] / layout.size, 0.0, 1.0)
-        return np.column_stack([inside, np.round(when[kept] * 1000)])
+        return np.column_stack([inside, np.round(np.maximum.accumulate(when[kept]) * 1000)])
