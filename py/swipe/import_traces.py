@@ -1,16 +1,17 @@
 """Turn recorded swipes of public data sets, FUTO swipe or How-We-Swipe, into a manifest of traces.
 
 Example:
-    .venv/bin/python py/swipe/import_traces.py --format futo --input train.jsonl --output out/swipe/futo/train.jsonl.gz
+    .venv/bin/python py/swipe/import_traces.py --format how-we-swipe --input logs --split train \
+        --output out/swipe/how-we-swipe/train.jsonl.gz
 
-FUTO's files are JSONL, one swipe a line, already relative to the letter area. How-We-Swipe's logs are tables, one
-touch event a line, in pixels of a keyboard with more rows than the letters': --letter-area says where these are.
+FUTO's files are JSONL, one swipe a line, relative to the letter area and split already. How-We-Swipe has one log for
+each person, a table with one touch event a line, in pixels of a keyboard with one row more than the letters'.
 """
 
 import argparse
-import json
+import hashlib
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,111 +19,138 @@ import numpy as np
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.swipe.traces import Trace, TraceError, checked, open_text, read_lines, report, trace_line
+from transducer.swipe.recordings import STUDY_AREA, Gestures, futo, how_we_swipe
+from transducer.swipe.traces import Trace, TraceError, checked, open_text, report, trace_line
 from transducer.swipe.vocabulary import read_vocabulary
 
 # How far a finger may leave the letter area, as a share of it: its path is held to the edge there.
 MARGIN = 0.15
 
-# Of a How-We-Swipe log, separated by spaces.
-HEADER = "sentence timestamp keyb_width keyb_height event x_pos y_pos x_radius y_radius angle word is_err"
-COLUMNS = HEADER.split()
+# Fewer points are a tap, whatever word was meant.
+MIN_POINTS = 4
 
-Found = Iterator[tuple[int, Trace | TraceError]]
+# Percent of the people whose number falls below: train 76, validation 12, test 12.
+SPLITS = {"train": (0, 76), "validation": (76, 88), "test": (88, 100), "all": (0, 100)}
+
+ENDINGS = {"futo": (".jsonl", ".jsonl.gz"), "how-we-swipe": (".log", ".log.gz")}
 
 
 def main() -> int:
     args = parse_args()
     labels = set(read_vocabulary(args.vocabulary))
+    files = list(logs(args.input, ENDINGS[args.format]))
+    dropped: Counter[str] = Counter()
     count = 0
     with replacing(args.output) as tmp:
         with open_text(tmp, "w") as stream:
-            for path in tqdm(args.input, delay=5, disable=None, unit="file"):
-                problems: dict[str, list[int]] = defaultdict(list)
-                for number, found in futo(path) if args.format == "futo" else how_we_swipe(path, args.letter_area):
-                    try:
-                        word, points = tidied(found, labels)
-                    except TraceError as problem:
-                        problems[str(problem)].append(number)
-                    else:
-                        stream.write(trace_line(word, points) + "\n")
-                        count += 1
-                report(path, problems)
+            for path, user in tqdm(people(files, args), delay=5, disable=None, unit="file"):
+                gestures = futo(path) if args.format == "futo" else how_we_swipe(path, tuple(args.letter_area))
+                for line in lines(path, gestures, labels, dropped, {} if user is None else {"user": user}):
+                    stream.write(line + "\n")
+                    count += 1
         if not count:
-            raise InputError(f"{args.input[0]}: no swipe was found; is --format {args.format} right?")
+            raise InputError(
+                f"{args.input[0]}: no swipe was found for --split {args.split}; give more logs, or another --format."
+            )
+    for problem, number in dropped.most_common():
+        log.info("%s: %d left out: %s", args.output, number, problem)
     log.info("%s: %d traces", args.output, count)
     return 0
 
 
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
-    args.add_argument("--format", choices=("futo", "how-we-swipe"), required=True)
-    args.add_argument("--input", type=Path, nargs="+", required=True, help=".jsonl of FUTO, .log of How-We-Swipe")
+    args.add_argument("--format", choices=ENDINGS, required=True)
+    args.add_argument("--input", type=Path, nargs="+", required=True, help="files, or folders of them; gzipped or not")
     args.add_argument("--vocabulary", type=Path, default=Path("configs/vocabularies/english.txt"))
+    args.add_argument("--split", choices=SPLITS, default="all", help="of How-We-Swipe: whose swipes to take")
     args.add_argument(
         "--letter-area",
         type=float,
         nargs=4,
-        default=[0.0, 0.0, 1.0, 0.75],
+        default=STUDY_AREA,
         metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
-        help="of How-We-Swipe: edges of the letter rows as shares of the keyboard",
+        help="of How-We-Swipe: edges of the letter rows as shares of the keyboard (default: the study's, 0 0 1 0.811)",
     )
     args.add_argument("--output", type=Path, required=True, help="manifest, .jsonl or .jsonl.gz")
-    return args.parse_args()
+    options = args.parse_args()
+    left, top, right, bottom = options.letter_area
+    if not (left < right and top < bottom):
+        raise InputError(f"--letter-area {left} {top} {right} {bottom} is empty; give left, top, right, bottom.")
+    if options.format == "futo" and options.split != "all":
+        raise InputError(
+            "--split is for How-We-Swipe; FUTO's files do not say who swiped: give those of one split only."
+        )
+    return options
 
 
-def tidied(found: Trace | TraceError, labels: set[str]) -> tuple[str, np.ndarray]:
+def logs(given: list[Path], endings: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the given files and those of the given folders. Raises: InputError if a folder has none."""
+    for path in given:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = [file for file in sorted(path.rglob("*")) if file.name.endswith(endings)]
+        if not inside:
+            raise InputError(f"{path}: has no file that ends in {' or '.join(endings)}; give the folder of the logs.")
+        yield from inside
+
+
+def people(files: list[Path], args: argparse.Namespace) -> list[tuple[Path, int | None]]:
+    """Return the files of the split, each with the number of its person, which does not tell its name.
+
+    A person's number is the place of the file's hash among all hashes, and the hash says to which split the person
+    belongs: so neither a file's name nor the order of files counts, and nobody changes the split when logs are added.
+    """
+    if args.format == "futo":
+        return [(path, None) for path in files]
+    hashes = {path: digest(path) for path in files}
+    ranks = {value: rank for rank, value in enumerate(sorted(set(hashes.values())))}
+    begin, end = SPLITS[args.split]
+    owners = {value: path for path, value in sorted(hashes.items(), reverse=True)}  # a log given twice counts once
+    return [(owners[value], rank) for value, rank in ranks.items() if begin <= int(value, 16) % 100 < end]
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a log's text, packed or not. Raises: InputError if there is none to read."""
+    try:
+        with open_text(path) as stream:
+            return hashlib.sha256(stream.read().encode()).hexdigest()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable log ({error}); fetch it again.") from None
+
+
+def lines(
+    path: Path, gestures: Gestures, labels: set[str], dropped: Counter[str], marks: dict[str, int]
+) -> Iterator[str]:
+    """Yield the manifest lines of a file's good swipes; count the others, and report rows that cannot be read."""
+    broken: dict[str, list[int]] = defaultdict(list)
+    for number, gesture in gestures:
+        try:
+            word, points = tidied(gesture, labels)
+        except TraceError as problem:
+            dropped[str(problem)] += 1
+            if "cut" in str(problem) or "JSON" in str(problem):
+                broken[str(problem)].append(number)
+        else:
+            yield trace_line(word, points, **marks)
+    report(path, broken)
+
+
+def tidied(gesture: Trace | TraceError, labels: set[str]) -> tuple[str, np.ndarray]:
     """Return a trace's word in small letters and its points, held to the letter area. Raises: TraceError."""
-    if isinstance(found, TraceError):
-        raise found
-    word = found.word.lower()
+    if isinstance(gesture, TraceError):
+        raise gesture
+    word = gesture.word.lower()
     if not word or not set(word) <= labels:
         raise TraceError("the word is empty or has characters outside the vocabulary")
-    place = found.points[:, :2]
+    if len(word) == 1 or 0 < len(gesture.points) < MIN_POINTS:
+        raise TraceError(f"a tap: one letter, or fewer than {MIN_POINTS} points")
+    place = gesture.points[:, :2]
     held = np.clip(place, 0.0, 1.0)
     if (np.abs(place - held) > MARGIN).any():
         raise TraceError(f"a point lies more than {MARGIN:.0%} outside the letter area")
-    return word, checked(np.column_stack([held, found.points[:, 2]]))
-
-
-def futo(path: Path) -> Found:
-    """Yield the swipes of a FUTO file by line."""
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            entry = json.loads(line)
-            data = entry["data"]
-            if isinstance(data, dict):
-                yield number, TraceError("the swipe was made with two fingers")
-                continue
-            points = np.array([(point["x"], point["y"], point["t"]) for point in data], dtype=np.float64)
-            yield number, Trace(str(entry["word"]), points.reshape(-1, 3))
-        except (ValueError, KeyError, TypeError):
-            yield number, TraceError("not a JSON object with a word and data of x, y and t")
-
-
-def how_we_swipe(path: Path, area: list[float]) -> Found:
-    """Yield the swipes of a How-We-Swipe log, each by the line that ends it."""
-    left, top, right, bottom = area
-    points: list[tuple[float, float, float]] = []
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.split()
-        if fields == COLUMNS:
-            continue
-        row = dict(zip(COLUMNS, fields, strict=False))
-        try:
-            if len(fields) != len(COLUMNS):
-                raise ValueError(line)
-            x, y = float(row["x_pos"]) / float(row["keyb_width"]), float(row["y_pos"]) / float(row["keyb_height"])
-            point = (x - left) / (right - left), (y - top) / (bottom - top), float(row["timestamp"])
-        except (ValueError, ZeroDivisionError):
-            yield number, TraceError("not a row of twelve columns with numbers")
-            points = []
-            continue
-        points = [point] if row["event"] == "touchstart" else [*points, point]
-        if row["event"] == "touchend":
-            wrong = row["is_err"] not in ("0", "false", "False")
-            yield number, TraceError("marked as an error") if wrong else Trace(row["word"], np.array(points))
-            points = []
+    return word, checked(np.column_stack([held, gesture.points[:, 2]]))
 
 
 if __name__ == "__main__":

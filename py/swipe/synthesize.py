@@ -1,4 +1,4 @@
-"""Synthesise one split of the swipe corpus: minimum-jerk traces of English words, as a manifest.
+"""Synthesise one split of the swipe corpus: traces of English words on a keyboard layout, as a manifest.
 
 Example:
     .venv/bin/python py/swipe/synthesize.py --split test --count 2400 --layout configs/layouts/qwerty.json \
@@ -7,6 +7,7 @@ Example:
 
 import argparse
 import os
+import string
 import sys
 from functools import partial
 from multiprocessing import get_context
@@ -63,6 +64,8 @@ def draw_words(split: str, count: int, temperature: float, seed: int, layout: La
 
     Words are drawn by their share of running text, those that need one key only left out: that is a tap.
     """
+    if missing := sorted(set(string.ascii_lowercase) - set(layout.keys)):
+        raise InputError(f"The layout {layout.name} has no key {missing[0]!r}, which the words need; add the key.")
     if count < 1 or temperature <= 0:
         raise InputError(f"--count is {count} and --temperature {temperature}; both must be above 0.")
     rng = np.random.default_rng([seed, SPLITS[split]])

@@ -26,6 +26,45 @@ $(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,swipe/synth
 	$(call say,SYNTH)
 	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
+# Training traces on other layouts, by their names: a file of configs/layouts, or random-SEED for shuffled letters.
+# Train on them with TRAIN_MANIFEST="... $(TRACES)/layouts/dvorak.jsonl.gz:1:configs/layouts/dvorak.json".
+LAYOUTS       ?= qwertz azerty dvorak colemak
+LAYOUT_TRACES ?= 20000
+OTHER_LAYOUTS := $(LAYOUTS:%=$(TRACES)/layouts/%.jsonl.gz)
+shuffled      := $(patsubst %,$(TRACES)/layouts/%.json,$(filter random-%,$(LAYOUTS)))
+layout_file    = $(if $(filter random-%,$1),$(TRACES)/layouts/$1.json,configs/layouts/$1.json)
+flags.layout-traces = $(LAYOUT_TRACES)
+$(shuffled): $(TRACES)/layouts/random-%.json: configs/layouts/qwerty.json $(call sources,swipe/shuffle_layout) | $(ENV)
+	$(call say,SHUFFLE)
+	$(call run,swipe/shuffle_layout) --layout $< --seed $* --output $@
+$(OTHER_LAYOUTS): $(TRACES)/layouts/%.jsonl.gz: $$(call layout_file,$$*) $(call sources,swipe/synthesize) \
+    $(OUT)/.flags/layout-traces | $(ENV)
+	$(call say,SYNTH)
+	$(call run,swipe/synthesize) --split train --count $(LAYOUT_TRACES) --temperature 2 --layout $< --output $@
+
+# How far the synthesizer is from people: REAL is a manifest of recorded swipes.
+REAL ?=
+$(TRACES)/realism.json: $(REAL) $(LAYOUT) $(call sources,swipe/compare) | $(ENV)
+	$(call say,COMPARE)
+	$(call run,swipe/compare) --real $(or $(REAL),$(error Set REAL to a manifest of recorded swipes)) \
+	    --layout $(LAYOUT) --output $@
+$(TRACES)/realism.svg: $(TRACES)/realism.json $(call sources,swipe/draw_realism)
+	$(call say,DRAW)
+	$(call run,swipe/draw_realism) --input $< --output $@
+
+# Recorded swipes of a public study: FROM names it, LOGS is the folder of its files. FUTO's are split already.
+FROM ?= how-we-swipe
+LOGS ?=
+IMPORTED := $(patsubst %,$(TRACES)/$(FROM)/%.jsonl.gz,train validation test)
+imported.how-we-swipe = $(LOGS) --split $*
+imported.futo         = $(LOGS)/$(patsubst validation,dev,$*).jsonl
+imported              = $(or $(imported.$(FROM)),$(error FROM is '$(FROM)': set it to how-we-swipe or futo))
+flags.import-traces   = $(FROM) $(or $(LOGS),$(error Set LOGS to the folder of the logs of $(FROM)))
+$(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_traces) $(OUT)/.flags/import-traces \
+    | $(ENV)
+	$(call say,IMPORT)
+	$(call run,swipe/import_traces) --format $(FROM) --input $(imported) --output $@
+
 ifeq ($(TASK),swipe)
 unpacked = $(if $($1),$(OUT)/$2/manifest.json)
 $(OUT)/teacher/manifest.json: $(TEACHER)
@@ -48,6 +87,9 @@ endif
 $(sort $(filter-out $(MODEL),$(TEACHER) $(INIT))):
 
 ## Swipe model
-.PHONY: lexicons swipe-traces
-lexicons: $(LEXICONS)                              ## word lists by frequency, small and full, with statistics
-swipe-traces: $(HELD_OUT)                          ## synthesize the validation and test traces again
+.PHONY: lexicons swipe-traces import-traces layout-traces swipe-realism
+lexicons: $(LEXICONS)                 ## word lists by frequency, small and full, with statistics
+swipe-traces: $(HELD_OUT)             ## synthesize the validation and test traces again
+import-traces: $(IMPORTED)            ## LOGS of FROM (how-we-swipe, futo) as manifests of three splits
+layout-traces: $(OTHER_LAYOUTS)       ## synthetic training traces on LAYOUTS (qwertz ..., random-SEED)
+swipe-realism: $(TRACES)/realism.svg  ## distances of synthetic swipes from those of REAL, and a picture

@@ -11,7 +11,6 @@ from golden_features import GOLDEN, ODD, QWERTY
 from transducer.core.cli import InputError
 from transducer.swipe.features import feature_count, swipe_features
 from transducer.swipe.keyboard import layout_of, read_layout
-from transducer.swipe.synthesis import User
 
 LAYOUT, CONTENT = read_layout(QWERTY)
 ENTRIES = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -84,11 +83,13 @@ def test_no_feature_is_padding() -> None:
 
 
 def smooth_path(seed: int, rate: int) -> np.ndarray:
-    """Return one and the same smooth swipe of a user, as a screen of a given rate sees it, without noise."""
+    """Return one and the same swipe of overlapping minimum-jerk strokes, as a screen of a given rate sees it."""
     rng = np.random.default_rng(seed)
-    user = User.draw(rng)
-    aims, dwells = user._aims("keyboard", LAYOUT, rng)
-    begins, durations = user._strokes(aims, dwells, rng)
+    aims = LAYOUT.centres_of("keyboard") + rng.normal(0.0, 0.2, (8, 2))
+    durations = 0.09 + 0.06 * np.log2(1 + np.linalg.norm(np.diff(aims, axis=0), axis=1))
+    durations *= rng.lognormal(0.0, 0.3) * rng.lognormal(0.0, 0.15, 7)
+    overlaps = rng.uniform(0.1, 0.45) * np.minimum(durations[:-1], durations[1:])
+    begins = np.append(0.0, np.cumsum(durations[:-1] - overlaps))
     end = math.ceil((begins[-1] + durations[-1]) * 30) / 30
     times = np.arange(round(end * rate) + 1) / rate
     share = np.clip((times[:, None] - begins) / durations, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Manifests of traces: bad lines, synthesis, imports of public formats, and the checked-in sets."""
+"""Manifests of traces: bad lines, synthesis, layouts, and the checked-in sets."""
 
 import json
 import string
@@ -10,7 +10,8 @@ import pytest
 
 from conftest import ROOT, run_worker
 from transducer.core.cli import InputError
-from transducer.swipe.traces import parse_trace, read_traces
+from transducer.swipe.keyboard import Layout, read_layout
+from transducer.swipe.traces import Trace, parse_trace, read_traces
 from transducer.swipe.vocabulary import read_vocabulary
 from transducer.swipe.words import is_held_out, ranked_words
 
@@ -105,53 +106,42 @@ def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, told:
     assert path.stat().st_size < 2_500_000
 
 
-def test_futo_swipes_are_imported(tmp_path: Path, told: list[str]) -> None:
-    """The line format of the public data set: letter area coordinates, epoch milliseconds, two-finger runs apart."""
-    data = [{"x": -0.02, "y": 0.5, "t": 1_700_000_000_100}, {"x": 0.4, "y": 0.6, "t": 1_700_000_000_180}]
-    lines = [
-        {"word": "Hello", "sentence": "Hello there", "canvas_width": 400, "canvas_height": 200, "data": data},
-        {"word": "two", "data": {"L": [data], "R": [data]}},
-        {"word": "far", "data": [{"x": 3, "y": 0.5, "t": 1}]},
-    ]
-    source = tmp_path / "train.jsonl"
-    source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    output = tmp_path / "m.jsonl.gz"
-    importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("swipe/import_traces", *importing) == 0
-    (trace,) = read_traces(output, LABELS)
-    assert trace.word == "hello"
-    assert trace.points.tolist() == [[0.0, 0.5, 0.0], [0.4, 0.6, 80.0]]
-    assert len(told) == 3  # two problems, then the count
-
-
-def test_how_we_swipe_logs_are_imported(tmp_path: Path, told: list[str]) -> None:
-    header = "sentence timestamp keyb_width keyb_height event x_pos y_pos x_radius y_radius angle word is_err"
-
-    def row(time: int, event: str, x: float, y: float, word: str, error: int = 0) -> str:
-        return f"the_day {time} 360 200 {event} {x} {y} 1 1 0 {word} {error}"
-
-    rows = [
-        header,
-        *(row(100, "touchstart", 90, 75, "the"), row(116, "touchmove", 180, 75, "the")),
-        *(row(132, "touchend", 180, 150, "the"), "ill formed"),
-        *(row(200, "touchstart", 90, 75, "day", 1), row(210, "touchend", 95, 75, "day", 1)),
-    ]
-    source = tmp_path / "user.log"
-    source.write_text("\n".join(rows), encoding="utf-8")
+@pytest.mark.parametrize("name", ["qwertz", "azerty", "dvorak", "colemak"])
+def test_every_layout_has_all_letters_and_its_swipes_go_from_its_keys_to_its_keys(name: str, tmp_path: Path) -> None:
+    path = ROOT / f"configs/layouts/{name}.json"
+    layout, _ = read_layout(path)
+    assert sorted(layout.keys) == list(string.ascii_lowercase)
     output = tmp_path / "m.jsonl"
-    importing = ("--format", "how-we-swipe", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("swipe/import_traces", *importing) == 0
-    (trace,) = read_traces(output, LABELS)
-    assert trace.word == "the"
-    assert trace.points.tolist() == [[0.25, 0.5, 0.0], [0.5, 0.5, 16.0], [0.5, 1.0, 32.0]]
-    assert sum("left out 1 line" in message for message in told) == 2
+    arguments = ("--split", "test", "--count", 200, "--layout", path, "--output", output)
+    assert run_worker("swipe/synthesize", *arguments) == 0
+    qwerty, _ = read_layout(QWERTY)
+    own, other = ([away(trace, keys) for trace in read_traces(output, LABELS)] for keys in (layout, qwerty))
+    assert np.median(own) < 0.5
+    moved = [far > near + 0.5 for near, far in zip(own, other, strict=True) if near != far]
+    assert np.mean(moved) > 0.5
 
 
-def test_an_import_of_nothing_is_an_error_and_leaves_nothing(tmp_path: Path, capsys: Any) -> None:
-    source = tmp_path / "x.jsonl"
-    source.write_text("{}\n", encoding="utf-8")
-    output = tmp_path / "m.jsonl"
-    importing = ("--format", "futo", "--input", source, "--vocabulary", ENGLISH, "--output", output)
-    assert run_worker("swipe/import_traces", *importing) == 2
-    assert "no swipe was found" in capsys.readouterr().err
-    assert not output.exists()
+def away(trace: Trace, layout: Layout) -> float:
+    """Return how many key widths the first and last points lie beside their keys, on average."""
+    ends = trace.points[[0, -1], :2] * layout.size - layout.centres_of(trace.word)[[0, -1]]
+    return float(np.linalg.norm(ends, axis=1).mean())
+
+
+def test_a_layout_without_a_letter_that_words_need_is_one_sentence(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "layout.json"
+    path.write_text(QWERTY.read_text(encoding="utf-8").replace("zxcvbnm", "zxcvbn"), encoding="utf-8")
+    arguments = ("--split", "test", "--count", 20, "--layout", path, "--output", tmp_path / "m.jsonl")
+    assert run_worker("swipe/synthesize", *arguments) == 2
+    assert "has no key 'm', which the words need; add the key." in capsys.readouterr().err
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_a_shuffled_layout_has_the_same_keys_elsewhere(tmp_path: Path) -> None:
+    layouts = []
+    for seed in (1, 2, 1):
+        output = tmp_path / "random.json"
+        assert run_worker("swipe/shuffle_layout", "--layout", QWERTY, "--seed", seed, "--output", output) == 0
+        layouts.append(read_layout(output)[0])
+    assert layouts[0].keys == layouts[2].keys != layouts[1].keys
+    assert sorted(layouts[0].keys) == sorted(layouts[1].keys) == list(string.ascii_lowercase)
+    assert layouts[0].centres.tolist() == read_layout(QWERTY)[0].centres.tolist()
