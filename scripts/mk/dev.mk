@@ -28,8 +28,9 @@ test: $(TEST_ENV)      ## run the tests, on real checkpoints and runtimes (FAMIL
 	$(Q)$(PYTHON) -m pytest $(tests) -m 'not slow' $(TESTFLAGS)
 test-slow: $(TEST_ENV) ## the heavy tests: the 0.6B architecture, long audio
 	$(Q)$(PYTHON) -m pytest $(tests) -m slow $(TESTFLAGS)
-lint: $(TEST_ENV)      ## ruff, mypy and shellcheck
+lint: $(TEST_ENV)      ## ruff, mypy, shellcheck and a few words
 	$(Q)$(PYTHON) -m ruff check .
 	$(Q)$(PYTHON) -m ruff format --check .
 	$(Q)$(PYTHON) -m mypy
 	$(Q)$(dir $(PYTHON))shellcheck scripts/*.sh .ci/run
+	$(Q)scripts/check_words.sh

@@ -121,7 +121,7 @@ ONNX Runtime."""
 
 SPEECH_ANDROID = """The `.pte` files load as `org.pytorch.executorch.Module` of executorch-android, `.onnx` and `.ort`
 files in onnxruntime-android. `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and rnnt_step,
-and `docs/graphs.md` of transducer-export how labels are decoded with them."""
+and `docs/export.md` of transducer-export how labels are decoded with them."""
 
 
 def readme(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
