@@ -1,4 +1,4 @@
-"""Unpack a .nemo archive, or a .ckpt with its config beside it, into a folder that other workers map.
+"""Unpack a .nemo archive, or a .ckpt with its config beside it, into a folder from which other workers map the weights.
 
 Example:
     .venv/bin/python py/checkpoint/unpack.py --model models/demo-tdt.nemo \
@@ -45,7 +45,7 @@ def main() -> int:
 def unpack_nemo(archive: Path, folder: Path) -> None:
     """Write the archive's plain files into `folder`, flat or nested as they are packed.
 
-    Raises: InputError for what is no archive, is cut short, or has members that could escape the folder.
+    Raises: InputError for a file that is not an archive, is truncated, or has members that could escape the folder.
     """
     try:
         with tarfile.open(archive, "r:*") as tar:
@@ -55,15 +55,15 @@ def unpack_nemo(archive: Path, folder: Path) -> None:
                 for path, member in members:
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
                     content = tar.extractfile(member)
-                    assert content is not None  # safe_path let only regular files through
+                    assert content is not None  # safe_path allows only regular files
                     with (folder / path).open("wb") as target:
                         copy(content, target, progress)
     except (tarfile.ReadError, EOFError, zlib.error):
         with archive.open("rb") as stream:
             head = stream.read(512)
-        # What a tar or gzip header says, whatever becomes of the rest.
+        # The tar or gzip header, even if the rest is damaged.
         if b"ustar" in head or head.startswith(b"\x1f\x8b"):
-            problem = "is cut short or damaged; copy or download it again"
+            problem = "is truncated or damaged; copy or download it again"
         else:
             problem = "is not a .nemo archive (a tar file); give MODEL a checkpoint saved with NeMo's save_to"
         raise InputError(f"{archive} {problem}.") from None
@@ -73,7 +73,7 @@ def unpack_nemo(archive: Path, folder: Path) -> None:
 
 
 def safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
-    """Return where a member belongs, or refuse one that is no plain file inside the folder."""
+    """Return the path of a member, after refusing anything but a plain file inside the folder."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{archive}: its member {member.name} points outside the archive; do not trust this file.")
@@ -89,9 +89,9 @@ def copy(source: IO[bytes], target: IO[bytes], progress: "tqdm[Any]") -> None:
 
 
 def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
-    """Bring a Lightning .ckpt, its config and its tokenizer into the form of an unpacked .nemo.
+    """Convert a Lightning .ckpt, its config and its tokenizer to the layout of an unpacked .nemo.
 
-    The config of a training run lacks what NeMo fills in when it builds the model; that is filled in here.
+    The config of a training run lacks the sizes that NeMo sets when it builds the model; they are set here.
     """
     import torch
 
@@ -113,10 +113,10 @@ def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
 
 
 def find_tokenizer(config: dict[str, Any], place: Path) -> Path | None:
-    """Return the SentencePiece model that a config names, searched beside the config too."""
+    """Return the SentencePiece model that a config names, also searched beside the config."""
     tokenizer = config.get("tokenizer") or {}
-    named = [str(tokenizer[key]) for key in ("model_path", "dir") if tokenizer.get(key)]
-    for name in [name.removeprefix("nemo:") for name in named] + ["."]:
+    names = [str(tokenizer[key]) for key in ("model_path", "dir") if tokenizer.get(key)]
+    for name in [name.removeprefix("nemo:") for name in names] + ["."]:
         for path in (place / name, place / name / "tokenizer.model", place / Path(name).name):
             if path.is_file():
                 return path
@@ -135,9 +135,7 @@ def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> N
         elif config.get("labels"):
             joint["vocabulary"] = list(config["labels"])
         else:
-            raise InputError(
-                f"{source} names neither labels nor a tokenizer that is there; put tokenizer.model beside it."
-            )
+            raise InputError(f"{source} names neither labels nor an existing tokenizer; put tokenizer.model beside it.")
     decoder["vocab_size"] = joint["num_classes"] = len(joint["vocabulary"])
     joint["jointnet"]["encoder_hidden"] = config["encoder"]["d_model"]
     joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
@@ -154,7 +152,7 @@ def manifest_of(folder: Path, model: Path, config: dict[str, Any], digest: str) 
 
 
 def guess_class(config: dict[str, Any]) -> str:
-    """Name the model class of a training config, which does not say it."""
+    """Return the model class of a training config, which does not name it."""
     kind = "HybridRNNTCTC" if "aux_ctc" in config else "RNNT"
     return f"EncDec{kind}{'BPE' if config.get('tokenizer') else ''}Model"
 

@@ -70,7 +70,7 @@ def parse_args() -> argparse.Namespace:
 
 def facts_of(options: argparse.Namespace, model: onnx.ModelProto) -> dict[str, Any]:
     """Return what the check records of a variant besides its error; refuse operators that its runtime lacks."""
-    runs_in = Runtime.read(options.runtime).judged(model, options.onnx) if options.runtime else None
+    runs_in = Runtime.read(options.runtime).check(model, options.onnx) if options.runtime else None
     return {
         "variant": options.variant,
         "made_with": json.loads(metadata(model)["quantization"]),

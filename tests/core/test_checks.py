@@ -109,7 +109,7 @@ def test_a_file_is_read_once_until_it_changes(graph: Path, monkeypatch: pytest.M
     digests, copy = Digests(), graph.with_name("copy.pte")
     copy.write_bytes(graph.read_bytes())
     first = digests.of(graph)
-    digests.copied(graph, copy)
+    digests.record_copy(graph, copy)
     assert digests.of(graph) == digests.of(copy) == first == "weights" and reads == ["encoder.pte"]
     graph.write_bytes(b"other")
     assert digests.of(graph) == "other" and reads == ["encoder.pte"] * 2

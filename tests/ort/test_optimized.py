@@ -138,7 +138,7 @@ def test_an_operator_that_the_runtime_lacks(model: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize(("target", "accelerator"), [("web", "WebGPU"), ("android", "XNNPACK")])
 def test_what_runtimes_leave_to_the_cpu(target: str, accelerator: str, model: Path) -> None:
     path = model / f"ort/encoder.{target}.int8.onnx"
-    found = Runtime.read(ROOT / f"configs/runtimes/{target}.json").judged(load_graph(path), path)
+    found = Runtime.read(ROOT / f"configs/runtimes/{target}.json").check(load_graph(path), path)
     assert found["accelerator"] == accelerator and "Conv" not in found["left_to_cpu"]
     assert found["left_to_cpu"]["LayerNormalization" if target == "android" else "MatMulInteger"] > 0
 

@@ -259,7 +259,7 @@ def test_greedy_decoding_by_the_step_is_that_by_predictor_and_joint(built: ByKin
 def test_a_length_that_the_file_does_not_take_is_one_sentence(frames: int, advice: str, lowered: Lowered) -> None:
     session = open_pte(lowered("xnnpack"))
     with pytest.raises(
-        InputError, match=f"^encoder.xnnpack.pte takes .* T of 9 to {MAX_FRAMES}, not {frames}; {advice}$"
+        InputError, match=f"^encoder.xnnpack.pte accepts .* T from 9 to {MAX_FRAMES}, not {frames}; {advice}$"
     ):
         session.run(None, example("encoder", session.facts["dims"] | {"B": 1, "T": frames}))
 

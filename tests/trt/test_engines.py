@@ -502,10 +502,10 @@ def test_bench_times_every_engine_alike(project: Path) -> None:
     ("machine", "arguments", "sentence"),
     [
         ({"gpu": A10, "version": "10.9.0.34"}, ["TRT_BACKEND=trtexec"], r"TensorRT 10.9.0.34 is older than 10.12"),
-        ({"gpu": ""}, ["TRT_BACKEND=trtexec"], r"builds on a GPU only, and nvidia-smi finds none"),
+        ({"gpu": ""}, ["TRT_BACKEND=trtexec"], r"builds only on a GPU, and nvidia-smi finds none"),
         ({"gpu": A10}, ["TRT_BACKEND=polygraphy"], r"the Python package tensorrt cannot be imported"),
         ({"gpu": A10}, ["TRT_ARCH=sm_120"], r"TRT_ARCH=sm_120 is not that of this GPU, sm_86"),
-        ({"gpu": A10}, ["TRT_BACKEND=rtx", "TRT_ARCH=ada"], r"TRT_ARCH=ada is no architecture"),
+        ({"gpu": A10}, ["TRT_BACKEND=rtx", "TRT_ARCH=ada"], r"TRT_ARCH=ada is not an architecture"),
     ],
 )
 def test_what_is_missing_is_one_sentence(

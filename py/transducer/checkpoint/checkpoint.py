@@ -1,4 +1,4 @@
-"""Read an unpacked transducer checkpoint and build single modules of it, trusting nothing it says.
+"""Read an unpacked transducer checkpoint and build single modules of it, without trusting its content.
 
 Example:
     checkpoint = Checkpoint(Path("out/demo-tdt/checkpoint"))
@@ -31,13 +31,13 @@ class Checkpoint:
         try:
             self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"{folder} holds no unpacked checkpoint; run `make checkpoint` first.") from None
+            raise InputError(f"{folder} does not hold an unpacked checkpoint; run `make checkpoint` first.") from None
         self.source = str(self.manifest["source"])
         self.config = read_config(folder / CONFIG, self.source)
 
     @property
     def labels(self) -> list[str]:
-        """Tokens in order of their ids, blank not among them."""
+        """Tokens in order of their IDs, without blank."""
         return [str(label) for label in self.config["joint"]["vocabulary"]]
 
     @property
@@ -49,13 +49,13 @@ class Checkpoint:
             ((self.config.get("loss") or {}).get("tdt_kwargs") or {}).get("durations"),
             (self.config.get("decoding") or {}).get("durations"),
         )
-        found = [int(duration) for duration in next(filter(None, places), [])] if count else []
-        if len(found) != count:
+        durations = [int(duration) for duration in next(filter(None, places), [])] if count else []
+        if len(durations) != count:
             raise InputError(
-                f"{self.source}: the joint has {count} duration outputs but the config lists {len(found)} durations; "
-                "name them in loss.tdt_kwargs.durations of its config."
+                f"{self.source}: the joint has {count} duration outputs but the config lists {len(durations)} "
+                "durations; name them in loss.tdt_kwargs.durations of its config."
             )
-        return found
+        return durations
 
     @cached_property
     def weights(self) -> "dict[str, torch.Tensor]":
@@ -63,10 +63,10 @@ class Checkpoint:
         return load_weights(self.folder / WEIGHTS, self.source)
 
     def build(self, section: str) -> Any:
-        """Build the encoder, decoder, joint or preprocessor in eval mode with exactly its own weights.
+        """Build the encoder, decoder, joint or preprocessor in eval mode with exactly the checkpoint's weights.
 
-        The weights stay mapped: only the pages that are touched count as memory. A preprocessor, whose
-        weights follow from its config, may come without any.
+        The weights stay mapped: only touched pages use memory. A preprocessor, whose
+        weights follow from its config, may have none.
         Raises: InputError if a weight is missing, left over or of another shape.
         """
         from nemo.collections.asr import modules
@@ -76,7 +76,7 @@ class Checkpoint:
         kind = (MODULES | FRONTEND)[section]
         require_class(self.config, section, kind, self.source)
         settings = {key: value for key, value in self.config[section].items() if key != "_target_"}
-        with _skipped_init():
+        with _skip_init():
             module = getattr(modules, kind)(**settings)
         prefix = f"{section}."
         weights = {k.removeprefix(prefix): v for k, v in self.weights.items() if k.startswith(prefix)}
@@ -86,33 +86,33 @@ class Checkpoint:
         return module.eval().requires_grad_(False)
 
     def _require_match(
-        self, section: str, expected: "dict[str, torch.Tensor]", found: "dict[str, torch.Tensor]"
+        self, section: str, expected: "dict[str, torch.Tensor]", weights: "dict[str, torch.Tensor]"
     ) -> None:
-        for name in sorted(expected.keys() | found.keys()):
-            if name not in found:
+        for name in sorted(expected.keys() | weights.keys()):
+            if name not in weights:
                 problem = f"the weight {section}.{name} is missing"
             elif name not in expected:
                 problem = f"the config has no place for the weight {section}.{name}"
-            elif found[name].shape != expected[name].shape:
-                asked, given = list(expected[name].shape), list(found[name].shape)
-                problem = f"the weight {section}.{name} has shape {given} where the config asks for {asked}"
+            elif weights[name].shape != expected[name].shape:
+                expected_shape, shape = list(expected[name].shape), list(weights[name].shape)
+                problem = f"the weight {section}.{name} has shape {shape} where the config asks for {expected_shape}"
             else:
                 continue
             raise InputError(f"{self.source}: {problem}; {ONE_RUN}.")
 
 
-def _skipped_init() -> Any:
-    """Return a context in which new layers keep whatever memory held: every weight is loaded afterwards.
+def _skip_init() -> Any:
+    """Return a context in which layers are not initialized, because every weight is loaded afterwards.
 
-    Untouched pages cost neither time nor memory, which a random start would.
+    Unlike initialized pages, untouched pages cost neither time nor memory.
     """
     from torch.overrides import TorchFunctionMode
 
-    class SkippedInit(TorchFunctionMode):
+    class SkipInit(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             if getattr(func, "__module__", None) == "torch.nn.init":
                 return kwargs["tensor"] if "tensor" in kwargs else args[0]
             return func(*args, **kwargs)
 
-    return SkippedInit()
+    return SkipInit()

@@ -1,4 +1,4 @@
-"""Read a checkpoint's config and refuse what is not a supported transducer.
+"""Read a checkpoint's config and refuse anything but a supported transducer.
 
 Example:
     config = read_config(Path("out/demo-tdt/checkpoint/model_config.yaml"), "demo-tdt.nemo")
@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
     pass
 
 
-# The model classes that have what is exported, and the only classes that are ever instantiated.
+# The supported model classes, the only ones that are ever instantiated.
 MODELS = ("EncDecRNNTModel", "EncDecRNNTBPEModel", "EncDecHybridRNNTCTCModel", "EncDecHybridRNNTCTCBPEModel")
 
 
@@ -28,18 +28,18 @@ MODULES = {"encoder": "ConformerEncoder", "decoder": "RNNTDecoder", "joint": "RN
 FRONTEND = {"preprocessor": "AudioToMelSpectrogramPreprocessor"}
 
 
-# Weights that belong to a transducer checkpoint and that no exported graph uses.
+# Weights of a transducer checkpoint that no exported graph uses.
 UNUSED = ("preprocessor", "ctc_decoder", "loss", "wer", "ctc_loss", "ctc_wer")
 
 
 def read_config(path: Path, source: str) -> dict[str, Any]:
-    """Return a model config with its interpolations resolved, after refusing what is no NeMo transducer.
+    """Return a model config with its interpolations resolved, after refusing anything that is not a NeMo transducer.
 
     Training files nest the model under `model` or `cfg`; the innermost is returned.
     """
     try:
         root = OmegaConf.load(path)
-        resolved = OmegaConf.to_container(root, resolve=True)
+        content = OmegaConf.to_container(root, resolve=True)
     except (OmegaConfBaseException, ValueError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: its config cannot be read ({reason}); save the model again.") from None
@@ -47,11 +47,11 @@ def read_config(path: Path, source: str) -> dict[str, Any]:
         if not type(error).__module__.startswith("yaml"):
             raise
         raise InputError(f"{source}: its config is not YAML; save the model again with NeMo.") from None
-    while isinstance(resolved, dict) and "encoder" not in resolved and ("model" in resolved or "cfg" in resolved):
-        resolved = resolved.get("model") or resolved.get("cfg")
-    if not isinstance(resolved, dict):
-        raise InputError(f"{source}: its config holds no model; save the model again with NeMo.")
-    config = {str(key): value for key, value in resolved.items()}
+    while isinstance(content, dict) and "encoder" not in content and ("model" in content or "cfg" in content):
+        content = content.get("model") or content.get("cfg")
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: its config has no model; save the model again with NeMo.")
+    config = {str(key): value for key, value in content.items()}
     require_transducer(config, source)
     return config
 
@@ -68,7 +68,9 @@ def require_transducer(config: dict[str, Any], source: str) -> None:
         raise InputError(f"{source}: {model} is not supported; bring a transducer of one of {', '.join(MODELS)}.")
     for section, supported in MODULES.items():
         if not isinstance(config.get(section), dict):
-            raise InputError(f"{source}: its config has no {section}, so it is no transducer; bring an RNN-T or TDT.")
+            raise InputError(
+                f"{source}: its config has no {section}, so it is not a transducer; bring an RNN-T or TDT."
+            )
         require_class(config, section, supported, source)
 
 
@@ -76,9 +78,7 @@ def require_class(config: dict[str, Any], section: str, supported: str, source: 
     """Refuse a section of a config that is not of the one class supported there."""
     name = str((config.get(section) or {}).get("_target_", "")).rpartition(".")[2]
     if name != supported:
-        raise InputError(
-            f"{source}: its {section} is a {name or 'nameless class'}; {supported} is what can be exported."
-        )
+        raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {supported} can be exported.")
 
 
 def _class_names(node: Any) -> typing.Iterator[str]:

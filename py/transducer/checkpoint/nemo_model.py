@@ -1,4 +1,4 @@
-"""Restore a whole model by stock NeMo, from a checkpoint that was unpacked and so vetted.
+"""Restore a whole model in stock NeMo, from a checkpoint that was vetted when it was unpacked.
 
 Example:
     model = restore_model(Path("out/demo-tdt/checkpoint"))

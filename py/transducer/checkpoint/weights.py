@@ -24,14 +24,14 @@ ONE_RUN = "config and weights must come from one training run"
 
 
 def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
-    """Map the tensors of a .ckpt file by name, without running anything that it pickles.
+    """Map the tensors of a .ckpt file by name, without running any code that it pickles.
 
-    Accepts a bare state dict or a Lightning checkpoint (its `state_dict`), and takes off the prefixes
-    that torch.compile and wrappers leave.
+    Accepts a bare state dict or a Lightning checkpoint (its `state_dict`), and removes the prefixes
+    that torch.compile and wrappers add.
     """
     import torch
 
-    # What NeMo's own Lightning checkpoints hold besides tensors; all of it inert containers.
+    # NeMo's own Lightning checkpoints hold these besides tensors; all are inert containers.
     inert: list[Any] = [
         DictConfig, ListConfig, AnyNode, Metadata, ContainerMetadata,
         typing.Any, dict, list, int, collections.defaultdict, collections.OrderedDict,
@@ -40,8 +40,8 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
         with torch.serialization.safe_globals(inert):
             content = torch.load(path, mmap=True, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
-        found = str(error).partition("GLOBAL ")[2].partition(" ")[0]
-        what = f"code ({found})" if found else "something other than weights"
+        name = str(error).partition("GLOBAL ")[2].partition(" ")[0]
+        what = f"code ({name})" if name else "something other than weights"
         raise InputError(
             f"{source}: its weights file pickles {what}, which is never run; save plain tensors with NeMo's save_to."
         ) from None
@@ -49,7 +49,7 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
         raise InputError(f"{source}: its weights file is damaged; copy or download it again.") from None
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{source}: its weights file holds no tensors by name; save the model again with NeMo.")
+        raise InputError(f"{source}: its weights file has no tensors by name; save the model again with NeMo.")
     weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in weights.items()}
     for wrapper in ("module.", "model."):
         if all(name.startswith(wrapper) for name in weights):

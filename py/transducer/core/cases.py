@@ -8,7 +8,7 @@ Example:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Errors of a case, whose largest are figures of a check.
+# The errors of a case; the largest over all cases become figures of a check.
 ERRORS = ("max_abs", "max_relative", "relative_rms")
 
 

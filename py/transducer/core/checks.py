@@ -20,19 +20,19 @@ from transducer.core.digests import Digests
 from transducer.core.onnx_files import sidecars_of
 
 FORMAT = 2
-# Figures that are to be at least their bound; all others are to be at most theirs.
+# Figures that must be at least their bound; all others must be at most theirs.
 LEAST = frozenset({"quantized_share", "delegated_share", "top1"})
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was measured of a file, and whether that is within its bounds.
+    """The figures measured of a file, and whether they are within their bounds.
 
     file, sha256, sidecars: the file's name and SHA-256, and the SHA-256 of its sidecars by name.
     against: what it was compared with.
     cases: the comparisons.
-    figures: by name, what was measured.
-    bounds: under a figure's name, what it may be at most, or of LEAST at least.
+    figures: the measured values by name.
+    bounds: the bound of a figure by its name, a maximum, or a minimum for those of LEAST.
     accuracy: figures of a whole data set.
     facts: whatever else describes the file or how it was checked.
     """
@@ -60,7 +60,7 @@ class Check:
         accuracy: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "Check":
-        """Return the check of a file, not judged yet; the largest errors of its cases are among its figures."""
+        """Return the check of a file, not judged yet. Its figures include the largest errors of its cases."""
         return cls(
             **identity(path),
             against=against,
@@ -75,9 +75,9 @@ class Check:
         """Return the check as passed. Raises: CheckError for a figure that misses its bound.
 
         Args:
-            subject: how an error calls what was checked.
-            advice: what to do about an error, after the bound.
-            sentences: errors, as `judge` takes them, for figures that are not errors of a case.
+            subject: the name of the checked file or model in an error.
+            advice: what to do about an error; appended after the bound.
+            sentences: error messages for `judge`, for figures that are not errors of a case.
         """
         for name, bound in self.bounds.items():
             where = ""
@@ -110,23 +110,23 @@ class Check:
             raise InputError(f"{path} lacks entries of a check file; remove it and run `make {path}`.") from None
 
     def summary(self) -> dict[str, Any]:
-        """Return what a package's manifest repeats of a check: all but its cases and what identifies the file."""
+        """Return the part of a check that a package's manifest repeats: all but its cases and the file's identity."""
         content = {"against": self.against, "figures": self.figures, "bounds": self.bounds, "accuracy": self.accuracy}
         return {"file": f"checks/{self.file}.check.json", "passed": self.passed, **content, "facts": self.facts}
 
 
 def judge(name: str, figure: float, bound: float, sentence: str) -> None:
-    """Raise CheckError unless a figure is within its bound; not a number never is.
+    """Raise CheckError unless a figure is within its bound; NaN never is.
 
     Args:
-        sentence: the error; {figure} and {bound} in it stand for the two numbers.
+        sentence: the error message, with {figure} and {bound} for the two numbers.
     """
     if not (figure >= bound if name in LEAST else figure <= bound):
-        shown = sentence.replace("{figure}", _shown(name, figure, f"{figure:.3g}"))
-        raise CheckError(shown.replace("{bound}", _shown(name, bound, f"{bound:g}")))
+        message = sentence.replace("{figure}", _format_figure(name, figure, f"{figure:.3g}"))
+        raise CheckError(message.replace("{bound}", _format_figure(name, bound, f"{bound:g}")))
 
 
-def _shown(name: str, value: float, text: str) -> str:
+def _format_figure(name: str, value: float, text: str) -> str:
     if name == "relative_rms":
         return f"{value:.2%}"
     return f"{100 * value:.4g}%" if name.endswith("_share") else text

@@ -23,7 +23,7 @@ from typing import Any
 
 log = logging.getLogger("transducer")
 
-# As shells give it for SIGINT.
+# The exit code that shells use for SIGINT.
 INTERRUPTED = 130
 
 _REFUSALS = {
@@ -37,29 +37,29 @@ _REFUSALS = {
 
 
 class InputError(Exception):
-    """Bad input, told in one sentence that names the file, what is wrong and what to do."""
+    """Bad input: one sentence that names the file, what is wrong and what to do."""
 
 
 class CheckError(Exception):
-    """An artefact that misses a bound, told in one sentence with the figure and the bound."""
+    """An artefact that misses a bound: one sentence with the figure and the bound."""
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Keep from stderr what native libraries print there as they are loaded; V=1 lets it through."""
+def quiet_stderr() -> Iterator[None]:
+    """Suppress what native libraries print on stderr while they are loaded; V=1 shows it."""
     if os.environ.get("V", "1") != "0":
         yield
         return
     sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
     try:
         yield
     finally:
         sys.stderr.flush()
         os.dup2(stderr, 2)
         os.close(stderr)
-        os.close(nowhere)
+        os.close(null)
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -79,16 +79,16 @@ def run(main: Callable[[], int]) -> int:
     traceback.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
-    # Make sets V: 1 shows what a worker does, 0 leaves only warnings; by hand a worker tells.
+    # Make sets V: 1 logs progress, 0 logs only warnings. A worker that is run by hand logs its progress.
     log.setLevel(logging.WARNING if os.environ.get("V") == "0" else logging.INFO)
     warnings.filterwarnings("ignore")
-    # Make's workers die of an interrupt until here; from here on it is an exception, so that nothing is left behind.
+    # Until here an interrupt kills a worker; from here on it raises an exception, so that temporaries are removed.
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main()
     except KeyboardInterrupt:
-        # Make says so itself.
+        # Make reports the interrupt itself.
         if "MAKELEVEL" not in os.environ:
             print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -107,17 +107,17 @@ def run(main: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, of the same suffix, that takes its place if the block succeeds.
+    """Yield a temporary path beside `path`, of the same suffix, that replaces it if the block succeeds.
 
-    The temporary is a file or a folder, whatever the block makes of it, and goes on failure. Its name holds
-    this process, so that two may write the same product. After a kill it stays as a hidden name that
-    nothing takes for a product, until the next try removes it.
+    The temporary is a file or a folder, as the block creates it, and is removed on failure. Its name has
+    the process ID, so that two processes may write the same product. After a kill it stays as a hidden name
+    that is never mistaken for a product, until the next run removes it.
     """
     tmp = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in _left_behind(path):
-            _remove(left)
+        for orphan in _orphans(path):
+            _remove(orphan)
         yield tmp
         if tmp.is_dir():
             _remove(path)
@@ -129,15 +129,15 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(tmp)
 
 
-def _left_behind(path: Path) -> list[Path]:
-    """Return temporaries of `path` whose process is gone, or is this one."""
+def _orphans(path: Path) -> list[Path]:
+    """Return the temporaries of `path` whose process has ended, or is this one."""
     name = re.compile(rf"{re.escape(f'.{path.stem}')}\.(\d+)\.tmp{re.escape(path.suffix)}")
     matches = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
     return [other for other, match in matches if match and not _is_other(int(match[1]))]
 
 
 def _is_other(process: int) -> bool:
-    """Return whether another process of this number lives."""
+    """Return whether a process of this ID runs that is not this one."""
     try:
         os.kill(process, 0)
     except PermissionError:
@@ -156,13 +156,13 @@ def _remove(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON in the one form used throughout: UTF-8, indented, sorted keys, a final newline."""
+    """Write JSON in the format used throughout: UTF-8, indented, sorted keys, a final newline."""
     with replacing(path) as tmp:
         tmp.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def existing(path: Path, hint: str) -> Path:
-    """Return `path` if it is there, or tell in one sentence how to get it."""
+    """Return `path` if it exists; otherwise raise an InputError that says how to get it."""
     if not path.exists():
         raise InputError(f"{path} does not exist; {hint}.")
     return path

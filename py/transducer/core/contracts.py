@@ -5,7 +5,7 @@ Example:
 
 Axes: B batch, T feature frames, T_enc encoder frames, F features, D encoder width, L LSTM layers,
 H predictor width, U tokens, V labels plus blank, K TDT durations, N encoder layers, cache_T and C the
-encoder frames that attention and convolutions keep of a stream's past.
+past encoder frames that attention and convolutions cache.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ DYNAMIC_AXES = ("B", "T", "T_enc", "U", "samples")
 
 @dataclass(frozen=True)
 class Graph:
-    """Axes of a graph's tensors in their order, and which inputs are int64; all others are float32."""
+    """The axes of a graph's tensors, in order, and the inputs that are int64; all others are float32."""
 
     inputs: Axes
     outputs: Axes
@@ -79,7 +79,7 @@ GRAPHS = {
 
 
 def input_names(name: str, swipe: bool) -> list[str]:
-    """Return the names of a graph's inputs, which are those of its contract but for a swipe encoder's first."""
+    """Return the names of a graph's inputs, as in its contract, except a swipe encoder's first."""
     return ["features" if swipe and tensor == "audio_signal" else tensor for tensor in GRAPHS[name].inputs]
 
 
@@ -88,7 +88,7 @@ def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
 
     Lengths differ within a batch, from the first input's down to about a third of it, so that padding has
     to be masked. Waveforms fall from loud to silent, because the logarithm is hardest on faint sound.
-    Caches are those of new streams.
+    Caches are empty, as for new streams.
     """
     random = np.random.default_rng(seed)
     arrays: Arrays = {}
@@ -104,7 +104,7 @@ def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
         else:
             arrays[tensor] = random.standard_normal(shape, dtype=np.float32)
         if tensor == "predictor_output":
-            # As of an LSTM.
+            # Outputs of an LSTM lie between -1 and 1.
             arrays[tensor] = np.tanh(arrays[tensor])
         if tensor == "waveform":
             arrays[tensor] *= np.geomspace(0.5, 1e-6, longest, dtype=np.float32)

@@ -19,22 +19,22 @@ Key = tuple[Path, int, int]
 class Digests:
     """SHA-256 of files by path, size and time of change, for as long as one worker runs."""
 
-    known: dict[Key, str] = field(default_factory=dict)
+    by_file: dict[Key, str] = field(default_factory=dict)
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of a file of any size, in hexadecimal."""
         key = _key(path)
-        if key not in self.known:
-            self.known[key] = sha256_of(path)
-        return self.known[key]
+        if key not in self.by_file:
+            self.by_file[key] = sha256_of(path)
+        return self.by_file[key]
 
-    def copied(self, source: Path, target: Path) -> None:
-        """Record that `target` was just copied from `source`, so that it has the digest of it, if that is known.
+    def record_copy(self, source: Path, target: Path) -> None:
+        """Record that `target` was just copied from `source`: it has the same digest, if that has been computed.
 
-        A fault while it was copied is found by whoever verifies the copy, as the digest is that of the source.
+        The digest is that of the source, so whoever verifies the copy finds a fault made while copying.
         """
-        if (key := _key(source)) in self.known:
-            self.known[_key(target)] = self.known[key]
+        if (key := _key(source)) in self.by_file:
+            self.by_file[_key(target)] = self.by_file[key]
 
 
 def _key(path: Path) -> Key:

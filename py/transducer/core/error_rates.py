@@ -29,8 +29,11 @@ def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> Er
 
 
 def _errors(references: list[list[str]], hypotheses: list[list[str]]) -> Errors:
-    pairs = zip(references, hypotheses, strict=True)
-    return np.array([(edit_distance(said, heard)["total"], len(said)) for said, heard in pairs], dtype=np.int64)
+    counts = [
+        (edit_distance(reference, hypothesis)["total"], len(reference))
+        for reference, hypothesis in zip(references, hypotheses, strict=True)
+    ]
+    return np.array(counts, dtype=np.int64)
 
 
 def rate(errors: Errors) -> float:
@@ -45,10 +48,10 @@ def interval(errors: Errors, baseline: Errors | None = None) -> list[float]:
     Utterances are drawn with replacement, the same for both systems, so that a difference is paired.
     """
     random = np.random.default_rng(SEED)
-    drawn = [_resampled(errors, baseline, random.integers(len(errors), size=len(errors))) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    rates = [_resample(errors, baseline, random.integers(len(errors), size=len(errors))) for _ in range(RESAMPLES)]
+    low, high = np.percentile(rates, [2.5, 97.5])
     return [float(low), float(high)]
 
 
-def _resampled(errors: Errors, baseline: Errors | None, rows: NDArray[np.int64]) -> float:
+def _resample(errors: Errors, baseline: Errors | None, rows: NDArray[np.int64]) -> float:
     return rate(errors[rows]) - (0.0 if baseline is None else rate(baseline[rows]))

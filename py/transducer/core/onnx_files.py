@@ -53,13 +53,13 @@ def external_files(model: onnx.ModelProto) -> set[str]:
 
 
 def sidecars_of(graph: Path) -> list[Path]:
-    """Return the sidecars beside a graph's file; one that is no ONNX has none."""
+    """Return the sidecars beside a graph's file; a file that is not ONNX has none."""
     names = external_files(load_graph(graph)) if graph.suffix == ".onnx" else set()
     return [graph.parent / name for name in sorted(names)]
 
 
 def external_as_inputs(model: onnx.ModelProto) -> list[TensorProto]:
-    """Make inputs of the initializers that lie in a sidecar, and return these, so that a tool cannot load them."""
+    """Turn initializers in a sidecar into graph inputs and return them, so that a tool cannot load their values."""
     external = [tensor for tensor in model.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
     inline = [tensor for tensor in model.graph.initializer if tensor.data_location != TensorProto.EXTERNAL]
     del model.graph.initializer[:]
@@ -74,9 +74,9 @@ def inputs_as_external(model: onnx.ModelProto, external: Iterable[TensorProto]) 
     """Undo external_as_inputs, leaving out weights that the graph no longer uses."""
     by_name = {tensor.name: tensor for tensor in external}
     used = {name for node in model.graph.node for name in node.input}
-    kept = [value for value in model.graph.input if value.name not in by_name]
+    inputs = [value for value in model.graph.input if value.name not in by_name]
     del model.graph.input[:]
-    model.graph.input.extend(kept)
+    model.graph.input.extend(inputs)
     model.graph.initializer.extend(tensor for name, tensor in by_name.items() if name in used)
 
 
@@ -87,7 +87,7 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
 
 def set_metadata(model: onnx.ModelProto, facts: Mapping[str, str]) -> None:
     """Write metadata_props, sorted, replacing those of the same name."""
-    merged = metadata(model) | dict(facts)
+    entries = metadata(model) | dict(facts)
     del model.metadata_props[:]
-    for key, value in sorted(merged.items()):
+    for key, value in sorted(entries.items()):
         model.metadata_props.add(key=key, value=value)

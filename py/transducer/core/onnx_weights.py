@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 from transducer.core.onnx_files import load_graph
 
-# Protobuf ends at 2 GiB; half of it leaves room for tools that copy. Small tensors stay where shapes can fold.
+# Protobuf messages end at 2 GiB; half leaves room for tools that copy. Small tensors stay inside for shape folding.
 SIDECAR_ABOVE = 1 << 30
 
 
@@ -35,16 +35,16 @@ ALIGNMENT = 4096
 
 def attach_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", sidecar: Path) -> None:
     """Turn the graph inputs named in `weights` into initializers, in a sidecar if they are too large."""
-    used = _taken_inputs(model, weights)
-    arrays = ((name, weights[name].contiguous().numpy()) for name in used)
-    store_weights(model, arrays, sum(weights[name].nbytes for name in used), sidecar)
+    names = _remove_inputs(model, weights)
+    arrays = ((name, weights[name].contiguous().numpy()) for name in names)
+    store_weights(model, arrays, sum(weights[name].nbytes for name in names), sidecar)
 
 
 def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[Any]]], size: int, sidecar: Path) -> None:
-    """Add arrays to the graph as initializers, in a sidecar if `size`, their bytes in all, is too large.
+    """Add arrays to the graph as initializers, in a sidecar if `size`, their total in bytes, is too large.
 
-    The sidecar is written whole before the graph that needs it. Arrays are taken one at a time, so that what makes
-    them need hold no more than one.
+    The sidecar is written whole before the graph that needs it. Arrays are read one at a time, so that their
+    generator holds no more than one in memory.
     """
     if size <= SIDECAR_ABOVE:
         model.graph.initializer.extend(inline_tensor(name, array) for name, array in arrays)
@@ -83,7 +83,7 @@ def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
         return numpy_helper.to_array(tensor)
     place = {entry.key: entry.value for entry in tensor.external_data}
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    # Read rather than mapped: what a process maps counts as its memory.
+    # Read rather than mapped: mapped pages count as the process's memory.
     values = np.fromfile(folder / place["location"], dtype, math.prod(tensor.dims), offset=int(place["offset"]))
     return values.reshape(tensor.dims)
 
@@ -91,7 +91,8 @@ def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
 def share_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", other: Path) -> None:
     """Turn the graph inputs named in `weights` into initializers that lie in the sidecar of another graph.
 
-    Weights that the other graph holds within itself are held here too, so a graph without a sidecar shares none.
+    Weights that the other graph stores inside its file are stored inside this one too, so a graph without a
+    sidecar shares none.
     Raises: InputError if a weight is not the same in the sidecar.
     """
     shared = {
@@ -99,7 +100,7 @@ def share_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", other
         for tensor in load_graph(other).graph.initializer
         if tensor.data_location == TensorProto.EXTERNAL
     }
-    for name in tqdm(_taken_inputs(model, weights), desc="shared weights", unit="tensor", delay=5, leave=False):
+    for name in tqdm(_remove_inputs(model, weights), desc="shared weights", unit="tensor", delay=5, leave=False):
         if name not in shared:
             model.graph.initializer.append(inline_tensor(name, weights[name].contiguous().numpy()))
             continue
@@ -111,17 +112,17 @@ def share_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", other
         model.graph.initializer.append(shared[name])
 
 
-def _taken_inputs(model: onnx.ModelProto, weights: "Mapping[str, Tensor]") -> list[str]:
+def _remove_inputs(model: onnx.ModelProto, weights: "Mapping[str, Tensor]") -> list[str]:
     """Remove the graph inputs that are weights, and return their names."""
-    taken = [value.name for value in model.graph.input if value.name in weights]
-    kept = [value for value in model.graph.input if value.name not in weights]
+    names = [value.name for value in model.graph.input if value.name in weights]
+    inputs = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
-    model.graph.input.extend(kept)
-    return taken
+    model.graph.input.extend(inputs)
+    return names
 
 
 def _same(proto: TensorProto, array: NDArray[Any], folder: Path) -> bool:
-    """Tell whether a tensor in a sidecar has exactly these values."""
+    """Return whether a tensor in a sidecar has exactly these values."""
     header = _header(proto.name, array)
     if (proto.data_type, list(proto.dims)) != (header.data_type, list(header.dims)):
         return False

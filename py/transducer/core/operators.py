@@ -1,4 +1,4 @@
-"""What operators a runtime has, as its file in configs/runtimes/ lists them, and whether a graph needs others.
+"""The operators of a runtime, listed in its file in configs/runtimes/, and whether a graph needs others.
 
 Example:
     runtime = Runtime.read(Path("configs/runtimes/web.json"))
@@ -19,9 +19,9 @@ from transducer.core.cli import CheckError, existing
 
 @dataclass(frozen=True)
 class Runtime:
-    """Operators of a runtime, those of other domains than ONNX's with their domain before them.
+    """Operators of a runtime; those outside the ONNX domain have their domain as a prefix.
 
-    What the accelerator lacks is left to the CPU, where the runtime has it.
+    Operators that the accelerator lacks run on the CPU, if the runtime has them.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Runtime:
 
     @classmethod
     def read(cls, path: Path) -> "Runtime":
-        found = json.loads(existing(path, "name a file of configs/runtimes/").read_text(encoding="utf-8"))
-        fast = found["accelerator"]
-        return cls(found["runtime"], frozenset(found["operators"]), fast["name"], frozenset(fast["operators"]))
+        content = json.loads(existing(path, "name a file of configs/runtimes/").read_text(encoding="utf-8"))
+        fast = content["accelerator"]
+        return cls(content["runtime"], frozenset(content["operators"]), fast["name"], frozenset(fast["operators"]))
 
     def require(self, model: onnx.ModelProto, path: Path) -> None:
         """Raises: CheckError if the graph has a node whose operator the runtime lacks."""
@@ -44,11 +44,11 @@ class Runtime:
                     "export it otherwise, or deploy for another runtime."
                 )
 
-    def judged(self, model: onnx.ModelProto, path: Path) -> dict[str, Any]:
-        """Return what a check tells of a graph in this runtime. Raises: CheckError as `require` does."""
+    def check(self, model: onnx.ModelProto, path: Path) -> dict[str, Any]:
+        """Return a check's facts of a graph in this runtime. Raises: CheckError as `require` does."""
         self.require(model, path)
-        left = Counter(operator(node) for node in model.graph.node if operator(node) not in self.accelerated)
-        return {"runtime": self.name, "accelerator": self.accelerator, "left_to_cpu": dict(sorted(left.items()))}
+        remaining = Counter(operator(node) for node in model.graph.node if operator(node) not in self.accelerated)
+        return {"runtime": self.name, "accelerator": self.accelerator, "left_to_cpu": dict(sorted(remaining.items()))}
 
 
 def operator(node: NodeProto) -> str:

@@ -14,10 +14,10 @@ from transducer.core.cli import InputError
 
 def evenly_spaced_batches(manifest: Path, usable: int, count: int, size: int) -> list[NDArray[np.int64]]:
     """Return the entries [size] of each of `count` batches. Raises: InputError if there are not so many."""
-    wanted = count * size
-    if not 0 < wanted <= usable:
+    total = count * size
+    if not 0 < total <= usable:
         raise InputError(
-            f"{manifest} has {usable} usable entries, and {count} batches of {size} need {wanted}; "
+            f"{manifest} has {usable} usable entries, and {count} batches of {size} need {total}; "
             "set CALIB_BATCHES and CALIB_BATCH_SIZE to what it has, or CALIB_MANIFEST to a larger one."
         )
-    return np.split(np.linspace(0, usable - 1, wanted).round().astype(np.int64), count)
+    return np.split(np.linspace(0, usable - 1, total).round().astype(np.int64), count)

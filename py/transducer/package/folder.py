@@ -59,7 +59,7 @@ def copy(source: Path, target: Path, digests: Digests | None = None) -> None:
     ):
         shutil.copyfileobj(reader, stream, 1 << 22)
     if digests:
-        digests.copied(source, target)
+        digests.record_copy(source, target)
 
 
 def verify(folder: Path) -> list[str]:

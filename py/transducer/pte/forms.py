@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transducer.core.cli import hushed
+from transducer.core.cli import quiet_stderr
 
 INT8_STATIC, INT8, INT4_STATIC, INT4, INT4_BLOCK = "int8-static", "int8", "int4-static", "int4", "int4-block"
 # The least scale of weights. XNNPACK's quantizer takes 2^-12, above the scales of many a channel.
@@ -51,7 +51,7 @@ class Form:
 
     def settings(self) -> Any:
         """Return what XNNPACK's quantizer is to be told."""
-        with hushed():
+        with quiet_stderr():
             from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
             from torchao.quantization.granularity import PerGroup
             from torchao.quantization.pt2e._affine_quantization import AffineQuantizedMinMaxObserver

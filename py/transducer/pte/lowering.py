@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from tqdm import tqdm
 
-from transducer.core.cli import hushed, log, replacing, sha256_of, write_json
+from transducer.core.cli import log, quiet_stderr, replacing, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, input_names
 from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.pte.parts import Part, any_length
@@ -31,7 +31,7 @@ def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> 
 
     Raises: ValueError if nothing came out quantized.
     """
-    with hushed():
+    with quiet_stderr():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     prepared = prepare_pt2e(part.export().module(check_guards=False), quantizer)
@@ -46,7 +46,7 @@ def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> 
 
 def lower(program: ExportedProgram, part: Part, how: str) -> Any:
     """Return an exported program in ExecuTorch's edge dialect, parts of it delegated to XNNPACK."""
-    with hushed():
+    with quiet_stderr():
         import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantize and dequantize
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower

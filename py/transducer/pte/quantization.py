@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
-from transducer.core.cli import InputError, hushed, log
+from transducer.core.cli import InputError, log, quiet_stderr
 from transducer.pte.forms import FORMS
 from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
 from transducer.pte.parts import Part
@@ -100,7 +100,7 @@ def linear_layers(module: nn.Module, exclude: str = "") -> dict[str, nn.Linear]:
 
 def quantizer_of(plan: Mapping[str, str]) -> Any:
     """Return a PT2E quantizer that computes each named layer in the form that the plan says, and nothing else."""
-    with hushed():
+    with quiet_stderr():
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
 
     settings = {name: FORMS[name].settings() for name in set(plan.values())}

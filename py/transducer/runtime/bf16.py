@@ -4,7 +4,7 @@ Example:
     with runnable(Path("out/demo-tdt/onnx/encoder.bf16.onnx")) as path:
         session = open_session(path)
 
-Tensor cores multiply bf16 and add in fp32, so rounding what a node gives is what they do, but for the order of sums.
+Tensor cores multiply bf16 and add in fp32, so rounding each node's output matches them, except for the order of sums.
 """
 
 import contextlib
@@ -21,26 +21,26 @@ BRAIN, FLOAT = TensorProto.BFLOAT16, TensorProto.FLOAT
 
 @contextlib.contextmanager
 def runnable(path: Path) -> Iterator[Path]:
-    """Yield a graph that gives on any CPU what the graph at `path` gives: itself, unless it is bf16.
+    """Yield a graph that computes the same on any CPU as the graph at `path`: itself, unless it is bf16.
 
-    The other lies beside it, because both read one sidecar, and goes afterwards.
+    An emulating graph is written beside it, because both read one sidecar, and removed afterwards.
     """
     model = load_graph(path)
     if not any(tensor.data_type == BRAIN for tensor in model.graph.initializer):
         yield path
         return
-    emulated = path.with_name(f".{path.stem}.emulated.onnx")
-    save_graph(rounded_everywhere(model), emulated)
+    emulation = path.with_name(f".{path.stem}.emulated.onnx")
+    save_graph(round_tensors(model), emulation)
     try:
-        yield emulated
+        yield emulation
     finally:
-        emulated.unlink()
+        emulation.unlink()
 
 
-def rounded_everywhere(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a bf16 graph in fp32, its tensors rounded to bf16 wherever they were that."""
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
-    values = [*inferred.input, *inferred.output, *inferred.value_info]
+def round_tensors(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a bf16 graph in fp32 whose tensors are rounded to bf16 wherever they were bf16."""
+    typed_graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = [*typed_graph.input, *typed_graph.output, *typed_graph.value_info]
     brain = {value.name for value in values if value.type.tensor_type.elem_type == BRAIN}
     nodes: list[NodeProto] = []
     for tensor in model.graph.initializer:

@@ -5,8 +5,8 @@ Example:
     hypotheses, state = decoder.decode(encoder_output, encoded_lengths)
     more, state = decoder.decode(next_encoder_output, next_lengths, state)  # the same streams go on
 
-The search is NeMo's greedy_batch (arXiv 2406.06220 with the loops merged): every stream stands at a frame of its
-own, and one joint call serves all that have not ended.
+The search is NeMo's greedy_batch (arXiv 2406.06220 with the loops merged): every stream is at a frame of its
+own, and one joint call serves all streams that have not ended.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ EVERY = slice(None)
 
 @dataclass
 class DecoderState:
-    """Where B streams stand between two chunks of encoder frames.
+    """The state of B streams between two chunks of encoder frames.
 
-    g: what the predictor says after each stream's last label, float32 [B, H]
+    g: the predictor's output after each stream's last label, float32 [B, H]
     h, c: its LSTM states after that label, float32 [L, B, H]
     skip: frames of the next chunk that the last TDT duration jumps over, int64 [B]
     frames: frames of all chunks so far, int64 [B]
@@ -59,7 +59,7 @@ class Decoder:
 
     Args:
         meta: the content of model_meta.json.
-        predictor, joint: sessions of any variant with float32 inputs and outputs. They are best opened with one thread:
+        predictor, joint: sessions of any variant with float32 inputs and outputs. Open them with one thread:
             these graphs are too small to share, and waking other threads takes longer than the work.
     """
 
@@ -76,7 +76,7 @@ class Decoder:
         self._max_symbols = int(meta["max_symbols"])
 
     def initial_state(self, batch: int) -> DecoderState:
-        """Return the state of `batch` streams that have heard nothing."""
+        """Return the state of `batch` new streams."""
         zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
         g, h, c = self._predict(np.full(batch, self._blank, np.int64), zeros, zeros)
         return DecoderState(g, h, c, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
@@ -87,9 +87,9 @@ class Decoder:
         """Decode the next encoder frames of every stream.
 
         Args:
-            encoder_output: float32 [B, D, T], as the encoder graph gives it.
+            encoder_output: float32 [B, D, T], as the encoder graph returns it.
             encoded_lengths: int64 [B], valid frames of each stream; 0 leaves a stream as it is.
-            state: what the call before returned for the same streams; None begins anew. It is not changed.
+            state: returned by the previous call for the same streams; None starts new streams. It is not changed.
 
         Returns: a hypothesis with the new labels of each stream, and the state after them.
         """
@@ -108,13 +108,13 @@ class Decoder:
             blank = labels == self._blank
             advance = np.maximum(durations, blank)
             if not blank.all():
-                spoken = _index(~blank)
-                stream, frame, label = now[0][spoken], now[1][spoken], labels[spoken]
-                confidence = _probability(logits[spoken, : self._labels], label)
-                steps.append((stream, frame + state.frames[stream], label, durations[spoken], confidence))
-                place = spoken if rows is EVERY else stream
-                g[place], h[:, place], c[:, place] = self._follow(label, *(states[:, spoken] for states in after))
-            # Label after label may fall on one frame, but not without end.
+                labeled = _index(~blank)
+                stream, frame, label = now[0][labeled], now[1][labeled], labels[labeled]
+                confidence = _probability(logits[labeled, : self._labels], label)
+                steps.append((stream, frame + state.frames[stream], label, durations[labeled], confidence))
+                place = labeled if rows is EVERY else stream
+                g[place], h[:, place], c[:, place] = self._follow(label, *(states[:, labeled] for states in after))
+            # Several labels may fall on one frame, but at most max_symbols.
             repeats[rows] = np.where(advance == 0, repeats[rows] % self._max_symbols + 1, 0)
             advance += repeats[rows] == self._max_symbols
             time[rows] += advance
@@ -130,18 +130,18 @@ class Decoder:
         return self._predict(labels, h, c)
 
     def _predict(self, labels: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-        """Labels [B] and LSTM states [L, B, H] to g [B, H] and the next states."""
+        """Return g [B, H] and the next states of labels [B] and LSTM states [L, B, H]."""
         g, h, c = self._predictor.run(None, {"y": labels[:, None], "h": h, "c": c})
         return g[:, :, 0], h, c
 
     def _join(self, frames: Floats, g: Floats) -> Floats:
-        """Encoder frames [B, D] and predictor outputs [B, H] to logits [B, V+K]."""
+        """Return the logits [B, V+K] of encoder frames [B, D] and predictor outputs [B, H]."""
         inputs = {"encoder_output": frames[:, :, None], "predictor_output": g[:, :, None]}
         (logits,) = self._joint.run(None, inputs)
         return logits[:, 0, 0]
 
     def _hypotheses(self, steps: list[tuple[NDArray[Any], ...]], batch: int) -> list[Hypothesis]:
-        """Sort what was found step by step into one hypothesis for each stream."""
+        """Sort the labels of all steps into one hypothesis for each stream."""
         if not steps:
             return [Hypothesis([], [], [], []) for _ in range(batch)]
         streams, *columns = (np.concatenate(column) for column in zip(*steps, strict=True))
@@ -152,7 +152,7 @@ class Decoder:
 
 
 class StepDecoder(Decoder):
-    """The same search by the one graph rnnt_step: a state's `g` is the last label [B, 1], its LSTM step to come."""
+    """The same search with the fused graph rnnt_step; a state's `g` is the last label [B, 1], not yet in the LSTM."""
 
     def __init__(self, meta: Mapping[str, Any], step: Session) -> None:
         self._read_meta(meta)
@@ -160,8 +160,8 @@ class StepDecoder(Decoder):
 
     def initial_state(self, batch: int) -> DecoderState:
         zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
-        nothing = np.zeros(batch, np.int64)
-        return DecoderState(np.full((batch, 1), self._blank), zeros, zeros, nothing, nothing)
+        zeros = np.zeros(batch, np.int64)
+        return DecoderState(np.full((batch, 1), self._blank), zeros, zeros, zeros, zeros)
 
     def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
         inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], "h": h, "c": c}
@@ -173,7 +173,7 @@ class StepDecoder(Decoder):
 
 
 def _index(mask: NDArray[np.bool_]) -> slice | Integers:
-    """Return an index of the rows where `mask` holds; where all do it is EVERY, which copies nothing."""
+    """Return an index of the rows where `mask` holds; if all do, EVERY, which copies nothing."""
     return EVERY if mask.all() else mask.nonzero()[0]
 
 

@@ -3,7 +3,7 @@
 Example:
     session = open_graph(Path("out/demo-tdt/onnx/joint.onnx"), threads=1)
 
-This is apart from `sessions`, because it reads the code that finds GPUs, and exported graphs do not depend on that.
+This is separate from `sessions`, because it imports the GPU detection, on which exported graphs do not depend.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from transducer.runtime.pte import PteSession, open_pte
 from transducer.runtime.sessions import open_session
 from transducer.runtime.trt import EngineSession, open_engine
 
-# What ONNX Runtime says of damaged files, lost sidecars, and operators that it lacks.
+# ONNX Runtime's errors for damaged files, missing sidecars and unsupported operators.
 LOAD_ERRORS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -31,7 +31,7 @@ def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession
     """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine (.plan) or ExecuTorch
     program (.pte) of one.
 
-    Raises: InputError if it was not built, is damaged, or takes one size only.
+    Raises: InputError if it was not built, is damaged, or has fixed shapes.
     """
     if path.suffix == ".plan":
         return open_engine(path)
@@ -44,5 +44,5 @@ def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession
         raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
     shape = session.get_inputs()[0].shape
     if isinstance(shape[0], int):
-        raise InputError(f"{path} takes the shape {shape} only; build it without FIXED=1.")
+        raise InputError(f"{path} has the fixed shape {shape}; build it without FIXED=1.")
     return session

@@ -1,4 +1,4 @@
-"""Running ExecuTorch files with ExecuTorch's own Python runtime, by the methods of an ONNX Runtime session.
+"""Run ExecuTorch programs in ExecuTorch's own Python runtime, with the methods of an ONNX Runtime session.
 
 Example:
     session = open_pte(Path("out/demo-tdt/pte/encoder.int8.pte"))
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.core.cli import InputError, existing, hushed
+from transducer.core.cli import InputError, existing, quiet_stderr
 from transducer.core.contracts import GRAPHS, Arrays
 
 
@@ -30,10 +30,10 @@ class PteSession:
     """A loaded program with those methods of an ONNX Runtime session that this project uses.
 
     Args:
-        method: ExecuTorch's; it takes tensors in order.
-        manifest: what was written beside the file.
+        method: ExecuTorch's, called with tensors in order.
+        manifest: the content of the JSON file beside the program.
 
-    A frontend and an encoder take one utterance at a time, so batches go row by row, each at its own length.
+    A frontend and an encoder run one utterance at a time: batches go row by row, each at its own length.
     """
 
     def __init__(self, method: Any, manifest: Mapping[str, Any]) -> None:
@@ -52,10 +52,10 @@ class PteSession:
         return [Value(name, self._shape(shape)) for name, shape in self.graph.outputs.items()]
 
     def run(self, names: Sequence[str] | None, feeds: Arrays) -> list[NDArray[Any]]:
-        """Return the named outputs, or all. Raises: InputError for a size that the file was not made for."""
+        """Return the named outputs, or all. Raises: InputError for a size outside the file's bounds."""
         arrays = [feeds[name] for name in self._names]
-        found = self._by_row(*arrays) if self.name in ("encoder", "frontend") else self._execute(arrays)
-        return [found[list(self.graph.outputs).index(name)] for name in names] if names else found
+        outputs = self._by_row(*arrays) if self.name in ("encoder", "frontend") else self._execute(arrays)
+        return [outputs[list(self.graph.outputs).index(name)] for name in names] if names else outputs
 
     def _by_row(self, values: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
         rows = [
@@ -63,10 +63,10 @@ class PteSession:
             for row, length in enumerate(lengths.tolist())
         ]
         longest = max(row[0].shape[2] for row in rows)
-        found = np.zeros((len(rows), rows[0][0].shape[1], longest), np.float32)
-        for place, (row, _) in zip(found, rows, strict=True):
+        outputs = np.zeros((len(rows), rows[0][0].shape[1], longest), np.float32)
+        for place, (row, _) in zip(outputs, rows, strict=True):
             place[:, : row.shape[2]] = row[0]
-        return [found, np.concatenate([row[1] for row in rows])]
+        return [outputs, np.concatenate([row[1] for row in rows])]
 
     def _execute(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         import torch
@@ -77,14 +77,16 @@ class PteSession:
                 if not low <= size <= high:
                     more = ", or build the file with more PTE_MAX_FRAMES" if axis in ("T", "samples") else ""
                     advice = "give a longer input" if size < low else f"cut the input{more}"
-                    raise InputError(f"{self._file} takes {name} with {axis} of {low} to {high}, not {size}; {advice}.")
-        found = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
-        # The runtime's own buffers are used again by its next call.
-        return [tensor.numpy().copy() for tensor in found]
+                    raise InputError(
+                        f"{self._file} accepts {name} with {axis} from {low} to {high}, not {size}; {advice}."
+                    )
+        outputs = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
+        # Copied, because the runtime's next call reuses its buffers.
+        return [tensor.numpy().copy() for tensor in outputs]
 
     def _fixed(self, axis: str, size: int) -> tuple[int, int]:
-        known = {"B": 1, **self.facts["dims"]}.get(axis, size)
-        return known, known
+        fixed = {"B": 1, **self.facts["dims"]}.get(axis, size)
+        return fixed, fixed
 
     def _shape(self, axes: Sequence[str]) -> list[int | str]:
         dims = self.facts["dims"]
@@ -93,17 +95,17 @@ class PteSession:
 
 
 def open_pte(path: Path, threads: int = 0) -> PteSession:
-    """Load a program (threads 0: as many as there are, all cores at first; they are the process's, not its own).
+    """Load a program (threads 0: as the process has, initially all cores; all programs of a process share them).
 
-    Raises: InputError if it was not built, is damaged or not of its manifest.
+    Raises: InputError if it was not built, is damaged or does not match its manifest.
     """
     existing(path, f"build it with `make {path.name}`")
     manifest = json.loads(existing(path.with_suffix(".json"), f"run `make {path.name}` again").read_text("utf-8"))
     if path.stat().st_size != manifest["bytes"]:
         raise InputError(f"{path} is not the file that its manifest describes; build it again.")
     try:
-        with hushed():
-            import executorch.kernels.quantized  # noqa: F401  registers what quantizes outside of delegates
+        with quiet_stderr():
+            import executorch.kernels.quantized  # noqa: F401  registers the quantization operators outside of delegates
             from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
             from executorch.runtime import Runtime
 

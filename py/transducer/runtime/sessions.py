@@ -40,7 +40,7 @@ class Session(Protocol):
 def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxruntime.InferenceSession:
     """Open a graph in ONNX Runtime on the CPU (threads 0: all cores).
 
-    Without optimisation it opens faster and keeps weights mapped, which suits a few runs.
+    Without optimization it opens faster and keeps weights mapped, which suits a few runs.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -52,7 +52,7 @@ def open_session(path: Path, optimize: bool = True, threads: int = 0) -> onnxrun
 
 
 def session_runner(session: Session) -> Runner:
-    """Return a function from inputs in the contract's order to named outputs."""
+    """Return a function from inputs in the contract's order to outputs by name."""
     inputs, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
 
     def run(arrays: Arrays) -> Arrays:
@@ -72,13 +72,15 @@ def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, i
 
 
 def fp32_runner(session: onnxruntime.InferenceSession) -> Runner:
-    """Return a function from named inputs to named outputs in fp32, whatever the session's own are."""
+    """Return a function from inputs to outputs by name, all in fp32, whatever the session's dtypes are."""
     halves = [value.type == "tensor(float16)" for value in session.get_inputs()]
     run = session_runner(session)
 
-    def converted(arrays: Arrays) -> Arrays:
+    def run_fp32(arrays: Arrays) -> Arrays:
         inputs = zip(arrays.items(), halves, strict=True)
-        found = run({name: array.astype(np.float16) if half else array for (name, array), half in inputs})
-        return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
+        outputs = run({name: array.astype(np.float16) if half else array for (name, array), half in inputs})
+        return {
+            name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in outputs.items()
+        }
 
-    return converted
+    return run_fp32

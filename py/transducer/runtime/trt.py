@@ -22,7 +22,7 @@ from transducer.runtime.trt_backend import require_loadable
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output, as ONNX Runtime tells of one: numbers, or names of dynamic axes."""
+    """An input or output, with the attributes of ONNX Runtime's; dynamic axes of its shape have names."""
 
     name: str
     shape: list[int | str]
@@ -33,11 +33,11 @@ class EngineSession:
     """A runner of polygraphy with those methods of an ONNX Runtime session that this project uses.
 
     Args:
-        runner: active; TrtRunner, or another that gives {name: array} for {name: array}.
-        manifest: what build_trt_engine.py wrote beside the plan.
+        runner: an active TrtRunner, or another with the same `infer`, from {name: array} to {name: array}.
+        manifest: what trt/build.py wrote beside the plan.
 
     Attributes:
-        max_rows: the largest batch that the engine takes.
+        max_rows: the largest batch of the engine's profile.
     """
 
     def __init__(self, runner: Any, manifest: Mapping[str, Any]) -> None:
@@ -59,9 +59,9 @@ class EngineSession:
             if not all(a <= size <= b for a, size, b in zip(low, shape, high, strict=True)):
                 raise InputError(
                     f"{self._plan} was built for {name} of {low} to {high}, not {list(shape)}; build it with ranges "
-                    "TRT_MIN_S to TRT_MAX_S and TRT_MIN_B to TRT_MAX_B that have it."
+                    "TRT_MIN_S to TRT_MAX_S and TRT_MIN_B to TRT_MAX_B that include it."
                 )
-        found = self._runner.infer(
+        outputs = self._runner.infer(
             {
                 value.name: np.ascontiguousarray(
                     feeds[value.name], np.float16 if value.dtype == "float16" else feeds[value.name].dtype
@@ -69,15 +69,15 @@ class EngineSession:
                 for value in self._inputs
             }
         )
-        # The runner's own buffers are used again by its next call.
+        # Copied, because the runner's next call reuses its buffers.
         return [
-            found[name].astype(np.float32 if found[name].dtype == np.float16 else found[name].dtype)
+            outputs[name].astype(np.float32 if outputs[name].dtype == np.float16 else outputs[name].dtype)
             for name in names or [value.name for value in self._outputs]
         ]
 
 
 def read_manifest(plan: Path) -> Any:
-    """Return what build_trt_engine.py wrote beside a plan. Raises: InputError if the two are not there."""
+    """Return what trt/build.py wrote beside a plan. Raises: InputError if the two are not there."""
     existing(plan, "build it with `make trt-engines`")
     return json.loads(existing(plan.with_suffix(".json"), "run `make trt-engines` again").read_text("utf-8"))
 
@@ -90,14 +90,16 @@ def open_engine(path: Path) -> EngineSession:
 def engine_runner(path: Path) -> Any:
     """Load a plan on this machine's GPU and return polygraphy's runner of it, active.
 
-    Raises: InputError if it was not built, is of another TensorRT or GPU, or cannot be loaded.
+    Raises: InputError if it was not built, is for another TensorRT or GPU, or cannot be loaded.
     """
     manifest = read_manifest(path)
-    found = json.loads(existing(path.parent.parent / "backend.json", "run `make trt-backends`").read_text("utf-8"))
-    require_loadable(manifest, found, path)
-    if not found["gpu"]:
-        raise InputError(f"{path} needs an NVIDIA GPU to run, and nvidia-smi finds none; copy the build folder to one.")
-    # Read by polygraphy when it is imported.
+    backend = json.loads(existing(path.parent.parent / "backend.json", "run `make trt-backends`").read_text("utf-8"))
+    require_loadable(manifest, backend, path)
+    if not backend["gpu"]:
+        raise InputError(
+            f"{path} needs an NVIDIA GPU to run, and nvidia-smi finds none; copy the build folder to where one is."
+        )
+    # Polygraphy reads this when it is imported.
     os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = str(int(manifest["tensorrt"] == "rtx"))
     from polygraphy.backend.common import BytesFromPath
     from polygraphy.backend.trt import EngineFromBytes, TrtRunner
@@ -108,7 +110,7 @@ def engine_runner(path: Path) -> Any:
         runner.activate()
     except (PolygraphyException, ImportError) as error:
         raise InputError(
-            f"{path} cannot be loaded ({str(error).splitlines()[0]}); it takes the Python package of TensorRT "
-            f"{manifest['version']} and the GPU free."
+            f"{path} cannot be loaded ({str(error).splitlines()[0]}); it needs the Python package of TensorRT "
+            f"{manifest['version']} and a free GPU."
         ) from None
     return runner

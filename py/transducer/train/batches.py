@@ -14,9 +14,9 @@ from torch.utils.data import Sampler
 class LengthBatches(Sampler[list[tuple[int, int]]]):
     """Batches of utterances of similar length in random order, from step `start` to `stop`.
 
-    What a step sees depends on the seed and the step alone, so that a resumed run continues as if it had never
+    A step's batch depends only on the seed and the step, so that a resumed run continues as if it had never
     stopped. Indices are (utterance, epoch). With `weights`, which sum to 1, an epoch draws as many utterances as
-    there are by these, some of them several times.
+    there are with these probabilities, some of them several times.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
 
     def _epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, epoch])
-        drawn = np.arange(len(self._lengths))
+        indices = np.arange(len(self._lengths))
         if self._weights is not None:
-            drawn = rng.choice(drawn, len(drawn), p=self._weights)
+            indices = rng.choice(indices, len(indices), p=self._weights)
         # Ordering by a blurred length keeps padding low and still mixes the members of a batch.
-        order = drawn[np.argsort(self._lengths[drawn] * rng.uniform(0.85, 1.15, len(drawn)))]
+        order = indices[np.argsort(self._lengths[indices] * rng.uniform(0.85, 1.15, len(indices)))]
         drop = rng.permutation(len(order))[: len(order) % self._batch_size]
         return rng.permutation(np.delete(order, drop).reshape(-1, self._batch_size))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-# Log probability of what cannot happen: finite, since -inf would turn gradients into NaN.
+# Log probability of the impossible: finite, since -inf would turn gradients into NaN.
 _NEVER = -1e30
 
 
@@ -34,11 +34,11 @@ class RNNTLoss(nn.Module):
     def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
         """Return the loss, summed over each utterance and averaged over the batch (float32 scalar).
 
-        The argument names are those by which NeMo's models call their loss.
+        NeMo's models call their loss with these argument names.
 
         Args:
-            log_probs: raw logits, float [B, T, U + 1, V]; log probabilities do as well.
-            targets: label ids, int [B, U], padded with any id from 0 to V - 1.
+            log_probs: raw logits, float [B, T, U + 1, V]; log probabilities work as well.
+            targets: label IDs, int [B, U], padded with any ID from 0 to V - 1.
             input_lengths: encoder frames of each utterance, int [B], from 1 to T.
             target_lengths: labels of each utterance, int [B], from 0 to U.
         """
@@ -61,7 +61,7 @@ class TDTLoss(nn.Module):
     Args:
         blank: index of the blank label, which is the last label: V = blank + 1.
         durations: frames of each duration output, distinct and not negative.
-        sigma: subtracted from all label log probabilities in training ("logit under-normalisation" in the
+        sigma: subtracted from all label log probabilities in training ("logit under-normalization" in the
             paper), which makes the model prefer longer durations.
     """
 
@@ -76,11 +76,11 @@ class TDTLoss(nn.Module):
     def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
         """Return the loss, summed over each utterance and averaged over the batch (float32 scalar).
 
-        An utterance that no path fits, since its length is no sum of durations, has a loss of about 1e30.
+        An utterance whose length is not a sum of durations has no path, and a loss of about 1e30.
 
         Args:
             log_probs: raw logits, float [B, T, U + 1, V + K]: V labels, then K durations.
-            targets: label ids, int [B, U], padded with any id from 0 to V - 1.
+            targets: label IDs, int [B, U], padded with any ID from 0 to V - 1.
             input_lengths: encoder frames of each utterance, int [B], from 1 to T.
             target_lengths: labels of each utterance, int [B], from 0 to U.
         """
@@ -123,7 +123,7 @@ class TDTLoss(nn.Module):
 
 
 def _trim(logits: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut padding that no utterance reaches."""
+    """Cut the padding beyond the longest utterance."""
     frames, tokens = int(input_lengths.max()), int(target_lengths.max())
     return logits[:, :frames, : tokens + 1], targets[:, :tokens].long()
 

@@ -1,4 +1,4 @@
-"""A training run on disk, whatever is trained: its config, its checkpoints, its resumption, its files.
+"""The files of a training run, of any model: config, checkpoints, resumption.
 
 Example:
     config = load_config(Path("configs/demo-swipe.yaml"), steps=None)
@@ -36,9 +36,9 @@ def training_parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def load_config(path: Path, steps: int | None) -> Any:
-    """Return the YAML at `path`, interpolations resolved; `steps`, if given, are one cycle in place of its own.
+    """Return the YAML at `path`, interpolations resolved; `steps`, if not None, replace its cycles by one.
 
-    A config may name another beside it as its `base` and say only what differs.
+    A config may name another in its folder as its `base` and hold only the differences.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -59,7 +59,7 @@ def load_config(path: Path, steps: int | None) -> Any:
 
 
 def claim(work: Path, config: Any) -> None:
-    """Note the config in the work folder, so that no run resumes from the checkpoint of another config."""
+    """Record the config in the work folder, so that no run resumes from the checkpoint of another config."""
     from omegaconf import OmegaConf
 
     text = OmegaConf.to_yaml(config)
@@ -104,7 +104,7 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
 
 
 def computes_in_bf16() -> bool:
-    """Return whether the device that will train multiplies in bfloat16 at full speed; a step takes half the time."""
+    """Return whether the training device multiplies in bfloat16 at full speed, which halves the time of a step."""
     import torch
 
     if torch.cuda.is_available():
@@ -120,7 +120,7 @@ def use_cpu_loss(model: "EncDecRNNTModel") -> None:
     tdt = model.cfg.loss.get("tdt_kwargs")
     model.loss = TDTLoss(blank, tdt.durations, tdt.sigma) if tdt else RNNTLoss(blank)
     model.joint.set_fuse_loss_wer(False)  # these losses take the whole joint tensor
-    model.joint.log_softmax = False  # and normalise it themselves
+    model.joint.log_softmax = False  # and normalize it themselves
 
 
 def fit(
@@ -132,29 +132,29 @@ def fit(
 ) -> Path:
     """Train from the last checkpoint of the work folder, if any, to the last step; return the last checkpoint.
 
-    Each cycle warms up and cools down anew, from the weights that the one before left. `loader` gives the batches
-    from one step to another.
+    Each cycle repeats the schedule's warmup and decay from the weights of the one before. `loader` returns the
+    batches from one step to another.
     """
     import torch
 
-    began, done = time.monotonic(), 0
+    start_time, offset = time.monotonic(), 0
     for trainer, steps in zip(trainers, cycles, strict=True):
         last = Path(trainer.default_root_dir) / "last.ckpt"
         start = last_step(last)
         model.set_trainer(trainer)
         if start < steps:
-            log.info("training steps %d to %d", done + start, done + steps)
-            trainer.fit(model, loader(done + start, done + steps), validation, ckpt_path=last if start else None)
+            log.info("training steps %d to %d", offset + start, offset + steps)
+            trainer.fit(model, loader(offset + start, offset + steps), validation, ckpt_path=last if start else None)
             trainer.save_checkpoint(last)
         else:
             model.load_state_dict(torch.load(last, map_location="cpu", weights_only=False)["state_dict"])
-        done += steps
-    log.info("trained in %.0f minutes", (time.monotonic() - began) / 60)
+        offset += steps
+    log.info("trained in %.0f minutes", (time.monotonic() - start_time) / 60)
     return last
 
 
 def last_step(checkpoint: Path) -> int:
-    """Return the number of steps that the checkpoint has seen, 0 if there is none."""
+    """Return the number of training steps of a checkpoint, 0 if it does not exist."""
     import torch
 
     return torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
