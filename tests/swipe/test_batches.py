@@ -188,7 +188,9 @@ def test_batches_hold_sources_by_weight_and_words_by_inverse_frequency() -> None
 def test_traces_of_a_batch_last_alike_whatever_their_tempo(traces: list[Trace]) -> None:
     corpus = corpus_of(traces)
     batches = MixedBatches([corpus], [1.0], 16, seed=1, tempo=0.35)
-    longest, mean, tempos = [], [], []
+    longest: list[float] = []
+    mean: list[float] = []
+    tempos: list[float] = []
     for step in range(64):
         _, rows, drawn = batches.at(step)
         seconds = corpus.batch(rows, drawn).seconds[:, -1].numpy()
