@@ -58,7 +58,8 @@ def main() -> int:
     ]
     held_out = TraceCorpus(read_traces(args.validation_manifest, labels), layout, labels, device)
     weights = [source.weight for source in sources]
-    batches = MixedBatches(corpora, weights, config.batch_size, config.seed, config.inverse_frequency)
+    power, tempo = config.inverse_frequency, config.augmentation.tempo
+    batches = MixedBatches(corpora, weights, config.batch_size, config.seed, power, tempo)
     model = build_model(config, labels, layout, keyboard)
     if start:
         warm_start(model, start)

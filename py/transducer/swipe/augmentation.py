@@ -3,7 +3,8 @@
 Example:
     batch = augment(batch, config.augmentation, generator)
 
-All magnitudes are standard deviations in a config's `augmentation` section: places in [0, 1] of the letter area.
+Tempo is not among them: see MixedBatches. All magnitudes are standard deviations in a config's `augmentation` section:
+places in [0, 1] of the letter area.
 """
 
 import math
@@ -29,8 +30,7 @@ def augment(batch: Batch, config: Any, size: Tensor, generator: torch.Generator)
     share = batch.seconds / duration.clamp(min=1e-3)
     places = places + _drift(share.float(), config, generator)
     share = _warp(share, config, generator)
-    tempo = _uniform((len(share), 1), -config.tempo, config.tempo, generator).exp()
-    places, seconds = _resample(places, share * duration * tempo, config, generator)
+    places, seconds = _resample(places, share * duration, config, generator)
     places = places + config.noise * _normal(places.shape, generator)
     return replace(batch, places=places, seconds=seconds)
 

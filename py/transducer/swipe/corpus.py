@@ -3,8 +3,8 @@
 Example:
     corpus = TraceCorpus(read_traces(manifest, labels), layout, labels, device)
     batches = MixedBatches([corpus], weights=[1.0], batch_size=256, seed=1)
-    source, rows = batches.at(step=0)
-    batch = corpus.batch(rows)
+    source, rows, tempos = batches.at(step=0)
+    batch = corpus.batch(rows, tempos)
 """
 
 from collections import Counter
@@ -18,10 +18,12 @@ from torch import Tensor
 
 from transducer.core.cli import InputError
 from transducer.swipe.features import distinct_times
-from transducer.swipe.keyboard import Layout
+from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.traces import Trace
 
 Rows = NDArray[np.int64]
+# A source, rows of it, and by what their durations are multiplied.
+Draw = tuple[int, Rows, Doubles]
 
 # Batches that are drawn together, and so ordered by length: more keep padding lower, fewer mix better.
 POOL = 64
@@ -106,15 +108,18 @@ class TraceCorpus:
     def __len__(self) -> int:
         return len(self.words)
 
-    def batch(self, rows: Rows) -> Batch:
-        """Return the traces of these rows."""
+    def batch(self, rows: Rows, tempos: Doubles | None = None) -> Batch:
+        """Return the traces of these rows, their durations multiplied by `tempos` [rows] if there are any."""
         index = torch.as_tensor(rows, device=self._places.device)
         steps = torch.arange(max(int(self._points[rows].max()), 2), device=index.device)
         at = self._starts[index, None] + torch.minimum(steps, self._counts[index, None] - 1)
         labels = self._labels[index, : int(self._letters[rows].max())]
-        return Batch(self._places[at], self._seconds[at], labels, self._lengths[index])
+        seconds = self._seconds[at]
+        if tempos is not None:
+            seconds = seconds * torch.as_tensor(tempos, device=index.device)[:, None]
+        return Batch(self._places[at], seconds, labels, self._lengths[index])
 
-    def shares(self, power: float) -> NDArray[np.float64]:
+    def shares(self, power: float) -> Doubles:
         """Return the share [traces] of each trace in a draw: its word's number of traces to the minus `power`."""
         counts = Counter(self.words)
         weights = np.array([counts[word] ** -power for word in self.words], dtype=np.float64)
@@ -124,10 +129,13 @@ class TraceCorpus:
 class MixedBatches:
     """Batches of one source each, in proportion to the weights, of traces of similar duration.
 
-    What a step gets depends on the seed and the step alone, so that a resumed run continues as if it had not stopped.
+    Tempo is the one part of augmentation that is drawn here: a batch is padded to its longest trace, so it has to hold
+    those that last alike after it. What a step gets depends on the seed and the step alone, so that a resumed run
+    continues as if it had not stopped.
 
     Args:
         power: a trace is drawn by its word's number of traces to the minus this.
+        tempo: the largest factor between a trace's duration and its own, as a logarithm.
         longest: seconds; longer traces are rare and cost much, so they are left out.
     """
 
@@ -138,30 +146,32 @@ class MixedBatches:
         batch_size: int,
         seed: int,
         power: float = 0.0,
+        tempo: float = 0.0,
         longest: float = 8.0,
     ) -> None:
         self._corpora, self._weights = corpora, np.array(weights) / sum(weights)
-        self._size, self._seed = batch_size, seed
+        self._size, self._seed, self._tempo = batch_size, seed, tempo
         self._shares = []
         for corpus in corpora:
             share = corpus.shares(power) * (corpus.durations <= longest)
             self._shares.append(share / share.sum())
-        self._pool: tuple[int, list[tuple[int, Rows]]] = (-1, [])
+        self._pool: tuple[int, list[Draw]] = (-1, [])
 
-    def at(self, step: int) -> tuple[int, Rows]:
-        """Return the number of the source, and the rows [batch_size] of a step's batch."""
+    def at(self, step: int) -> Draw:
+        """Return the number of the source, and the rows and tempos [batch_size] of a step's batch."""
         number, place = divmod(step, POOL)
         if self._pool[0] != number:
             self._pool = number, self._draw(number)
         return self._pool[1][place]
 
-    def _draw(self, number: int) -> list[tuple[int, Rows]]:
+    def _draw(self, number: int) -> list[Draw]:
         rng = np.random.default_rng([self._seed, number])
-        batches: list[tuple[int, Rows]] = []
+        batches: list[Draw] = []
         for source, count in enumerate(rng.multinomial(POOL, self._weights)):
             corpus = self._corpora[source]
             rows = rng.choice(len(corpus), count * self._size, p=self._shares[source])
             # Ordering by a blurred duration keeps padding low and still mixes the members of a batch.
-            rows = rows[np.argsort(corpus.durations[rows] + rng.normal(0, 0.05, len(rows)))]
-            batches += [(source, part) for part in rows.reshape(count, self._size)]
+            tempos = np.exp(rng.uniform(-self._tempo, self._tempo, len(rows)))
+            order = np.argsort(corpus.durations[rows] * tempos + rng.normal(0, 0.05, len(rows)))
+            batches += [(source, rows[part], tempos[part]) for part in order.reshape(count, self._size)]
         return [batches[index] for index in rng.permutation(POOL)]

@@ -121,14 +121,14 @@ class SwipeRun:
         return total / max(count, 1)
 
     def _train_step(self) -> Tensor:
-        source, rows = self._batches.at(self.step)
+        source, rows, tempos = self._batches.at(self.step)
         corpus = self._corpora[source]
         # What a step draws depends on the seed and the step alone, so that a resumed run goes on alike.
         self._generator.manual_seed(self._config.seed * 1_000_003 + self.step)
         torch.manual_seed(self._config.seed * 1_000_003 + self.step)
         self.parts.train()
         self.model.loss.train()
-        batch = augment(corpus.batch(rows), self._config.augmentation, corpus.size, self._generator)
+        batch = augment(corpus.batch(rows, tempos), self._config.augmentation, corpus.size, self._generator)
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
         loss = self._loss(corpus, batch)
