@@ -58,7 +58,8 @@ imported.how-we-swipe = $(LOGS) --split $*
 imported.futo         = $(LOGS)/$(patsubst validation,dev,$*).jsonl
 imported              = $(or $(imported.$(FROM)),$(error FROM is '$(FROM)': set it to how-we-swipe or futo))
 flags.import-traces   = $(FROM) $(or $(LOGS),$(error Set LOGS to the folder of the logs of $(FROM)))
-$(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_traces) $(OUT)/.flags/import-traces | $(ENV)
+$(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_traces) \
+    $(OUT)/.flags/import-traces | $(ENV)
 	$(call say,IMPORT)
 	$(call run,swipe/import_traces) --format $(FROM) --input $(imported) --output $@
 
