@@ -129,7 +129,8 @@ def compared(people: Doubles, synthetic: Doubles) -> dict[str, Any]:
     quantiles = np.linspace(0.005, 0.995, 199)
     inner = [np.quantile(sample, quantiles) for sample in (people, synthetic)]
     low, high = np.quantile(people, (0.05, 0.95))
-    edges = np.linspace(*np.quantile(people, (0.005, 0.985)), BINS + 1)
+    least, most = (float(edge) for edge in np.quantile(people, (0.005, 0.985)))
+    edges = np.linspace(least, most, BINS + 1)
     if not edges[-1] > edges[0]:
         edges = np.linspace(edges[0] - 0.5, edges[0] + 0.5, BINS + 1)
     return {

@@ -10,9 +10,9 @@ import numpy as np
 
 from transducer.swipe.keyboard import Doubles
 
-# Samples of a segment's curve, and seconds between two of its times.
+# Samples of a segment's curve and of its times.
 CURVE = np.linspace(0.0, 1.0, 25)[:, None]
-TICK = 0.004
+TIMES = np.linspace(0.0, 1.0, 81)
 
 # Log seconds of the pulse in a segment's speed, as a minimum-jerk movement over its whole length would take: constant,
 # for each doubling of 1 + the length, for each logarithm of the segment's seconds, standard deviation.
@@ -72,72 +72,61 @@ def travelled(
         speeds: [M + 1], at the corners, in key widths a second.
         bows: [M], how far a way bends to the side, as a share of its length.
     """
+    curves = curved(corners, bows, rng)
+    steps = np.linalg.norm(np.diff(curves, axis=1), axis=2)
+    lengths = steps.sum(axis=1) + 1e-6
+    ways = gone(lengths, seconds, np.column_stack([speeds[:-1], speeds[1:]]), rng)
+    begins, passed = np.cumsum(seconds) - seconds, np.cumsum(lengths) - lengths
+    times = (begins[:, None] + seconds[:, None] * TIMES).ravel()
+    way = (passed[:, None] + ways).ravel()
+    arc = (passed[:, None] + np.cumsum(steps, axis=1)).ravel()
+    path = [np.interp(way, np.append(0.0, arc), np.append(corners[0, axis], curves[:, 1:, axis])) for axis in (0, 1)]
+    return times, np.column_stack(path)
+
+
+def curved(corners: Doubles, bows: Doubles, rng: np.random.Generator) -> Doubles:
+    """Return the cubic Hermite curve of each segment, [M, 25, 2], with short tangents at sharp corners."""
     ways = np.diff(corners, axis=0)
-    lengths = np.linalg.norm(ways, axis=1) + 1e-6
-    directions = ways / lengths[:, None]
-    tangents = bends(directions, rng)
-    # Long strokes are straighter.
-    supple = (lengths / 1.7) ** -0.25
-    times, path, begin = [np.zeros(1)], [corners[:1]], 0.0
-    for number, span in enumerate(seconds):
-        curve = hermite(
-            corners[number], corners[number + 1], tangents[number : number + 2] * lengths[number] * supple[number]
-        )
-        aside = directions[number, ::-1] * (1, -1) * bows[number] * lengths[number] * supple[number]
-        curve = curve + 16 * CURVE**2 * (1 - CURVE) ** 2 * aside
-        arc = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1)))
-        middle = MIDDLES[0] if number == 0 else MIDDLES[2] if number == len(seconds) - 1 else MIDDLES[1]
-        local, way = timed(float(arc[-1]), float(span), speeds[number : number + 2], middle, rng)
-        times.append(begin + local)
-        path.append(np.column_stack([np.interp(way, arc, curve[:, axis]) for axis in (0, 1)]))
-        begin += span
-    return np.concatenate(times), np.concatenate(path)
-
-
-def bends(directions: Doubles, rng: np.random.Generator) -> Doubles:
-    """Return the tangents [M + 1, 2] of the curve at the corners, for segments of length 1: short at sharp corners."""
+    lengths = np.linalg.norm(ways, axis=1, keepdims=True) + 1e-6
+    directions = ways / lengths
     before, after = directions[:-1], directions[1:]
     cosine = np.sqrt(np.maximum(1 + (before * after).sum(axis=1, keepdims=True), 0.0) / 2)
     sides = before[:, ::-1] * (1, -1) * rng.choice([-1.0, 1.0], (len(before), 1))
     inner = unit(before + after, sides) * (1.05 * cosine + 0.45) * rng.lognormal(0.0, 0.5, cosine.shape)
-    return np.concatenate([directions[:1], inner, directions[-1:]])
+    tangents = np.concatenate([directions[:1], inner, directions[-1:]])
+    # Long segments are straighter.
+    supple = lengths * (lengths / 1.7) ** -0.25
+    x, begins, ends = CURVE, corners[:-1, None], corners[1:, None]
+    curves = (1 + 2 * x) * (1 - x) ** 2 * begins + x**2 * (3 - 2 * x) * ends
+    curves += x * (1 - x) ** 2 * (tangents[:-1] * supple)[:, None] + x**2 * (x - 1) * (tangents[1:] * supple)[:, None]
+    aside = directions[:, ::-1] * (1, -1) * bows[:, None] * supple
+    return np.asarray(curves + 16 * x**2 * (1 - x) ** 2 * aside[:, None])
 
 
-def hermite(begin: Doubles, end: Doubles, tangents: Doubles) -> Doubles:
-    """Return the points [25, 2] of a cubic Hermite curve between two points [2] with tangents [2, 2]."""
-    x = CURVE
-    return np.asarray(
-        (1 + 2 * x) * (1 - x) ** 2 * begin
-        + x * (1 - x) ** 2 * tangents[0]
-        + x**2 * (3 - 2 * x) * end
-        + x**2 * (x - 1) * tangents[1]
-    )
+def gone(lengths: Doubles, seconds: Doubles, speeds: Doubles, rng: np.random.Generator) -> Doubles:
+    """Return the way gone in each segment, [M, N], at its times from 0 to its end; `lengths` [M] at the end.
 
-
-def timed(
-    length: float, span: float, speeds: Doubles, middle: float, rng: np.random.Generator
-) -> tuple[Doubles, Doubles]:
-    """Return times [N] in (0, span] and the way gone by then [N], `length` at the end.
-
-    The speeds [2] at both ends die away by the square, a little of the way is crept all along, and a minimum-jerk
-    pulse makes up for the rest.
+    The speeds [M, 2] at both ends die away by the square, a little of the way is crept all along, and minimum-jerk
+    pulses, a broad one and a narrow one, make up for the rest.
     """
-    x = np.linspace(0.0, 1.0, max(int(span / TICK), 4) + 1)
-    ends = speeds * min(1.0, 0.8 * length / (speeds.sum() * span / 3 + 1e-9))
+    count, x = len(lengths), TIMES[None]
+    ends = speeds * np.minimum(1.0, 0.8 * lengths / (speeds.sum(axis=1) * seconds / 3 + 1e-9))[:, None]
+    rest = lengths - ends.sum(axis=1) * seconds / 3
+    crept = CREEP * rng.random(count) ** 3 * rest
+    broad = BROAD * rng.random(count) ** 3 * (rest - crept)
+    rest = rest - crept - broad
     constant, far, long, spread = PULSE
-    seconds = np.exp(constant + far * np.log2(1 + length) + long * np.log(span) + rng.normal(0.0, spread))
-    rest = length - ends.sum() * span / 3
-    crept = CREEP * rng.random() ** 3 * rest
-    rest -= crept
-    broad = BROAD * rng.random() ** 3 * rest
-    peak = max(1.875 * (length / seconds - broad / span) - ends.mean() / 4, 1e-9)
-    rest -= broad
-    width = min(max(1.875 * rest / peak / span, 0.15), 1.0)
-    deviation = 0.10 + 0.04 * np.clip(np.log(span / 0.2), 0.0, 2.5)
-    centre = np.clip(rng.normal(middle, deviation), width / 2, 1 - width / 2)
-    way = span / 3 * (ends[0] * (1 - (1 - x) ** 3) + ends[1] * x**3) + crept * x + broad * minimum_jerk(x)
-    way += rest * minimum_jerk(np.clip((x - centre) / width + 0.5, 0.0, 1.0))
-    return x[1:] * span, np.asarray(way[1:] * (length / way[-1]))
+    logs = constant + far * np.log2(1 + lengths) + long * np.log(seconds) + rng.normal(0.0, spread, count)
+    peaks = np.maximum(1.875 * (lengths / np.exp(logs) - broad / seconds) - ends.mean(axis=1) / 4, 1e-9)
+    widths = np.clip(1.875 * rest / peaks / seconds, 0.15, 1.0)
+    middles = np.full(count, MIDDLES[1])
+    middles[-1], middles[0] = MIDDLES[2], MIDDLES[0]
+    deviations = 0.10 + 0.04 * np.clip(np.log(seconds / 0.2), 0.0, 2.5)
+    centres = np.clip(rng.normal(middles, deviations), widths / 2, 1 - widths / 2)
+    pulses = np.clip((x - centres[:, None]) / widths[:, None] + 0.5, 0.0, 1.0)
+    ways = seconds[:, None] / 3 * (ends[:, :1] * (1 - (1 - x) ** 3) + ends[:, 1:] * x**3)
+    ways += crept[:, None] * x + broad[:, None] * minimum_jerk(x) + rest[:, None] * minimum_jerk(pulses)
+    return np.asarray(ways * (lengths / ways[:, -1])[:, None])
 
 
 def minimum_jerk(x: Doubles) -> Doubles:
