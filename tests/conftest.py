@@ -84,7 +84,7 @@ def measured(command: Sequence[object]) -> tuple[float, float]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def log_messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the messages that this project logs, whatever libraries did to logging before."""
     messages: list[str] = []
     handler = logging.Handler()

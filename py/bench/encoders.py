@@ -1,6 +1,6 @@
 """Measure encoders beside each other: latency, load time, memory, size and error; a table, a plot and JSON.
 
-Every round loads every encoder anew in a process of its own, so that what disturbs the machine disturbs all alike;
+Every round loads every encoder in a process of its own, so that what disturbs the machine disturbs all alike;
 the median over rounds counts.
 
 Example:
@@ -64,7 +64,7 @@ def main() -> int:
 def named(entry: str) -> tuple[str, Path]:
     name, separator, path = entry.partition("=")
     if not separator:
-        raise InputError(f"{entry} is no encoder to measure; give NAME=FILE.")
+        raise InputError(f"{entry} is not an encoder to measure; give NAME=FILE.")
     return name, existing(Path(path), "build it first")
 
 
@@ -76,8 +76,8 @@ def collect(encoders: dict[str, Path], options: argparse.Namespace) -> dict[str,
     steps = [(threads, name) for _ in range(options.rounds) for threads in options.threads for name in encoders]
     for threads, name in tqdm(steps, desc="bench", delay=5):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            told, outputs[name] = pool.apply(measured, (encoders[name], features, options.seconds, threads))
-        for key, value in told.items():
+            report, outputs[name] = pool.apply(measured, (encoders[name], features, options.seconds, threads))
+        for key, value in report.items():
             found[name][key].append(value)
     return {
         name: {key: round(statistics.median(values), 4) for key, values in figures.items()}
@@ -90,7 +90,7 @@ def measured(path: Path, features: int, lengths: list[float], threads: int) -> t
     """Load an encoder and time it, the work of one process; return its figures, and its output at each length."""
     began = time.perf_counter()
     session = open_session(path, threads=threads)
-    told = {"load_seconds": time.perf_counter() - began}
+    report = {"load_seconds": time.perf_counter() - began}
     names = [value.name for value in session.get_inputs()]
     outputs = {}
     for seconds in lengths:
@@ -103,9 +103,9 @@ def measured(path: Path, features: int, lengths: list[float], threads: int) -> t
             began = time.perf_counter()
             session.run(None, values)
             times.append(time.perf_counter() - began)
-        told[f"latency_{seconds:g}s_{threads}t"] = min(times)
-    told["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-    return told, outputs
+        report[f"latency_{seconds:g}s_{threads}t"] = min(times)
+    report["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return report, outputs
 
 
 def relative_errors(found: Arrays, expected: Arrays) -> dict[str, float]:

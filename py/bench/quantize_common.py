@@ -1,4 +1,4 @@
-"""Quantize an encoder by the recipe in common use, to measure against: every operator, uint8, ranges as they come.
+"""Quantize an encoder by the recipe in common use, to measure against: every operator, uint8, dynamic ranges.
 
 Example:
     .venv/bin/python py/bench/quantize_common.py --input out/demo-tdt/bench/nemo.onnx \

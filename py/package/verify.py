@@ -16,7 +16,7 @@ def main() -> int:
     args.add_argument("folder", type=Path, help="a package of any kind")
     folder: Path = args.parse_args().folder
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; set DIR to the folder of a package, unpacked.")
+        raise InputError(f"{folder} is not a folder; set DIR to the folder of a package, unpacked.")
     if wrong := verify(folder):
         raise CheckError(f"{folder}: {'; '.join(wrong)}.")
     print(f"{folder}: {len(files_in(folder))} files, all as they were packaged")

@@ -5,7 +5,7 @@ Example:
         --manifest models/swipe-validation/manifest.jsonl.gz --output out/demo-swipe/pte/encoder.int8.pte
 
 Weights are symmetric with a scale for each output channel; the ranges of activations come from the manifest. With
---activations dynamic they are taken anew at each call, and nothing is calibrated.
+--activations dynamic they are measured at each call, and nothing is calibrated.
 """
 
 import sys

@@ -18,7 +18,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQua
 from transducer.core.cli import InputError, log, parser, run
 from transducer.quantize.source import MICROSOFT, Named, Source
 
-# Activations are quantized to int8 as they come: four times as fast as dequantizing the weights to fp32.
+# Activations are quantized to int8 dynamically: four times as fast as dequantizing the weights to fp32.
 ACCURACY_LEVEL = 4
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     if options.block_size not in (16, 32, 64, 128, 256):
-        raise InputError(f"INT4_BLOCK={options.block_size} is no block size; give 16, 32, 64, 128 or 256.")
+        raise InputError(f"INT4_BLOCK={options.block_size} is not a block size; give 16, 32, 64, 128 or 256.")
     graph = Source(options.input, options.exclude)
     nodes = [quantized(graph, node, options.block_size) if graph.is_matrix(node) else node for node in graph.nodes]
     graph.write(nodes, options.output, {"method": "int4", "exclude": options.exclude, "block_size": options.block_size})

@@ -1,4 +1,4 @@
-"""Quantize a graph to int8 for CPUs: weights by column, activations as they come.
+"""Quantize a graph to int8 for CPUs: per-channel weights, dynamic activations.
 
 Matrices become MatMulInteger, LSTMs DynamicQuantizeLSTM, embeddings int8 rows. All other arithmetic stays fp32:
 convolutions too, for which runtimes have no fast int8 kernel; export has written the pointwise ones as matrices.

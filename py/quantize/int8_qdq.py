@@ -36,7 +36,7 @@ def main() -> int:
     args.add_argument("--frontend", type=Path, help="frontend.onnx, which makes the features of speech")
     for name in ("encoder", "rnnt_step", "predictor"):
         flag = f"--{name.replace('_', '-')}"
-        args.add_argument(flag, type=Path, help=f"fp32 {name}, to decode with; for what is no encoder")
+        args.add_argument(flag, type=Path, help=f"fp32 {name}, to decode with; for what is not an encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest of speech, or manifest of swipes")
     args.add_argument("--batches", type=int, default=16)
     args.add_argument("--batch-size", type=int, default=8)

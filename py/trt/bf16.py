@@ -1,4 +1,4 @@
-"""Write an fp16 graph anew in bf16: what is computed in fp16 is computed in bf16, or in fp32 where ONNX has no bf16.
+"""Convert an fp16 graph to bf16: what is computed in fp16 is computed in bf16, or in fp32 where ONNX has no bf16.
 
 Example:
     .venv/bin/python py/trt/bf16.py --input out/demo-tdt/onnx/encoder.fp16.onnx \

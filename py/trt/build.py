@@ -152,10 +152,10 @@ def explain(job: Job, plan: Path, environment: Mapping[str, str]) -> None:
 
 def watched(command: Sequence[str], environment: Mapping[str, str], log_path: Path, lock: IO[str]) -> int:
     """Run a command with its output in a file and a clock in sight; return its exit code."""
-    with log_path.open("w", encoding="utf-8") as told:
+    with log_path.open("w", encoding="utf-8") as report:
         # Whoever is killed: the place at the GPU is free when the build, too, has ended.
         process = subprocess.Popen(
-            command, stdout=told, stderr=subprocess.STDOUT, env=os.environ | environment, pass_fds=[lock.fileno()]
+            command, stdout=report, stderr=subprocess.STDOUT, env=os.environ | environment, pass_fds=[lock.fileno()]
         )
         try:
             for _ in tqdm(

@@ -4,7 +4,7 @@ Example:
     .venv/bin/python py/trt/find.py --tell --output out/demo-tdt/trt/backend.mk
 
 Make runs this whenever an engine is asked for, so it imports no more than it must, and an unchanged finding leaves the
-file as it is. Finding nothing is no error here: TRT_MISSING then says what to do, and who needs an engine says so.
+file as it is. Finding nothing is not an error here: TRT_MISSING then says what to do, and who needs an engine says so.
 """
 
 import re
@@ -47,7 +47,7 @@ def main() -> int:
     if options.backend and not chosen:
         complaint = f"TRT_BACKEND={options.backend} cannot be used, because {missing[options.backend]}; {WAYS}."
     elif not chosen:
-        complaint = f"There is no TensorRT here: {WAYS}."
+        complaint = f"TensorRT is missing here: {WAYS}."
     elif not re.fullmatch(r"sm_\d+|any", arch):
         complaint = arch
     facts = {"tensorrt": chosen, "version": found.get(chosen), "arch": arch, "gpu": asdict(gpu) if gpu else None}
@@ -60,9 +60,9 @@ def main() -> int:
     write(options.output, "".join(f"{name} := {value}".rstrip() + "\n" for name, value in lines.items()))
     write_json(options.output.with_suffix(".json"), facts | {"trtexec": shutil.which(options.trtexec)})
     tell = print if options.tell else log.info
-    told = {backend: f"missing: {why}" for backend, why in missing.items()}
+    report = {backend: f"missing: {why}" for backend, why in missing.items()}
     for backend in BACKENDS:
-        tell(f"  {backend:11}{found.get(backend) or told.get(backend, 'not looked for')}")
+        tell(f"  {backend:11}{found.get(backend) or report.get(backend, 'not looked for')}")
     tell(f"  {'GPU':11}{f'{gpu.name}, {gpu.arch}, driver {gpu.driver}, CUDA {gpu.cuda}' if gpu else 'none found'}")
     tell(f"  {'engines in':11}{lines['TRT_ID'] or complaint}")
     return 0

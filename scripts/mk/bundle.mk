@@ -36,7 +36,7 @@ graphs.android = $(call bundled_pte,encoder.xnnpack encoder.int8 $(PTE_WHOLE) \
                    $(addsuffix .xnnpack,$(filter encoder_streaming,$(GRAPHS)))) \
                    encoder.int8.ort=$(ORT)/encoder.android.int8.ort $(bundled_step)
 
-# The app's files are no prerequisites, as their names may have characters that are Make's: a sum stands for them.
+# The app's files are not prerequisites, as their names may have characters that are Make's: a sum stands for them.
 assets_sum = $(if $(BUNDLE_ASSETS),$(shell find -L $(BUNDLE_ASSETS) -type f -exec cksum {} + 2> /dev/null | \
                LC_ALL=C sort | cksum))
 

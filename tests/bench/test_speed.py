@@ -53,13 +53,13 @@ def test_bench(encoders: dict[str, Path], tmp_path: Path) -> None:
     ("flags", "sentence"),
     [
         (["--encoders", "fp32=gone.onnx"], "gone.onnx"),
-        (["--encoders", "encoder.onnx"], "encoder.onnx is no encoder to measure; give NAME=FILE"),
+        (["--encoders", "encoder.onnx"], "encoder.onnx is not an encoder to measure; give NAME=FILE"),
     ],
 )
 def test_refusals(flags: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_worker("bench/encoders", *flags, "--output", tmp_path / "bench.json") == 2
-    told = capsys.readouterr().err.strip()
-    assert told.startswith("error: ") and sentence in told and "\n" not in told
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and sentence in error and "\n" not in error
     assert not (tmp_path / "bench.json").exists()
 
 

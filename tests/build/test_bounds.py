@@ -132,7 +132,7 @@ def test_a_lost_sidecar_is_written_again(project: Path, graph: str) -> None:
 
 def test_a_flag_stamp_without_values_is_an_error(project: Path) -> None:
     done = run_make(project, "demo-tdt", "out/demo-tdt/.flags/misspelt")
-    assert done.returncode == 2 and "There is no flags.misspelt for the stamp" in done.stderr
+    assert done.returncode == 2 and "flags.misspelt is missing for the stamp" in done.stderr
 
 
 def test_names_of_graphs_begin_with_their_role(project: Path) -> None:

@@ -67,16 +67,16 @@ def refusal(capsys: Capture, worker: str, *arguments: object) -> str:
     """Run a worker that must refuse its input, and return the one sentence it tells."""
     capsys.readouterr()
     assert run_worker(worker, *arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.endswith(".\n") and told.count("\n") == 1, told
-    return told
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("error: ") and sentence.endswith(".\n") and sentence.count("\n") == 1, sentence
+    return sentence
 
 
 def refused(capsys: Capture, model: Path, out: Path) -> str:
     """Unpack a checkpoint that must be refused and leave nothing behind, and return the sentence."""
-    told = refusal(capsys, "checkpoint/unpack", "--model", model, "--output", out / "checkpoint/manifest.json")
+    sentence = refusal(capsys, "checkpoint/unpack", "--model", model, "--output", out / "checkpoint/manifest.json")
     assert products(out) == []
-    return told
+    return sentence
 
 
 class Gadget:
@@ -122,8 +122,8 @@ REFUSED_AT_UNPACKING: dict[str, tuple[Change, str]] = {
 def test_refused_at_unpacking(case: str, nemo_file: ByKind, tmp_path: Path, capsys: Capture) -> None:
     change, named = REFUSED_AT_UNPACKING[case]
     bad = repack(nemo_file("bpe-tdt"), tmp_path / "bad.nemo", change)
-    told = refused(capsys, bad, tmp_path / "out")
-    assert named in told and "bad.nemo" in told and not Path("stolen").exists()
+    sentence = refused(capsys, bad, tmp_path / "out")
+    assert named in sentence and "bad.nemo" in sentence and not Path("stolen").exists()
 
 
 def test_a_missing_file_through_make(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_weights_that_do_not_fit(case: str, nemo_file: ByKind, tmp_path: Path, c
     bad = repack(nemo_file("bpe-tdt"), tmp_path / "bad.nemo", in_weights(change))
     assert unpack(bad, tmp_path / "out") == 0
     output = tmp_path / "out/onnx/joint.raw.onnx"
-    told = refusal(
+    sentence = refusal(
         capsys,
         "export/export_graph",
         "--graph",
@@ -188,7 +188,7 @@ def test_weights_that_do_not_fit(case: str, nemo_file: ByKind, tmp_path: Path, c
         "--output",
         output,
     )
-    assert "bad.nemo" in told and named in told
+    assert "bad.nemo" in sentence and named in sentence
     assert not (tmp_path / "out/onnx").exists()
 
 
@@ -229,7 +229,7 @@ def test_ckpt_with_pickled_code(nemo_file: ByKind, tmp_path: Path, capsys: Captu
 
 def test_unknown_config() -> None:
     done = make("all", "CONFIG=no-such")
-    assert done.returncode == 2 and "There is no configs/no-such.mk: set CONFIG to one of demo-" in done.stderr
+    assert done.returncode == 2 and "There is not a configs/no-such.mk: set CONFIG to one of demo-" in done.stderr
 
 
 def test_spaces_in_paths(tmp_path: Path) -> None:
@@ -258,8 +258,8 @@ def small_disk(tmp_path: Path) -> Path:
 
 def test_disk_full(small_disk: Path, nemo_file: ByKind, capsys: Capture) -> None:
     try:
-        told = refused(capsys, nemo_file("bpe-tdt"), small_disk / "out")
-        assert "No space left" in told and "free some space" in told
+        sentence = refused(capsys, nemo_file("bpe-tdt"), small_disk / "out")
+        assert "No space left" in sentence and "free some space" in sentence
     finally:
         subprocess.run(["umount", small_disk], check=True)
 

@@ -123,7 +123,7 @@ class Decoder:
             self._send(answer)
 
     def forget_graphs(self) -> None:
-        """Load graphs anew, which were changed."""
+        """Load graphs again, which were changed."""
         self._sessions.clear()
 
     def _session(self, path: str) -> Any:

@@ -125,13 +125,13 @@ def test_the_executorch_adapter_gives_the_same(decoder: Decoder, package: Path) 
     assert {name for name, _ in decoder.runs} == {"encoder.xnnpack.pte", "rnnt_step.pte"}
 
 
-@pytest.mark.parametrize(("last", "told"), [(10, "too short"), (15_000, "too long")])
+@pytest.mark.parametrize(("last", "sentence"), [(10, "too short"), (15_000, "too long")])
 def test_a_swipe_that_executorch_does_not_take_is_a_typed_error(
-    decoder: Decoder, package: Path, last: int, told: str
+    decoder: Decoder, package: Path, last: int, sentence: str
 ) -> None:
     swipe = [[0.5, 0.5, 0], [0.6, 0.5, last]]
     assert decoder.do("open", package=str(package), runtime="executorch") is None
-    refused(decoder.do("decode", points=swipe, count=5), "BadTrace", told, "the encoder takes 3 to 512 frames")
+    refused(decoder.do("decode", points=swipe, count=5), "BadTrace", sentence, "the encoder takes 3 to 512 frames")
     assert decoder.runs == []
 
 
@@ -157,7 +157,7 @@ def test_other_settings_do_what_they_do_in_the_reference(decoder: Decoder, packa
 def test_a_word_added_is_found_with_its_exact_score_and_gone_when_removed(
     decoder: Decoder, package: Path, tmp_path: Path
 ) -> None:
-    """The lexicon lacks the word of a swipe; the reference's is made anew with it, at the end."""
+    """The lexicon lacks the word of a swipe; the reference's is made again with it, at the end."""
     case = next(case for case in CASES if case["kind"] == "rare" and case["n_best"][0]["word"] == case["word"])
     word, others = case["word"], [word for word in words() if word != case["word"]]
     (tmp_path / "words.txt").write_text("\n".join(others), encoding="utf-8")
@@ -226,16 +226,16 @@ def damaged(package: Path, folder: Path, **changes: Any) -> Path:
     return folder / "package"
 
 
-def refused(answer: Any, kind: str, *told: str) -> None:
+def refused(answer: Any, kind: str, *sentence: str) -> None:
     """Require a typed error whose message is one sentence that says what is wrong."""
     assert answer is not None and answer["error"] == kind, answer
     assert answer["message"].endswith(".") and "\n" not in answer["message"]
-    for part in told:
+    for part in sentence:
         assert part in answer["message"]
 
 
 @pytest.mark.parametrize(
-    ("points", "kind", "told"),
+    ("points", "kind", "sentence"),
     [
         ([], "EmptyTrace", "no points"),
         ([[0.5, 0.5, 0]], "SinglePoint", "a tap"),
@@ -247,17 +247,17 @@ def refused(answer: Any, kind: str, *told: str) -> None:
         ([[0.5, 0.5, 0], [0.6, 0.5, 20_001]], "BadTrace", "longer than 20 s"),
     ],
 )
-def test_a_bad_trace_is_a_typed_error(decoder: Decoder, points: Any, kind: str, told: str) -> None:
-    refused(decoder.do("decode", points=points, count=5), kind, told)
+def test_a_bad_trace_is_a_typed_error(decoder: Decoder, points: Any, kind: str, sentence: str) -> None:
+    refused(decoder.do("decode", points=points, count=5), kind, sentence)
 
 
-@pytest.mark.parametrize(("word", "told"), [("", "empty"), ("naïve", '"ï"'), ("Kotlin", '"K"')])
-def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: str, told: str) -> None:
-    refused(decoder.do("add", word=word), "BadWord", told)
+@pytest.mark.parametrize(("word", "sentence"), [("", "empty"), ("naïve", '"ï"'), ("Kotlin", '"K"')])
+def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: str, sentence: str) -> None:
+    refused(decoder.do("add", word=word), "BadWord", sentence)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "sentence"),
     [
         ({"format": 2}, "is of format 2 and this decoder reads 1"),
         ({"format": "1"}, "lacks format"),
@@ -273,9 +273,9 @@ def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: st
     ids=str,
 )
 def test_metadata_of_another_kind_is_a_typed_error(
-    decoder: Decoder, package: Path, tmp_path: Path, changes: dict[str, Any], told: str
+    decoder: Decoder, package: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
-    refused(decoder.do("open", package=str(damaged(package, tmp_path, **changes))), "BadPackage", told)
+    refused(decoder.do("open", package=str(damaged(package, tmp_path, **changes))), "BadPackage", sentence)
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": 01}', '{"a": "\n"}', "[1,]", '{"a": 1} x', "[" * 5000, '"\\u12'])
@@ -332,18 +332,18 @@ def test_an_unknown_variant_is_told_with_those_there_are(decoder: Decoder, packa
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "told"),
+    ("place", "value", "sentence"),
     [(0, 0, "not of format 1"), (4, 9, "not of format 1"), (8, 1, "bytes"), (24, 0xFF, "tree")],
 )
 def test_a_damaged_trie_is_a_typed_error(
-    decoder: Decoder, package: Path, tmp_path: Path, place: int, value: int, told: str
+    decoder: Decoder, package: Path, tmp_path: Path, place: int, value: int, sentence: str
 ) -> None:
     path = damaged(package, tmp_path) / "lexicon/trie.bin"
     content = bytearray(path.read_bytes())
     content[place] = value
     path.write_bytes(content)
     write_sums(tmp_path / "package")
-    refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", told)
+    refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", sentence)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "executorch"])

@@ -56,8 +56,8 @@ def test_a_wrong_weight_fails_the_check(built: ByKind, tmp_path: Path, capsys: p
     onnx.save(model, broken)
     arguments = ["--graph", "joint", "--onnx", broken, "--checkpoint", out / "checkpoint", "--output", report]
     assert run_worker("export/check", *arguments) == 1
-    told = capsys.readouterr().err
-    assert str(broken) in told and "0.0001" in told and not report.exists()
+    sentence = capsys.readouterr().err
+    assert str(broken) in sentence and "0.0001" in sentence and not report.exists()
 
 
 def test_positions_have_no_cliff(built: ByKind) -> None:

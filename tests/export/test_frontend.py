@@ -284,7 +284,7 @@ def test_settings_equal_nemo(settings: dict[str, Any]) -> None:
     # Without the logarithm a value is as large as the energy, and so is its rounding.
     largest = float(np.abs(nemos(batch, lengths)[0]).max()) if settings.get("log") is False else 1.0
     assert difference(nemos, ours, batch, lengths) <= BOUND * max(largest, 1.0)
-    # What ExecuTorch computes is written anew, for one utterance at a time.
+    # What ExecuTorch computes is written again, for one utterance at a time.
     frontend = lowered = LoweredFrontend(preprocessor, "").eval()
     for samples in (lowered.window, 20000, batch.shape[1]):
         assert difference(nemos, ours, batch[:1, :samples]) <= BOUND * max(largest, 1.0)

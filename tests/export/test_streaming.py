@@ -92,7 +92,7 @@ def nemo_steps(encoder_of: Any, streaming: Streaming, features: Floats) -> Itera
         encoder.setup_streaming_params(streaming.chunk_size, streaming.shift_size, left_chunks=1)
     encoder.streaming_cfg.last_channel_cache_size = streaming.cache_size
     buffer = CacheAwareStreamingAudioBuffer(encoder_of)
-    # As in a batch with a longer stream: the last chunks are padded, and told their length.
+    # As in a batch with a longer stream: the last chunks are padded, and sentence their length.
     padded = np.pad(features, ((0, 0), (0, streaming.window_frames)))
     buffer.append_processed_signal(torch.from_numpy(padded)[None])
     buffer.streams_length = torch.tensor([features.shape[1]])
@@ -265,7 +265,7 @@ def test_refuses(built: ByKind, kind: str, choice: dict[str, int], message: str)
     [
         ("cache-aware-rnnt", {"cache_size": 0}, 4, "STREAMING_CACHE_SIZE=0 would leave nothing"),
         ("cache-aware-rnnt", {"cache_size": 256}, 28, "is more than the 28 encoder frames that the model looks back"),
-        ("cache-aware-rnnt", {"cache_size": 13}, 12, "is no multiple of the chunk of 4 encoder frames"),
+        ("cache-aware-rnnt", {"cache_size": 13}, 12, "is not a multiple of the chunk of 4 encoder frames"),
         ("cache-aware-rnnt", {"cache_size": 28}, 28, None),
         ("cache-aware-rnnt", {}, 28, None),
         ("bpe-tdt", {}, 256, "its output approximates the offline one"),

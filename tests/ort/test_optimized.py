@@ -125,12 +125,12 @@ def test_an_operator_that_the_runtime_lacks(model: Path, tmp_path: Path, capsys:
     (tmp_path / "web.json").write_text(json.dumps(runtime))
     source, output = model / "ort/encoder.web.int8.onnx", tmp_path / "encoder.web.int8_ort.onnx"
     assert optimise(source, "web", output, tmp_path / "web.json") == 1
-    told = [capsys.readouterr().err]
+    sentences = [capsys.readouterr().err]
     arguments = ["--graph", "encoder", "--variant", "int8", "--onnx", source, "--base", model / "onnx/encoder.onnx"]
     arguments += ["--output", tmp_path / "check.json", "--runtime", tmp_path / "web.json"]
     assert run_worker("quantize/check", *arguments) == 1
-    told.append(capsys.readouterr().err)
-    for sentence in told:
+    sentences.append(capsys.readouterr().err)
+    for sentence in sentences:
         assert "/layers.0/self_attn/Softmax is of the operator Softmax, which ONNX Runtime Web" in sentence
     assert not output.exists() and not (tmp_path / "check.json").exists()
 

@@ -153,12 +153,14 @@ def test_runtime_meta_of_speech_models(speech: Path, built: ByKind) -> None:
     assert load(letters / "meta/runtime_meta.json")["characters"][" "] == 0
 
 
-def test_vocabularies_that_mislead_are_told(swipe: Path, tmp_path: Path, told: list[str], capsys: Capture) -> None:
+def test_vocabularies_that_mislead_are_told(
+    swipe: Path, tmp_path: Path, log_messages: list[str], capsys: Capture
+) -> None:
     """A vocabulary without <blank>, or with it as a label, gets a warning; one of other labels is refused."""
     vocabulary, before = tmp_path / "v.txt", (swipe / "meta/runtime_meta.json").read_bytes()
     vocabulary.write_text("\n".join(LABELS), encoding="utf-8")
     assert write_runtime_meta(swipe, "--vocabulary", vocabulary) == 0
-    assert any("lists no <blank>; the blank is label 27" in message for message in told)
+    assert any("lists no <blank>; the blank is label 27" in message for message in log_messages)
     assert (swipe / "meta/runtime_meta.json").read_bytes() == before
     vocabulary.write_text("\n".join(["<blank>", *"'abc"]), encoding="utf-8")
     assert write_runtime_meta(swipe, "--vocabulary", vocabulary) == 2
@@ -168,7 +170,9 @@ def test_vocabularies_that_mislead_are_told(swipe: Path, tmp_path: Path, told: l
     tokens = tmp_path / "m/meta/tokens.txt"
     tokens.write_text(tokens.read_text(encoding="utf-8").replace("a 0", "<blank> 0"), encoding="utf-8")
     assert write_runtime_meta(tmp_path / "m") == 0
-    assert any("its label 0 is called <blank>" in message and "the blank is label 27" in message for message in told)
+    assert any(
+        "its label 0 is called <blank>" in message and "the blank is label 27" in message for message in log_messages
+    )
     assert load(tmp_path / "m/meta/runtime_meta.json")["blank_id"] == 27
 
 
@@ -439,7 +443,7 @@ def test_folders_that_are_no_package_are_kept(speech: Path, tmp_path: Path, caps
     (tmp_path / "desktop").mkdir()
     (tmp_path / "desktop/mine.txt").write_text("mine")
     assert package(speech, tmp_path / "desktop", SPEECH, "desktop") == 2
-    assert "is no package" in capsys.readouterr().err and (tmp_path / "desktop/mine.txt").read_text() == "mine"
+    assert "is not a package" in capsys.readouterr().err and (tmp_path / "desktop/mine.txt").read_text() == "mine"
 
 
 def test_word_pieces_have_no_trie(speech: Path, swipe: Path, tmp_path: Path, capsys: Capture) -> None:

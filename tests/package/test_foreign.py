@@ -371,11 +371,11 @@ def test_fixed_graphs_are_refused(demo: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_foreign_folder_is_kept(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder of that name that is no package, say a checkout of sherpa-onnx, is never replaced."""
+    """A folder of that name that is not a package, say a checkout of sherpa-onnx, is never replaced."""
     (tmp_path / "sherpa-onnx").mkdir()
     (tmp_path / "sherpa-onnx/work.txt").write_text("mine")
     assert package("sherpa-onnx", demo, tmp_path / "sherpa-onnx") == 2
-    assert "is no package" in capsys.readouterr().err
+    assert "is not a package" in capsys.readouterr().err
     assert (tmp_path / "sherpa-onnx/work.txt").read_text() == "mine"
 
 

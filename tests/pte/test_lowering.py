@@ -321,8 +321,8 @@ def test_what_cannot_be_quantized_is_refused_or_fp32(
     assert run_worker("pte/lower_int8", *arguments) == 2
     assert "nothing to calibrate with; set CALIB_MANIFEST" in capsys.readouterr().err
     assert run_worker("pte/lower_int8", *arguments, *noise, "--exclude", ".") == 2
-    told = capsys.readouterr().err
-    assert "cannot be quantized" in told and "FALLBACK_TO_FP32=1" in told
+    sentence = capsys.readouterr().err
+    assert "cannot be quantized" in sentence and "FALLBACK_TO_FP32=1" in sentence
     assert not output.exists()
     assert run_worker("pte/lower_int8", *arguments, *noise, "--exclude", ".", "--fallback-to-fp32") == 0
     manifest = manifest_of(output)
@@ -338,8 +338,8 @@ def test_a_manifest_without_usable_utterances_is_one_sentence(
     out = built(KIND)
     arguments = ("--checkpoint", out / "checkpoint", "--frontend", out / "onnx/frontend.onnx", "--manifest", manifest)
     assert run_worker("pte/lower_int8", *arguments, "--output", tmp_path / "encoder.int8.pte") == 2
-    told = capsys.readouterr().err.strip().splitlines()
-    assert told[-1].startswith("error: ") and str(manifest) in told[-1]
+    sentence = capsys.readouterr().err.strip().splitlines()
+    assert sentence[-1].startswith("error: ") and str(manifest) in sentence[-1]
 
 
 def test_a_damaged_file_is_one_sentence(lowered: Lowered, tmp_path: Path) -> None:

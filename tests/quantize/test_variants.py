@@ -155,7 +155,7 @@ def test_error_does_not_grow_to_ten_minutes(demo: Path) -> None:
 
 
 def test_fp16_counts_beyond_2048(built: ByKind, tmp_path: Path) -> None:
-    """Positions and lengths of more than 2,048 frames are no whole numbers in fp16, so they must not be in it."""
+    """Positions and lengths of more than 2,048 frames are not whole numbers in fp16, so they must not be in it."""
     out, path = built("bpe-tdt"), tmp_path / "encoder.fp16.onnx"
     assert quantize(out, "encoder", "fp16", path) == 0
     (case,) = compare_files("encoder", out / "onnx/encoder.onnx", path, [{"B": 2, "T": 8 * 2_500}])
@@ -280,8 +280,8 @@ def test_heavy_nodes_left_in_fp32_fail(demo: Path, tmp_path: Path, capsys: Captu
     shutil.copytree(demo / "onnx", copy)
     assert quantize(tmp_path, "encoder", "int8", copy / "encoder.int8.onnx", "--exclude", "linear") == 0
     assert check(tmp_path, "encoder", "int8", tmp_path / "check.json") == 1
-    told = capsys.readouterr().err
-    assert "of its arithmetic is in int8 where at least 75% should be" in told
+    sentence = capsys.readouterr().err
+    assert "of its arithmetic is in int8 where at least 75% should be" in sentence
     assert not (tmp_path / "check.json").exists()
 
 
@@ -293,8 +293,8 @@ def test_a_wrong_scale_fails(demo: Path, tmp_path: Path, capsys: Capture) -> Non
     scale.raw_data = (1.3 * numpy_helper.to_array(scale)).astype(np.float32).tobytes()
     onnx.save(model, path)
     assert check(tmp_path, "joint", "int8", tmp_path / "check.json") == 1
-    told = capsys.readouterr().err
-    assert "joint.int8.onnx differs from joint.onnx by" in told and "the bound is 5.00%" in told
+    sentence = capsys.readouterr().err
+    assert "joint.int8.onnx differs from joint.onnx by" in sentence and "the bound is 5.00%" in sentence
     assert not (tmp_path / "check.json").exists()
 
 
@@ -311,11 +311,11 @@ def test_limits_of_known_values() -> None:
 
 
 def refusal(capsys: Capture, code: int, output: Path) -> str:
-    """Return the one sentence that a worker told, having made nothing."""
-    told = capsys.readouterr().err.strip()
-    assert code == 2 and told.startswith("error: ") and "\n" not in told, told
+    """Return the one sentence that a worker sentence, having made nothing."""
+    sentence = capsys.readouterr().err.strip()
+    assert code == 2 and sentence.startswith("error: ") and "\n" not in sentence, sentence
     assert not output.exists()
-    return told
+    return sentence
 
 
 @pytest.mark.parametrize("variant", WORKERS)
@@ -326,8 +326,8 @@ def test_quantized_already(variant: str, given: str, demo: Path, tmp_path: Path,
     shutil.copy(demo / f"onnx/encoder.{given}.onnx", folder / "encoder.onnx")
     shutil.copy(demo / "onnx/frontend.onnx", folder)
     output = tmp_path / "out.onnx"
-    told = refusal(capsys, quantize(tmp_path, "encoder", variant, output), output)
-    assert "encoder.onnx is" in told and "give the fp32 graph" in told
+    sentence = refusal(capsys, quantize(tmp_path, "encoder", variant, output), output)
+    assert "encoder.onnx is" in sentence and "give the fp32 graph" in sentence
 
 
 def manifest_of(folder: Path, lines: list[dict[str, Any]]) -> Path:
@@ -346,12 +346,12 @@ def test_calibration_data(demo: Path, tmp_path: Path, capsys: Capture) -> None:
     }
     for sentence, lines in cases.items():
         output, manifest = tmp_path / "out.onnx", manifest_of(tmp_path, lines)
-        told = [
+        refusals = [
             line
             for line in refusal_lines(capsys, quantize(demo, "encoder", "int8-qdq", output, "--manifest", manifest))
             if not line.startswith("calibration leaves out")
         ]
-        assert len(told) == 1 and sentence in told[0] and not output.exists(), told
+        assert len(refusals) == 1 and sentence in refusals[0] and not output.exists(), refusals
 
 
 def refusal_lines(capsys: Capture, code: int) -> list[str]:
@@ -362,7 +362,7 @@ def refusal_lines(capsys: Capture, code: int) -> list[str]:
 def test_other_refusals(demo: Path, tmp_path: Path, capsys: Capture) -> None:
     output = tmp_path / "out.onnx"
     cases: list[tuple[str, str, tuple[object, ...], str]] = [
-        ("joint", "int8", ("--exclude", "("), "EXCLUDE=( is no regular expression"),
+        ("joint", "int8", ("--exclude", "("), "EXCLUDE=( is not a regular expression"),
         ("joint", "int8", ("--exclude", "."), "has no weight that int8 applies to"),
         ("joint", "int4", ("--block-size", 33), "INT4_BLOCK=33"),
         ("predictor", "int4", (), "has no weight that int4 applies to"),
@@ -376,8 +376,8 @@ def test_other_refusals(demo: Path, tmp_path: Path, capsys: Capture) -> None:
     weight.raw_data = np.full(tuple(weight.dims), np.nan, np.float32).tobytes()
     onnx.save(model, tmp_path / "onnx/joint.onnx")
     for variant in ("fp16", "int8", "int4"):
-        told = refusal(capsys, quantize(tmp_path, "joint", variant, output), output)
-        assert weight.name in told and "not finite" in told
+        sentence = refusal(capsys, quantize(tmp_path, "joint", variant, output), output)
+        assert weight.name in sentence and "not finite" in sentence
 
 
 def test_names_through_make(tmp_path: Path) -> None:

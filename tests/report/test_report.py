@@ -95,8 +95,8 @@ def test_what_was_not_made_is_not_shown(built: ByKind, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_worker("report/write", "--model", tmp_path, "--output", tmp_path / "report.html") == 2
-    told = capsys.readouterr().err.strip()
-    assert told.startswith("error: ") and "model_meta.json" in told and "\n" not in told
+    sentence = capsys.readouterr().err.strip()
+    assert sentence.startswith("error: ") and "model_meta.json" in sentence and "\n" not in sentence
     assert not (tmp_path / "report.html").exists()
 
 

@@ -105,7 +105,7 @@ def test_partials_tell_when_they_came(model: Path) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 2**-16])
 def test_streams_without_signal_have_no_words(model: Path, level: float) -> None:
-    """Zeros, a constant and a converter's last bit are no speech, before it, after it, and alone."""
+    """Zeros, a constant and a converter's last bit are not speech, before it, after it, and alone."""
     recognizer = LiveRecognizer(model)
     nothing = level * np.sign(np.random.default_rng(0).standard_normal(3 * RATE)).astype(np.float32)
     nothing = nothing if level < 0.1 else np.full(3 * RATE, level, np.float32)

@@ -299,7 +299,7 @@ def test_evaluation_stands_beside_the_checkpoint(
     for problem in ("line 5", "line 6", "empty.wav"):
         assert sum(problem in line for line in problems) == 1
     assert "on 4 utterances" in printed.out
-    assert not check.exists(), "part of a manifest is no check of it"
+    assert not check.exists(), "part of a manifest is not a check of it"
 
     assert run_worker("speech/evaluate", *options, "--manifest", good) == 0
     result = json.loads(check.read_text("utf-8"))
@@ -448,4 +448,4 @@ def test_make_transcribes_and_evaluates(tmp_path: Path) -> None:
     assert make("-q", "evaluate", out).returncode == 0
     done = make("evaluate", out, "ENCODER=encoder.int3.onnx")
     assert done.returncode == 2
-    assert "encoder.int3.onnx is no variant" in done.stderr
+    assert "encoder.int3.onnx is not a variant" in done.stderr

@@ -101,10 +101,10 @@ def test_blank_is_the_last_label() -> None:
     assert {c.word: round(c.log_prob, 3) for c in right} != {c.word: round(c.log_prob, 3) for c in wrong}
 
 
-def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(told: list[str]) -> None:
+def test_the_trie_spells_its_words_and_leaves_out_what_labels_cannot_spell(log_messages: list[str]) -> None:
     lexicon = Lexicon(["b", "ab", "b", "a-b", "abc"], LABELS)
     assert lexicon.words == ["b", "ab", "abc"]
-    assert any("left out 1 words" in message for message in told)
+    assert any("left out 1 words" in message for message in log_messages)
     for index, word in enumerate(lexicon.words):
         node = ROOT
         for letter in word:

@@ -72,24 +72,26 @@ LEFT_OUT = {
 
 
 @pytest.mark.parametrize("problem", LEFT_OUT)
-def test_what_is_no_whole_right_gesture_is_dropped_and_counted(problem: str, tmp_path: Path, told: list[str]) -> None:
+def test_what_is_no_whole_right_gesture_is_dropped_and_counted(
+    problem: str, tmp_path: Path, log_messages: list[str]
+) -> None:
     output = tmp_path / "m.jsonl"
     rows = [*gesture("the"), *LEFT_OUT[problem], *gesture("day", 2000, flags="0 0")]
     assert imported(output, written(tmp_path / "anna.log", rows)) == 0
     assert set(words(output)) == {"the", "day"}
     assert len(words(output)) == 2 + (problem == "interrupted")
-    (message,) = [message for message in told if "1 left out" in message]
+    (message,) = [message for message in log_messages if "1 left out" in message]
     assert problem.split(":")[0] in message
 
 
 def test_a_log_cut_in_the_middle_of_a_row_gives_one_sentence_and_its_whole_gestures(
-    tmp_path: Path, told: list[str]
+    tmp_path: Path, log_messages: list[str]
 ) -> None:
     log = written(tmp_path / "anna.log", [*gesture("the"), *gesture("day", 900)])
     log.write_text(log.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     assert imported(tmp_path / "m.jsonl", log) == 0
     assert words(tmp_path / "m.jsonl") == ["the"]
-    (message,) = [message for message in told if message.startswith(str(log))]
+    (message,) = [message for message in log_messages if message.startswith(str(log))]
     assert message.startswith(f"{log}: left out 1 line (9): a row is cut")
 
 
@@ -122,7 +124,7 @@ def test_people_are_numbers_that_do_not_tell_the_file_and_splits_share_none(tmp_
     assert (tmp_path / "again").read_bytes() == (tmp_path / "train").read_bytes()
 
 
-def test_futo_swipes_are_imported(tmp_path: Path, told: list[str]) -> None:
+def test_futo_swipes_are_imported(tmp_path: Path, log_messages: list[str]) -> None:
     """The line format of the public data set: letter area coordinates, epoch milliseconds, two-finger runs apart."""
     places = ((-0.02, 0.5), (0.1, 0.5), (0.2, 0.55), (0.4, 0.6))
     data = [{"x": x, "y": y, "t": 1_700_000_000_100 + 20 * at} for at, (x, y) in enumerate(places)]
@@ -138,8 +140,8 @@ def test_futo_swipes_are_imported(tmp_path: Path, told: list[str]) -> None:
     (trace,) = read_traces(output)
     assert trace.word == "hello"
     assert trace.points.tolist() == [[0.0, 0.5, 0.0], [0.1, 0.5, 20.0], [0.2, 0.55, 40.0], [0.4, 0.6, 60.0]]
-    assert sum("1 left out" in message for message in told) == 3
-    assert sum(message.startswith(f"{source}: left out 1 line (4)") for message in told) == 1
+    assert sum("1 left out" in message for message in log_messages) == 3
+    assert sum(message.startswith(f"{source}: left out 1 line (4)") for message in log_messages) == 1
 
 
 def test_an_import_of_nothing_is_an_error_and_leaves_nothing(tmp_path: Path, capsys: Any) -> None:

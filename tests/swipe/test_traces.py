@@ -24,7 +24,7 @@ GOOD = {"word": "ab", "points": POINTS}
 BAD = {
     "not a JSON object": "{",
     "points of x, y and t": json.dumps({"word": "ab"}),
-    "there are no points": json.dumps({"word": "ab", "points": []}),
+    "it has no points": json.dumps({"word": "ab", "points": []}),
     "not a finite number": json.dumps({"word": "ab", "points": [{"x": float("nan"), "y": 0.2, "t": 0}]}),
     "outside the letter area": json.dumps({"word": "ab", "points": [*POINTS, {"x": 1.2, "y": 0.2, "t": 60}]}),
     "time runs backwards": json.dumps({"word": "ab", "points": [*POINTS, {"x": 0.2, "y": 0.2, "t": 40}]}),
@@ -35,36 +35,36 @@ BAD = {
 
 
 @pytest.mark.parametrize("problem", BAD)
-def test_a_bad_line_is_counted_told_of_and_left_out(problem: str, tmp_path: Path, told: list[str]) -> None:
+def test_a_bad_line_is_counted_told_of_and_left_out(problem: str, tmp_path: Path, log_messages: list[str]) -> None:
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("\n".join([json.dumps(GOOD), BAD[problem], json.dumps(GOOD), BAD[problem]]), encoding="utf-8")
     traces = read_traces(manifest, LABELS)
     assert [trace.word for trace in traces] == ["ab", "ab"]
-    (message,) = told
+    (message,) = log_messages
     assert message.startswith(f"{manifest}: left out 2 lines (2, 4): ")
     assert problem in message
 
 
 def test_a_manifest_without_a_good_line_is_an_error(tmp_path: Path) -> None:
     manifest = tmp_path / "m.jsonl"
-    manifest.write_text(BAD["there are no points"], encoding="utf-8")
+    manifest.write_text(BAD["it has no points"], encoding="utf-8")
     with pytest.raises(InputError, match="no usable trace"):
         read_traces(manifest, LABELS)
     with pytest.raises(InputError, match="not a readable manifest"):
         read_traces(tmp_path / "none.jsonl.gz", LABELS)
 
 
-def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, told: list[str]) -> None:
+def test_a_vocabulary_lists_its_blank_or_is_warned_of(tmp_path: Path, log_messages: list[str]) -> None:
     assert read_vocabulary(ENGLISH) == LABELS
-    assert not told
+    assert not log_messages
     path = tmp_path / "v.txt"
     path.write_text("a\nb\n", encoding="utf-8")
     assert read_vocabulary(path) == "ab"
-    assert told == [f"{path}: lists no <blank>; the blank is label 2, after all others."]
-    told.clear()
+    assert log_messages == [f"{path}: lists no <blank>; the blank is label 2, after all others."]
+    log_messages.clear()
     path.write_text("<blank>\na\nb\n<unk>\n", encoding="utf-8")
     assert read_vocabulary(path) == "ab"
-    assert len(told) == 2
+    assert len(log_messages) == 2
     path.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="has no characters"):
         read_vocabulary(path)
@@ -97,10 +97,10 @@ def _again(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, told: list[str]) -> None:
+def test_the_checked_in_sets_are_large_enough_and_small_enough(split: str, log_messages: list[str]) -> None:
     path = ROOT / f"models/swipe-{split}/manifest.jsonl.gz"
     traces = read_traces(path, LABELS)
-    assert not told
+    assert not log_messages
     assert len(traces) >= 2000
     assert sum(trace.novel for trace in traces) >= 500
     assert path.stat().st_size < 2_500_000

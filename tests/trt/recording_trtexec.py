@@ -74,7 +74,7 @@ def build_plan(given: dict[str, str]) -> int:
             return fail(f"{name} has {len(inputs[name])} axes")
         for size, a, b, c in zip(*columns, strict=True):
             if not 0 < a <= b <= c or (isinstance(size, int) and (a, c) != (size, size)):
-                return fail(f"{name}: {a}, {b}, {c} is no range of an axis {size}")
+                return fail(f"{name}: {a}, {b}, {c} is not a range of an axis {size}")
     for number, node in enumerate(model.graph.node):
         if node.op_type == "NonZero":
             return fail(f'ModelImporter.cpp:950: While parsing node number {number} [NonZero -> "{node.output[0]}"]:')

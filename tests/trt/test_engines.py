@@ -261,8 +261,8 @@ def test_a_fixed_graph_has_no_profile_and_trtexec_gets_no_shapes(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--seconds", 20, 10, 30), r"TRT_MIN_S TRT_OPT_S TRT_MAX_S are 20, 10 and 30, which is no range"),
-        (("--batch", 1, 8, 4), r"TRT_MIN_B TRT_OPT_B TRT_MAX_B are 1, 8 and 4, which is no range"),
+        (("--seconds", 20, 10, 30), r"TRT_MIN_S TRT_OPT_S TRT_MAX_S are 20, 10 and 30, which is not a range"),
+        (("--batch", 1, 8, 4), r"TRT_MIN_B TRT_OPT_B TRT_MAX_B are 1, 8 and 4, which is not a range"),
         (("--batch", 0, 1, 4), r"the first at least 1"),
         (("--seconds", 0.1, 1, 5), r"takes T = 1001 only, but TRT_MIN_S to TRT_MAX_S asks for 11 to 501"),
         (("--batch", 2, 4, 8), r"takes B = 1 only, but TRT_MIN_B to TRT_MAX_B asks for 2 to 8"),

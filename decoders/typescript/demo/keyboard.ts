@@ -85,7 +85,7 @@ export class Keyboard {
 
   private move(event: PointerEvent): void {
     if (event.pointerId !== this.pointer) return;
-    // Screens report more often than pages are told.
+    // Screens report more often than pages get events.
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) this.push(this.point(each));
     this.draw();

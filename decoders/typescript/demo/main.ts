@@ -30,4 +30,4 @@ select(location.hash === "#speech" ? "speech" : "swipe");
 
 const swipe = catalogue.packages.filter(({ task }) => task === "swipe");
 if (swipe.length) await SwipeTab.start(swipe);
-else say("swipe-status", "There is no swipe package; build one with make.", true);
+else say("swipe-status", "A swipe package is missing; build one with make.", true);

@@ -1,4 +1,4 @@
-/** Samples from the microphone, as they come. */
+/** Samples from the microphone while they arrive. */
 
 export class Recorder {
   private chunks: Float32Array[] = [];
@@ -8,7 +8,7 @@ export class Recorder {
     private readonly stream: MediaStream,
   ) {}
 
-  /** Ask for the microphone and begin; `heard` is told the samples of every chunk. */
+  /** Ask for the microphone and begin; `heard` gets the samples of every chunk. */
   static async start(sampleRate: number, heard: (samples: Float32Array) => void): Promise<Recorder> {
     if (!navigator.mediaDevices) throw new Error("The browser lends its microphone to pages of this machine or over HTTPS only; choose a file instead.");
     const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });

@@ -71,7 +71,7 @@ export class SpeechTab {
     const variant = this.variant();
     const found = this.packages.find(({ variants }) => variants.includes(variant));
     this.enable(false);
-    if (!found) return say("speech-status", "There is no speech package; build one with make.", true);
+    if (!found) return say("speech-status", "A speech package is missing; build one with make.", true);
     say("speech-status", "Loading the model …");
     // Threads need a page that is isolated from others, which the server's headers ask for.
     const threads = crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
@@ -108,7 +108,7 @@ export class SpeechTab {
       const heard: Float32Array[] = [];
       this.recorder = await Recorder.start(this.sampleRate, (samples) => {
         heard.push(samples);
-        // The last seconds, as they come.
+        // The last seconds while they arrive.
         const kept = heard.slice(-Math.round((4 * this.sampleRate) / samples.length));
         this.wave = new Float32Array(kept.length * samples.length);
         kept.forEach((chunk, at) => this.wave.set(chunk, at * samples.length));

@@ -85,7 +85,7 @@ export class SwipeTab {
     const variant = this.variant();
     const found = this.packages.find(({ kind, variants }) => kind === this.kind() && variants.includes(variant));
     this.enable(false);
-    if (!found) return say("swipe-status", `There is no ${this.kind()} package with the encoder in ${variant}; build it with make.`, true);
+    if (!found) return say("swipe-status", `A ${this.kind()} package is missing with the encoder in ${variant}; build it with make.`, true);
     say("swipe-status", "Loading the model …");
     const words = found.kind === "dynamic" ? this.list : undefined;
     try {

@@ -59,14 +59,14 @@ function opened<T>(decoder: T | undefined): T {
   return decoder;
 }
 
-/** The encoder goes where it is told; the step, which is called hundreds of times, would only lose on a GPU. */
+/** The encoder goes where the page says; the step, which is called hundreds of times, would only lose on a GPU. */
 async function runtimes(device: OpenOptions["device"], threads: number): Promise<{ large: Runtime; small: Runtime }> {
   // Resolved by the browser below ort/, not when this is compiled.
   const build: string = ORT + (device === "webgpu" ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs");
   const ort = (await import(build)) as typeof import("onnxruntime-web/wasm");
   ort.env.wasm.wasmPaths = ORT;
   ort.env.wasm.numThreads = threads;
-  // Errors alone: that some nodes run on the CPU is no news.
+  // Errors alone: some nodes always run on the CPU.
   const small = onnxRuntime(ort, { executionProviders: ["wasm"], logSeverityLevel: 3 });
   return { small, large: device === "webgpu" ? onnxRuntime(ort, { executionProviders: ["webgpu", "wasm"], logSeverityLevel: 3 }) : small };
 }

@@ -48,7 +48,7 @@ export interface ModelShape {
   readonly H: number;
 }
 
-/** Told after every frame of the prefixes that have left it, the best first: trie nodes and log probabilities. */
+/** Called after every frame with the prefixes that have left it, the best first: trie nodes and log probabilities. */
 export type Watcher = (nodes: Int32Array, logProbs: Float64Array) => void;
 
 /** LSTM states [L, size, H] that a step gave; prefixes refer to a row of them. */

@@ -8,7 +8,7 @@ import { encoderFrames, graphStep } from "./swipe.js";
 import { Vocabulary, type Token, type Word } from "./transcript.js";
 import { Turns } from "./turns.js";
 
-// Less is no speech, and too little for the encoder's convolutions.
+// Less is not speech, and too little for the encoder's convolutions.
 const MIN_SECONDS = 0.1;
 // Samples that differ by no more than one step of 16 bit, about -90 dB of full scale, hold no signal, and so no words.
 const NO_SIGNAL = 2 ** -15;

@@ -29,5 +29,5 @@ class Case:
 
 
 def largest_errors(cases: Sequence[Case]) -> dict[str, float]:
-    """Return the largest error of all cases by kind; nothing if there are no cases."""
+    """Return the largest error of all cases by kind; nothing without cases."""
     return {name: max(float(getattr(case, name)) for case in cases) for name in ERRORS if cases}

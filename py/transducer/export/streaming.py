@@ -27,7 +27,7 @@ OVERLAP = 2
 class Streaming:
     """A model's streaming configuration. Sizes are in encoder frames but for names that end in _frames.
 
-    att_context_size: left context and look-ahead, -1 where there is no limit
+    att_context_size: left context and look-ahead, -1 where it has none
     chunk_size: how many a step encodes; the last `cache_drop_size` of them are encoded again by the next
     cache_size: how many earlier ones attention sees
     approximate: the model was not trained to stream, so its offline output is another

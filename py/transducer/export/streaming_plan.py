@@ -149,7 +149,7 @@ def _cache_size(asked: int | None, trained: int, chunk: int, granularity: int) -
     elif size % granularity:
         size, reason = (
             max(size // granularity, 1) * granularity,
-            f"is no multiple of the chunk of {chunk} encoder frames",
+            f"is not a multiple of the chunk of {chunk} encoder frames",
         )
     if reason and asked is not None:
         log.warning("STREAMING_CACHE_SIZE=%d %s: the cache holds %d.", asked, reason, size)

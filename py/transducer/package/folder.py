@@ -31,7 +31,7 @@ def new_package(sums: Path, digests: Digests | None = None) -> Iterator[Path]:
     digests = digests or Digests()
     place = sums.parent
     if place.is_dir() and any(place.iterdir()) and not sums.is_file():
-        raise InputError(f"{place} holds files but no {SUMS}, so it is no package; move it or set PACKAGE_DIR.")
+        raise InputError(f"{place} holds files but no {SUMS}, so it is not a package; move it or set PACKAGE_DIR.")
     with replacing(place) as folder:
         folder.mkdir()
         yield folder
@@ -66,16 +66,16 @@ def verify(folder: Path) -> list[str]:
     """Return what is wrong with a package, a phrase for each file, named first; nothing if all is as it was packaged.
 
     SHA256SUMS says which files there are, and a manifest, where the package has one, says so too.
-    Raises: InputError if the folder is no package.
+    Raises: InputError if the folder is not a package.
     """
     if not (folder / SUMS).is_file():
         if (folder / MANIFEST).is_file():
             return [f"{SUMS} is missing"]
-        raise InputError(f"{folder} has no {SUMS}, so it is no package; set DIR to a package's folder.")
+        raise InputError(f"{folder} has no {SUMS}, so it is not a package; set DIR to a package's folder.")
     try:
         sums = _read_sums(folder / SUMS)
     except ValueError:
-        return [f"{SUMS} was changed, as it is no list of checksums"]
+        return [f"{SUMS} was changed, as it is not a list of checksums"]
     actual = {path: _sum_of(folder / path) for path in files_in(folder) if path != SUMS}
     if MANIFEST in actual and MANIFEST not in sums:
         return [f"{SUMS} was changed, as it does not list {MANIFEST}"]

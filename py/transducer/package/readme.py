@@ -33,7 +33,7 @@ PAGE = """# {name}
 | `SHA256SUMS`, `sbom.cdx.json` | checksums; a bill of materials (CycloneDX) |
 
 `sha256sum --check SHA256SUMS` verifies the files, `make verify-package DIR=...` of transducer-export also that there
-are no others.
+has no others.
 
 ## Source
 
@@ -177,5 +177,7 @@ def about_lexicon(meta: Mapping[str, Any]) -> str:
             "with the log prior of each. Words can be added at run time."
         )
     if meta["task"] == "swipe":
-        return "There is no lexicon: the app brings its words, the most frequent first, and may add more at run time."
+        return (
+            "A lexicon is not in it: the app brings its words, the most frequent first, and may add more at run time."
+        )
     return "Speech is decoded without a lexicon."

@@ -17,7 +17,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-# What a licence is called that nobody has told.
+# The name of a license that was not stated.
 UNKNOWN_LICENCE = "NOASSERTION"
 # Names on PyPI that differ from those in metadata.
 PYPI = {"nemo": "nemo-toolkit"}

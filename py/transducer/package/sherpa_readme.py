@@ -79,7 +79,7 @@ recognizer = sherpa_onnx.OnlineRecognizer.from_transducer(
 samples, sample_rate = soundfile.read("speech.wav", dtype="float32")
 stream = recognizer.create_stream()
 stream.accept_waveform(16000, np.zeros(80, np.float32))  # feature frames where NeMo has them
-stream.accept_waveform(sample_rate, samples)  # in pieces of any size, as they come
+stream.accept_waveform(sample_rate, samples)  # in pieces of any size
 stream.accept_waveform(sample_rate, np.zeros(int({tail:g} * sample_rate), np.float32))
 stream.input_finished()
 while recognizer.is_ready(stream):

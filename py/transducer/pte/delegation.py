@@ -46,7 +46,7 @@ def delegated(program: Any) -> dict[str, Any]:
 def weight_dtypes(program: Any) -> dict[str, dict[str, int]]:
     """Count the weights of a program and of its delegated parts by dtype: tensors, values, bytes.
 
-    Weights of four bits are int8 to PyTorch, and told by the range that their dequantize node names.
+    Weights of four bits are int8 to PyTorch, and known by the range that their dequantize node names.
     """
     found: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "values": 0, "bytes": 0})
     programs = [program, *(part.original_module for part in _lowered(program.graph_module))]

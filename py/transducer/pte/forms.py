@@ -6,8 +6,8 @@ Example:
     layer.weight.data, saved = form.rounded(layer.weight.data), form.bytes(layer)
 
 Weight-only forms are not among them. XNNPACK has them, but ExecuTorch's partitioner takes quantized weights only where
-the input is quantized too; it would leave the layer to the portable kernels, which make floats of the weights anew at
-each call and keep four bits in a byte.
+the input is quantized too; it would leave the layer to the portable kernels, which convert the weights to float again
+at each call and keep four bits in a byte.
 """
 
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Form:
         return ((blocks / scale).round().clamp(low, high) * scale).view_as(weight)
 
     def settings(self) -> Any:
-        """Return what XNNPACK's quantizer is to be told."""
+        """Return the configuration of XNNPACK's quantizer."""
         with quiet_stderr():
             from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
             from torchao.quantization.granularity import PerGroup

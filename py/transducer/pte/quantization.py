@@ -90,7 +90,7 @@ def linear_layers(module: nn.Module, exclude: str = "") -> dict[str, nn.Linear]:
     try:
         left_out = re.compile(exclude) if exclude else None
     except re.error as error:
-        raise InputError(f"EXCLUDE={exclude} is no regular expression ({error}); correct it.") from None
+        raise InputError(f"EXCLUDE={exclude} is not a regular expression ({error}); correct it.") from None
     return {
         name: layer
         for name, layer in module.named_modules()
@@ -105,7 +105,7 @@ def quantizer_of(plan: Mapping[str, str]) -> Any:
 
     settings = {name: FORMS[name].settings() for name in set(plan.values())}
     quantizer = XNNPACKQuantizer()
-    # It looks for every pattern in every layer, and exports a module anew for each of convolutions'.
+    # It looks for every pattern in every layer, and exports a module again for each of convolutions'.
     quantizer.SUPPORTED_PATTERNS = [one for one in quantizer.SUPPORTED_PATTERNS if one.name.startswith("linear")]
     for layer, form in plan.items():
         quantizer.set_module_name(layer, settings[form])
@@ -121,7 +121,7 @@ def write_quantized(
 ) -> None:
     """Quantize an encoder by a plan, lower it and write it; or its fp32 form, if that is what the options ask for.
 
-    Raises: InputError if the quantizer cannot take the model and there is no fallback.
+    Raises: InputError if the quantizer cannot take the model without a fallback.
     """
     made_with: dict[str, Any] = {"method": Counter(plan.values()), "exclude": options.exclude, **(found or {})}
     made_with["calibration"] = "noise" if options.synthetic_calibration else f"{len(utterances)} utterances"

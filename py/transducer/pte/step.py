@@ -20,7 +20,7 @@ from transducer.pte.layers import fixed
 class LoweredStep(nn.Module):
     """Encoder frames [B,D], tokens [B] and LSTM states [L,B,H] to raw logits [B,V+K] and the next states.
 
-    Raises: InputError for a predictor that is no plain LSTM.
+    Raises: InputError for a predictor that is not a plain LSTM.
     """
 
     def __init__(self, decoder: Any, joint: Any, source: str) -> None:
@@ -28,7 +28,7 @@ class LoweredStep(nn.Module):
         lstm = getattr(decoder.prediction["dec_rnn"], "lstm", None)
         if type(lstm) is not nn.LSTM or lstm.proj_size or not decoder.blank_as_pad:
             raise InputError(
-                f"{source}: its predictor is no plain LSTM, which ExecuTorch files are made of; use the ONNX graphs."
+                f"{source}: its predictor is not a plain LSTM, which ExecuTorch files are made of; use the ONNX graphs."
             )
         self.embed = decoder.prediction["embed"]
         self.cells = nn.ModuleList(_Cell(lstm, layer) for layer in range(lstm.num_layers))

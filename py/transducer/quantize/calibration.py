@@ -40,7 +40,7 @@ def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays]
         inputs = dict(zip(given, arrays.values(), strict=True))
         for name, found in zip(names, session.run(names, inputs), strict=True):
             if not np.isfinite(found).all():
-                raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is no speech.")
+                raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is not speech.")
             histograms[name].add(found)
     return {name: getattr(histogram, method.lower())() for name, histogram in histograms.items()}
 

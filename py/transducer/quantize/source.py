@@ -26,7 +26,7 @@ from transducer.core.onnx_weights import read_weight, store_weights
 Named = tuple[str, NDArray[Any]]
 Convert = Callable[[str, NDArray[Any]], Iterable[Named]]
 
-# What marks a graph that is no fp32 graph any more.
+# What marks a graph that is not an fp32 graph.
 QUANTIZED_OPS = {
     "DynamicQuantizeLinear",
     "DynamicQuantizeLSTM",
@@ -44,7 +44,7 @@ class Source:
 
     Args:
         path: the graph; its sidecar, if any, is beside it.
-        exclude: a regular expression; nodes whose name it finds are no matrices. Empty excludes none.
+        exclude: a regular expression; nodes whose name it finds are not matrices. Empty excludes none.
 
     Raises: InputError for a graph that is quantized, in fp16 or no fp32 graph of this project.
     """
@@ -56,7 +56,7 @@ class Source:
         try:
             self._excluded = re.compile(exclude) if exclude else None
         except re.error as error:
-            raise InputError(f"EXCLUDE={exclude} is no regular expression ({error}); correct it.") from None
+            raise InputError(f"EXCLUDE={exclude} is not a regular expression ({error}); correct it.") from None
         self.weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
         self._conversions: dict[str, tuple[int, Convert]] = {}
         self._split_gemm()

@@ -19,7 +19,7 @@ from transducer.speech.containers import HEAD_BYTES, HEADERS_BYTES, MP3, contain
 
 Wave = NDArray[np.float32]
 
-# Less is no speech, and too little for the encoder's convolutions.
+# Less is not speech, and too little for the encoder's convolutions.
 MIN_SECONDS = 0.1
 # Headers that say less or more in Hz are wrong, and resampling by them would take hours and all memory.
 RATES = (1000, 768_000)

@@ -35,5 +35,5 @@ def speech_batches(manifest: Path, frontend: InferenceSession, count: int, size:
         features, frames = frontend.run(None, {"waveform": padded, "length": lengths})
         if not np.isfinite(features).all():
             names = ", ".join(utterances[row]["audio_filepath"].name for row in rows)
-            raise InputError(f"{manifest}: the features of {names} are not all finite; leave out what is no speech.")
+            raise InputError(f"{manifest}: the features of {names} are not all finite; leave out what is not speech.")
         yield features, frames

@@ -36,7 +36,7 @@ def open_recognizer(options: argparse.Namespace) -> Recognizer:
     shortest, longest = options.segment_seconds
     if not (0 <= shortest <= longest and longest >= 2):
         raise InputError(
-            f"The segment seconds {shortest:g} and {longest:g} are no range; give two, the later at least 2."
+            f"The segment seconds {shortest:g} and {longest:g} are not a range; give two, the later at least 2."
         )
     graphs = {name: getattr(options, name) for name in GRAPHS}
     return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest), step=options.step)

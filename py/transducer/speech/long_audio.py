@@ -51,8 +51,8 @@ def cut(wave: Wave, sample_rate: int, shortest: float, longest: float) -> list[P
     """Cut a recording [samples] that is longer than `longest` seconds into pieces of at most that.
 
     A piece ends in a pause after `shortest` seconds: the first, or a longer one soon after it. TRAIL_SECONDS of the
-    pause are heard after the speech and LEAD_SECONDS before it goes on. Where there is no pause in time, a piece is cut
-    at the quietest place of its later half; there neighbours overlap by OVERLAP_SECONDS on either side, or less if
+    pause are heard after the speech and LEAD_SECONDS before it goes on. Without a pause in time, a piece is cut at
+    the quietest place of its later half; there neighbours overlap by OVERLAP_SECONDS on either side, or less if
     pieces are short. Samples of exactly 0 were put there by an editor and are not heard at the ends of a piece.
     """
     hop = int(HOP_SECONDS * sample_rate)

@@ -38,7 +38,7 @@ def read_lines(path: Path) -> tuple[list[Utterance], list[InputError]]:
         else:
             problem = "" if audio.is_file() else f"names {audio}, which is missing; restore it"
             if not all(math.isfinite(time) and time >= 0 for time in times):
-                problem = "has an offset or a duration that is no number of seconds; correct it"
+                problem = "has an offset or a duration that is not a number of seconds; correct it"
         if problem:
             problems.append(InputError(f"{path}: line {number} {problem}."))
         else:

@@ -80,7 +80,7 @@ class Recognizer:
     ) -> list[Transcript]:
         """Transcribe recordings, float32 [samples] each; long ones in pieces, all of them in batches.
 
-        `progress` is told the seconds of audio that were done since it was told before.
+        `progress` gets the seconds of audio that were done since its last call.
         """
         cuttings = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
         # What has no signal has no words, though a model may be trained so that it hears some.

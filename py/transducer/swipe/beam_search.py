@@ -23,7 +23,7 @@ Integers = NDArray[np.int64]
 # Encoder frames [B, D], last labels [B] and LSTM states [L, B, H] before these labels, to raw logits [B, V] and the
 # states after them: the contract of rnnt_step.
 Step = Callable[[Floats, Integers, Floats, Floats], tuple[Floats, Floats, Floats]]
-# Told of the prefixes that have left a frame, the best first: trie nodes [A] and log probabilities [A].
+# Called with the prefixes that have left a frame, the best first: trie nodes [A] and log probabilities [A].
 Watcher = Callable[[Integers, NDArray[np.float64]], None]
 
 

@@ -39,7 +39,7 @@ class Layout:
 
 
 def read_layout(path: Path) -> tuple[Layout, dict[str, Any]]:
-    """Return the layout in a JSON file, and the content of that file. Raises: InputError if it is no layout."""
+    """Return the layout in a JSON file, and the content of that file. Raises: InputError if it is not a layout."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -53,7 +53,7 @@ def layout_of(content: Any, source: str) -> Layout:
     """Return a layout from its JSON: rows of keys one key width apart, each row shifted by its offset in key widths.
 
     `aspect` is the height of the letter area over its width, `columns` its width in keys.
-    Raises: InputError naming `source` if the content is no layout.
+    Raises: InputError naming `source` if the content is not a layout.
     """
     try:
         columns, rows = float(content["columns"]), list(content["rows"])

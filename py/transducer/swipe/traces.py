@@ -23,7 +23,7 @@ MAX_SECONDS = 20.0
 
 
 class TraceError(Exception):
-    """Why a line is no trace, as the end of a sentence about it."""
+    """Why a line is not a trace, as the end of a sentence about it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Trace:
 
 
 def read_traces(path: Path, labels: str | None = None) -> list[Trace]:
-    """Return a manifest's good traces; the others are counted by what is wrong with them, and told of.
+    """Return a manifest's good traces; the others are counted by what is wrong with them, and logged.
 
     `labels` are the letters that words may have; where none are given, any.
 
@@ -99,7 +99,7 @@ def parse_trace(line: str, labels: str | None) -> Trace:
 def checked(points: Doubles) -> Doubles:
     """Return points [N, 3] that make a trace. Raises: TraceError."""
     if points.size == 0:
-        raise TraceError("there are no points")
+        raise TraceError("it has no points")
     if not np.isfinite(points).all():
         raise TraceError("a coordinate or time is not a finite number")
     if points[:, :2].min() < 0 or points[:, :2].max() > 1:

@@ -60,7 +60,7 @@ class TrieLexicon(Lexicon):
     """A lexicon read from trie.bin, with `words` in the order of their indices.
 
     It finds what the lexicon did that it was written from; priors are rounded to float32.
-    Raises: InputError if the file is no trie, is damaged, or is not of these words.
+    Raises: InputError if the file is not a trie, is damaged, or is not of these words.
     """
 
     def __init__(self, path: Path, words: Sequence[str]) -> None:

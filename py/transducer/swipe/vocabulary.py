@@ -15,7 +15,7 @@ def read_vocabulary(path: Path) -> str:
     """Return a vocabulary's characters in order of their ids, blank not among them: its id is their number.
 
     NeMo's blank is always the last label, wherever a file lists it; a file that lists it elsewhere or not at all is
-    warned of. Other names in angle brackets are no characters and are left out, with a warning too.
+    warned of. Other names in angle brackets are not characters and are left out, with a warning too.
     Raises: InputError if the file cannot be read, or has no characters or one twice.
     """
     try:

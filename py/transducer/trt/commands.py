@@ -63,7 +63,7 @@ def bench_command(
 ) -> list[str]:
     """Return the trtexec command line that times an engine at one shape, alike on TensorRT 10 and 11.
 
-    11 has CUDA graphs and spinning on and transfers off by default; 10 has not, so both are told.
+    11 has CUDA graphs and spinning on and transfers off by default; 10 has not, so both are set.
     """
     given = ",".join(f"{tensor}:{'x'.join(map(str, shape))}" for tensor, shape in shapes.items())
     return [
@@ -85,7 +85,7 @@ def polygraphy() -> str:
 
 
 def polygraphy_options(job: Job) -> list[str]:
-    """Return what polygraphy's convert and run are told about an engine to build."""
+    """Return what polygraphy's convert and run need to know of an engine to build."""
     return [
         "--strongly-typed",
         *(

@@ -16,7 +16,7 @@ from transducer.core.contracts import Arrays
 from transducer.runtime.parity import case_errors, fed_back, steps
 
 # Largest error over an output's largest value, by what the graph computes in. The reference is the same graph, so what
-# quantization itself costs is no part of it; roundings of int8 that fall the other way are.
+# quantization itself costs is not part of it; roundings of int8 that fall the other way are.
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 5e-2, "int8-qdq": 1e-1}
 
 

@@ -66,8 +66,8 @@ def _require_range(names: str, values: Range, at_least: float) -> None:
     low, middle, high = values
     if not (at_least <= low <= middle <= high and high > 0):
         raise InputError(
-            f"{names} are {low:g}, {middle:g} and {high:g}, which is no range; each must be at least the one before, "
-            f"and the first at least {at_least:g}."
+            f"{names} are {low:g}, {middle:g} and {high:g}, which is not a range; each must be at least the one "
+            f"before, and the first at least {at_least:g}."
         )
 
 
@@ -122,6 +122,6 @@ def _misfits(profile: Mapping[str, Any], shapes: Mapping[str, list[int | str]]) 
             continue
         for size, least, usual, most in zip(shape, low, middle, high, strict=True):
             if not least <= usual <= most:
-                yield f"{tensor} is to have {least}, {usual} and {most} in one axis, which is no range"
+                yield f"{tensor} is to have {least}, {usual} and {most} in one axis, which is not a range"
             elif isinstance(size, int) and not least == size == most:
                 yield f"{tensor} has the shape {shape}"

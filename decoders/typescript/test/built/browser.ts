@@ -61,7 +61,7 @@ async function open(options: Parameters<typeof browser.newContext>[0], hash = ""
 
 /** What the page tells of next. */
 function next<T>(page: Page, event: string): Promise<T> {
-  return page.evaluate((name) => new Promise((resolve) => document.addEventListener(name, (told) => resolve((told as CustomEvent).detail), { once: true })), event) as Promise<T>;
+  return page.evaluate((name) => new Promise((resolve) => document.addEventListener(name, (event) => resolve((event as CustomEvent).detail), { once: true })), event) as Promise<T>;
 }
 
 /** Swipe with the mouse, each point at its time. */

@@ -29,7 +29,7 @@ public class OnnxTensor extends OnnxTensorLike {
         return new TensorInfo(content.shape);
     }
 
-    /** A copy, or null if these are no floats. */
+    /** A copy, or null if these are not floats. */
     public FloatBuffer getFloatBuffer() {
         if (closed) throw new IllegalStateException("a closed tensor is read");
         return content.values instanceof float[] ? FloatBuffer.wrap(((float[]) content.values).clone()) : null;

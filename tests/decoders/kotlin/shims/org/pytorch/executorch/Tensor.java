@@ -26,7 +26,7 @@ public abstract class Tensor {
     }
 
     public float[] getDataAsFloatArray() {
-        if (!(content.values instanceof float[])) throw new IllegalStateException("these are no floats");
+        if (!(content.values instanceof float[])) throw new IllegalStateException("these are not floats");
         return (float[]) content.values;
     }
 }

@@ -9,7 +9,7 @@ import kotlin.math.pow
 /** A word, its log probability under the model, and the score that it is ranked by. */
 public class Candidate(public val word: String, public val logProb: Double, public val score: Double)
 
-/** Told of the prefixes that have left a frame, the best first: nodes of the lexicon and their log probabilities. */
+/** Called with the prefixes that have left a frame, the best first: nodes of the lexicon and their log probabilities. */
 public fun interface FrameListener {
     public fun onFrame(nodes: IntArray, logProbs: DoubleArray)
 }

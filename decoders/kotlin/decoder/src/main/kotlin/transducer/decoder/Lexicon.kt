@@ -39,7 +39,7 @@ public class Lexicon private constructor(
         for (node in fixed - 1 downTo ROOT) lookAhead(node) // children come after their parent
     }
 
-    /** Whether there is no word to find. */
+    /** Whether it holds no word. */
     public val isEmpty: Boolean get() = ahead[ROOT] == Double.NEGATIVE_INFINITY
 
     /** The words that were added and not removed, in that order. */

@@ -35,7 +35,7 @@ public class RuntimeMeta private constructor(
         }
     }
 
-    /** Takes the metadata apart; whatever is missing or of another kind is told by its name. */
+    /** Takes the metadata apart; whatever is missing or of another kind is named. */
     private class Reader(private val source: String) {
         fun meta(content: Any?): RuntimeMeta {
             val root = content.map("the whole")
@@ -54,7 +54,7 @@ public class RuntimeMeta private constructor(
                 (key.singleOrNull() ?: fail("has the character \"$key\", which is not one; package the model again")) to
                     id.int("characters")
             }
-            if (characters.values.any { it !in 0 until blank }) fail("has characters that are no labels; package the model again")
+            if (characters.values.any { it !in 0 until blank }) fail("has characters that are not labels; package the model again")
             val dims = root["dims"].map("dims").mapValues { (name, size) -> size.int("dims.$name") }
             for (name in listOf("F", "D", "L", "H", "V")) if (name !in dims) wrong("dims.$name")
             val layout = layout(root["layout"].map("layout"))
