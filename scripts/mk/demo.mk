@@ -13,8 +13,8 @@ TS_BUILT   := $(TYPESCRIPT)/build/.done
 $(NPM_DONE): $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
 	$(call say,NPM)
 	@command -v node npm > /dev/null || { echo 'error: node and npm are missing; install Node 20 or newer.' >&2; exit 2; }
-	@node -e 'const version = process.versions.node; if (parseInt(version) < 20) { \
-	    console.error(`error: Node $${version} is too old; install 20 or newer.`); process.exit(2); }'
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
+	    echo "error: Node $$(node --version) is too old; install 20 or newer." >&2; exit 2; }
 	$(Q)npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

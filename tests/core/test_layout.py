@@ -22,17 +22,9 @@ FLOOR = {family: number for number, families in enumerate(FLOORS) for family in 
 # The places that a family does without, and why.
 WITHOUT = {
     "core": {"rules", "workers", "page"},  # what all families share makes nothing
-    "runtime": {
-        "rules",
-        "workers",
-        "tests",
-        "page",
-    },  # sessions and comparison, tested by every family that runs graphs
-    "train": {"workers", "page"},  # a run of training; the workers are speech/train and swipe/train, the pages theirs
-    "demo": {"modules", "tests", "page"},  # one server for decoders/typescript/demo, tested with the decoder
-    "bench": {"page"},
-    "report": {"page"},
-    "checkpoint": {"page"},
+    "runtime": {"rules", "workers", "tests", "page"},  # sessions, tested by every family that runs graphs
+    "train": {"workers"},  # the workers are speech/train and swipe/train
+    "demo": {"modules", "tests"},  # one server for decoders/typescript/demo, tested with the decoder
 }
 MODULES = sorted(path for path in PY.rglob("*.py") if "__pycache__" not in path.parts)
 

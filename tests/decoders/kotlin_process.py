@@ -80,7 +80,7 @@ class Decoder:
             "-Xmx512m",
             "-cp",
             ":".join(str(path) for path in classpath),
-            "transducer.runtime.greedy.CommandsKt",
+            "transducer.decoder.CommandsKt",
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin and self._process.stdout

@@ -20,7 +20,7 @@ from onnxruntime import InferenceSession
 
 from conftest import DEMO, ByKind, make, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core import onnx_files
+from transducer.core import onnx_weights
 from transducer.core.cli import InputError
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
@@ -219,7 +219,7 @@ def streamed_and_offline(model: Streamer, frames: int) -> tuple[Floats, Floats]:
 
 def test_one_weight_file(streamer: Choose, built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, streaming = Checkpoint(built("cache-aware-rnnt") / "checkpoint"), streamer("cache-aware").streaming
-    monkeypatch.setattr(onnx_files, "SIDECAR_ABOVE", 1 << 16)
+    monkeypatch.setattr(onnx_weights, "SIDECAR_ABOVE", 1 << 16)
     offline, online = tmp_path / "encoder.raw.onnx", tmp_path / "encoder_streaming.raw.onnx"
     export_graph("encoder", checkpoint, offline, opset=17)
     export_graph("encoder_streaming", checkpoint, online, opset=17, streaming=streaming, weights_of=offline)

@@ -144,6 +144,10 @@ def _is_other(process: int) -> bool:
         return True
     except OSError:
         return False
+    with contextlib.suppress(OSError):
+        # A process that was killed keeps its ID until its parent asks for it.
+        if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return False
     return process != os.getpid()
 
 
