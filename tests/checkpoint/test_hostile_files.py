@@ -229,7 +229,7 @@ def test_ckpt_with_pickled_code(nemo_file: ByKind, tmp_path: Path, capsys: Captu
 
 def test_unknown_config() -> None:
     done = make("all", "CONFIG=no-such")
-    assert done.returncode == 2 and "There is not a configs/no-such.mk: set CONFIG to one of demo-" in done.stderr
+    assert done.returncode == 2 and "configs/no-such.mk does not exist: set CONFIG to one of demo-" in done.stderr
 
 
 def test_spaces_in_paths(tmp_path: Path) -> None:

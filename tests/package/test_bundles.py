@@ -310,7 +310,7 @@ def test_changed_checksums_are_seen(bundled: Path, tmp_path: Path, capsys: Captu
 def test_what_is_no_package_exits_2(tmp_path: Path, capsys: Capture) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         assert verify(folder) == 2
-        assert re.fullmatch(r"error: .* no (package|folder); set DIR to .*\.\n", capsys.readouterr().err)
+        assert re.fullmatch(r"error: .* not a (package|folder); set DIR to .*\.\n", capsys.readouterr().err)
 
 
 def test_packages_and_archives_are_the_same_bytes_again(swipe: Path, bundled: Path, tmp_path: Path) -> None:

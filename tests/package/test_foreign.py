@@ -39,7 +39,7 @@ def package(runtime: str, built: Path, output: Path, *extra: Path) -> int:
     """Run a package worker on a build folder and return its exit code."""
     graphs = [built / f"onnx/{name}.onnx" for name in ("encoder", "predictor", "joint")]
     meta = ["--meta", built / "meta/model_meta.json", "--tokens", built / "meta/tokens.txt"]
-    name = f"package_{runtime.replace('-', '_')}"
+    name = f"package/for_{runtime.replace('-', '_')}"
     return run_worker(name, "--graphs", *graphs, *extra, *meta, "--output", output / "SHA256SUMS")
 
 

@@ -292,7 +292,7 @@ def test_a_frontend_equals_nemos(settings: dict[str, Any], built: ByKind, tmp_pa
     assert delegation["flops"]["share"] == 1
     assert delegation["flops"]["delegated"] > 1e7
     with pytest.raises(
-        InputError, match=f"takes waveform with samples of {low} to {high}, not {low - 1}; give a longer"
+        InputError, match=f"accepts waveform with samples from {low} to {high}, not {low - 1}; give a longer"
     ):
         session.run(None, example("frontend", {"B": 1, "samples": low - 1}))
 

@@ -240,12 +240,12 @@ def test_evaluation_takes_the_streams_context(streaming: ByKind, tmp_path: Path)
     manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     like = ["--like", model / "meta/model_meta.json", "--manifest", manifest, "--output", reference]
     assert run_worker("speech/evaluate_checkpoint", "--checkpoint", model / "checkpoint", *like) == 0
-    assert json.loads(reference.read_text())["att_context"] == [28, 3]
+    assert json.loads(reference.read_text())["facts"]["att_context"] == [28, 3]
     options = ["--manifest", manifest, "--reference", reference]
     assert run_worker("speech/evaluate", "--model", model, "--stream", *options, "--output", check) == 0
     result = json.loads(check.read_text())
-    assert result["streaming"] == {"att_context_size": [28, 3], "lookahead_ms": 240}
-    assert result["same_transcripts"] == 4
+    assert result["facts"]["streaming"] == {"att_context_size": [28, 3], "lookahead_ms": 240}
+    assert result["accuracy"]["same_transcripts"] == 4
 
 
 def test_streaming_needs_neither_torch_nor_nemo() -> None:

@@ -159,9 +159,9 @@ class StepDecoder(Decoder):
         self._step = step
 
     def initial_state(self, batch: int) -> DecoderState:
-        zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
-        zeros = np.zeros(batch, np.int64)
-        return DecoderState(np.full((batch, 1), self._blank), zeros, zeros, zeros, zeros)
+        states = np.zeros((self._layers, batch, self._hidden), np.float32)
+        start = np.zeros(batch, np.int64)
+        return DecoderState(np.full((batch, 1), self._blank), states, states, start, start)
 
     def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
         inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], "h": h, "c": c}
