@@ -9,7 +9,7 @@ interface Golden {
   features: number[][];
 }
 
-for (const golden of repositoryJson<Golden[]>("tests/swipe_golden.json")) {
+for (const golden of repositoryJson<Golden[]>("tests/golden_features.json")) {
   test(`features of ${golden.name}`, () => {
     const found = swipeFeatures(points(golden.points), qwerty());
     assert.equal(found.rows, golden.features.length);
