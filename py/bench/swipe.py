@@ -21,8 +21,8 @@ from tqdm import tqdm
 from transducer.bench.figures import as_words_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.swipe.accuracy import DEPTHS
+from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
-from transducer.swipe.keyboard import layout_of
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step, search_arguments, search_of
 from transducer.swipe.traces import read_traces
 
@@ -41,7 +41,7 @@ def main() -> int:
     if "swipe" not in meta:
         raise InputError(f"{options.meta} is of no swipe model; time speech with bench_encoders.py.")
     labels = options.meta.with_name("vocab.txt").read_text(encoding="utf-8").splitlines()
-    layout = layout_of(meta["swipe"]["layout"], str(options.meta))
+    layout = Facts(meta, str(options.meta)).layout
     search = search_of(options, labels, meta["dims"])
     traces = read_traces(options.manifest, "".join(labels))
     chosen = np.linspace(0, len(traces) - 1, min(options.words, len(traces))).round().astype(int)

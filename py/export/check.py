@@ -1,20 +1,22 @@
-"""Check an ONNX graph against the PyTorch module it was exported from, and record what was seen.
+"""Check an ONNX graph against the PyTorch module it was exported from, and record figures and bounds.
 
 Example:
     .venv/bin/python py/export/check.py --graph joint --onnx out/demo-tdt/onnx/joint.onnx \
         --checkpoint out/demo-tdt/checkpoint --output out/demo-tdt/checks/joint.onnx.check.json
 """
 
+import argparse
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.checks import identity
-from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.checks import Check
+from transducer.core.cli import CheckError, existing, parser, run
 from transducer.core.contracts import GRAPHS, input_names
 from transducer.core.onnx_files import interface, load_graph
 from transducer.export.reference import reference
@@ -24,6 +26,27 @@ from transducer.runtime.sessions import fixed_sizes, open_session, session_runne
 
 
 def main() -> int:
+    options = parse_args()
+    path: Path = existing(options.onnx, "export the graph first")
+    require_valid(path)
+    session = open_session(path)
+    props = session.get_modelmeta().custom_metadata_map
+    streaming = Streaming.from_facts(json.loads(props["streaming"])) if "streaming" in props else None
+    cases = compare(
+        options.graph,
+        reference(options.graph, Checkpoint(options.checkpoint), options.device, streaming),
+        session_runner(session),
+        json.loads(props["dims"]),
+        fixed_sizes(options.graph, session),
+    )
+    facts = facts_of(load_graph(path))
+    check = Check.of(path, "PyTorch", cases=cases, bounds={"max_abs": options.max_abs}, facts=facts).judged(str(path))
+    require_inputs(path, [value["name"] for value in facts["inputs"]], input_names(options.graph, "swipe" in props))
+    check.write(options.output)
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
     args.add_argument("--onnx", type=Path, required=True)
@@ -31,54 +54,29 @@ def main() -> int:
     args.add_argument("--device", default="cpu", help="where PyTorch runs: cpu or cuda")
     args.add_argument("--max-abs", type=float, default=1e-4, help="largest absolute error that passes")
     args.add_argument("--output", type=Path, required=True)
-    options = args.parse_args()
-    path: Path = existing(options.onnx, "export the graph first")
+    return args.parse_args()
+
+
+def require_valid(path: Path) -> None:
+    """Raise CheckError unless onnx.checker takes the graph."""
     try:
         onnx.checker.check_model(path)
     except onnx.checker.ValidationError as error:
         raise CheckError(f"{path} is not valid ONNX: {str(error).splitlines()[0]}") from None
-    checkpoint = Checkpoint(options.checkpoint)
-    session = open_session(path)
-    candidate = session_runner(session)
-    facts = session.get_modelmeta().custom_metadata_map
-    streaming = Streaming.from_facts(json.loads(facts["streaming"])) if "streaming" in facts else None
-    cases = compare(
-        options.graph,
-        reference(options.graph, checkpoint, options.device, streaming),
-        candidate,
-        json.loads(facts["dims"]),
-        fixed_sizes(options.graph, session),
-    )
-    worst = max(cases, key=lambda case: case.max_abs)
-    if not worst.max_abs <= options.max_abs:
+
+
+def require_inputs(path: Path, names: Sequence[str], contract: Sequence[str]) -> None:
+    """Raise CheckError unless a graph has the inputs of its contract, in order."""
+    if list(names) != list(contract):
         raise CheckError(
-            f"{path} differs from PyTorch by {worst.max_abs:.3g} at {dict(worst.sizes)}; "
-            f"the bound is {options.max_abs:g}."
+            f"{path} has the inputs {', '.join(names)} where {', '.join(contract)} belong; export it again."
         )
-    model = load_graph(path)
-    names, wanted = [value.name for value in session.get_inputs()], input_names(options.graph, "swipe" in facts)
-    if names != wanted:
-        raise CheckError(f"{path} has the inputs {', '.join(names)} where {', '.join(wanted)} belong; export it again.")
-    write_json(
-        options.output,
-        {
-            **identity(path),
-            "checker": "valid",
-            "ir_version": model.ir_version,
-            "opset": model.opset_import[0].version,
-            "nodes": len(model.graph.node),
-            **interface(model),
-            "parity": {
-                "against": "PyTorch",
-                "bound_max_abs": options.max_abs,
-                "max_abs": worst.max_abs,
-                "max_relative": max(case.max_relative for case in cases),
-                "cases": [asdict(case) for case in cases],
-            },
-            "passed": True,
-        },
-    )
-    return 0
+
+
+def facts_of(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what the check records of a graph that passed onnx.checker."""
+    opset, nodes = model.opset_import[0].version, len(model.graph.node)
+    return {"checker": "valid", "ir_version": model.ir_version, "opset": opset, "nodes": nodes, **interface(model)}
 
 
 if __name__ == "__main__":

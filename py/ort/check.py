@@ -1,4 +1,4 @@
-"""Check a graph in ORT format beside the checked ONNX file that it was made from.
+"""Compare a graph in ORT format with the checked ONNX file that it was made from.
 
 Example:
     .venv/bin/python py/ort/check.py --graph encoder --ort out/demo-tdt/ort/encoder.android.int8.ort \
@@ -9,8 +9,8 @@ Example:
 import sys
 from pathlib import Path
 
-from transducer.core.checks import identity, passed_check
-from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.checks import Check, passed_check
+from transducer.core.cli import existing, parser, run
 from transducer.core.contracts import GRAPHS
 from transducer.runtime.parity import compare_files
 
@@ -28,21 +28,14 @@ def main() -> int:
     options = args.parse_args()
     path: Path = existing(options.ort, "run `make onnx-optimized` first")
     base = passed_check(options.base, options.checks)
-    cases = compare_files(options.graph, options.base, path)
-    worst = max(cases, key=lambda case: case.relative_rms)
-    if not worst.relative_rms <= options.max_relative_rms:
-        raise CheckError(
-            f"{path} differs from {options.base.name} by {worst.relative_rms:.2%} at {dict(worst.sizes)}; the bound is "
-            f"{options.max_relative_rms:.2%}."
-        )
-    error = {"against": options.base.name, "bound_relative_rms": options.max_relative_rms}
-    report = {
-        **identity(path),
-        "error": error | {"relative_rms": worst.relative_rms},
-        "accuracy": base.get("accuracy"),
-        "passed": True,
-    }
-    write_json(options.output, report)
+    check = Check.of(
+        path,
+        options.base.name,
+        cases=compare_files(options.graph, options.base, path),
+        bounds={"relative_rms": options.max_relative_rms},
+        accuracy=base.accuracy,
+    )
+    check.judged(str(path)).write(options.output)
     return 0
 
 

@@ -2,7 +2,8 @@
 
 Example:
     .venv/bin/python py/package/bundle.py --name demo-swipe --kind bundled --target web \
-        --runtime-meta out/demo-swipe/meta/runtime_meta.json --trie out/demo-swipe/lexicon/trie.bin \
+        --runtime-meta out/demo-swipe/meta/runtime_meta.json --meta out/demo-swipe/meta/model_meta.json \
+        --checks out/demo-swipe/checks --trie out/demo-swipe/lexicon/trie.bin \
         --graphs encoder.onnx=out/demo-swipe/onnx/encoder.onnx rnnt_step.onnx=out/demo-swipe/onnx/rnnt_step.onnx \
         --output out/demo-swipe/package/bundled/web/SHA256SUMS
 """
@@ -15,8 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transducer.core.checks import passed_check
-from transducer.core.cli import InputError, existing, parser, run, sha256_of, write_json
+from transducer.core.checks import Check, passed_check
+from transducer.core.cli import InputError, existing, parser, run, write_json
+from transducer.core.digests import Digests
 from transducer.core.onnx_files import load_graph, metadata, sidecars_of
 from transducer.package.facts import read_facts, read_tokens
 from transducer.package.folder import MANIFEST, SUMS, copy, files_in, new_package
@@ -28,21 +30,18 @@ FORMAT = 1
 SBOM = "sbom.cdx.json"
 RUNTIME_META = "meta/runtime_meta.json"
 LEXICON = {"trie": "lexicon/trie.bin", "words": "lexicon/words.txt"}
-# What a manifest repeats of a check: figures and their bounds, but not every case, nor how long it took.
-FIGURES = ("checker", "parity", "error", "accuracy", "made_with", "compute", "delegation", "bounds")
-UNTOLD = ("cases", "errors", "cpu_milliseconds")
 # What ran the graphs when they were checked.
 RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".pte": "executorch"}
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to be copied into a package: from where, what for, under which licence, and what its check found."""
+    """A file to be copied into a package: from where, what for, under which licence, and its check."""
 
     source: Path
     role: str
     licence: str
-    check: dict[str, Any] | None = None
+    check: Check | None = None
 
 
 class Contents(dict[str, File]):
@@ -59,22 +58,23 @@ class Contents(dict[str, File]):
 def main() -> int:
     options = parse_args()
     meta = read_facts(options.runtime_meta)
-    contents = gather(options, meta)
-    with new_package(options.output) as folder:
+    digests = Digests()
+    contents = gather(options, meta, digests)
+    with new_package(options.output, digests) as folder:
         for path, file in contents.items():
-            copy(file.source, folder / path)
+            copy(file.source, folder / path, digests)
         graphs = [folder / path for path, file in contents.items() if file.role == "graph"]
-        meta["graphs"] = describe_graphs(graphs, root=folder)
+        meta["graphs"] = describe_graphs(graphs, folder, digests)
         meta["lexicon"] = LEXICON if options.trie else None
         write_json(folder / RUNTIME_META, meta)
         manifest = describe(options, meta, contents)
         text = readme(manifest, meta)
         (folder / "README.md").write_text(text, encoding="utf-8")
-        entries = list_files(options, folder, contents)
+        entries = list_files(options, folder, contents, digests)
         parts = [Part(entry["path"], entry["sha256"], entry["licence"], entry["role"]) for entry in entries]
         whole = Part(manifest["name"], meta["source"]["sha256"], options.licence, "package")
         write_json(folder / SBOM, bill_of_materials(whole, parts, manifest["versions"]))
-        write_json(folder / MANIFEST, manifest | {"files": list_files(options, folder, contents)})
+        write_json(folder / MANIFEST, manifest | {"files": list_files(options, folder, contents, digests)})
     return 0
 
 
@@ -83,26 +83,27 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--name", required=True, help="of the model")
     args.add_argument("--kind", choices=("dynamic", "bundled"), required=True)
     args.add_argument("--target", choices=("web", "android", "desktop", "server"), required=True)
-    args.add_argument("--runtime-meta", type=Path, required=True, help="meta/runtime_meta.json in the model's folder")
+    args.add_argument("--runtime-meta", type=Path, required=True, help="runtime_meta.json")
+    args.add_argument("--meta", type=Path, required=True, help="model_meta.json, its tokens.txt in the same folder")
+    args.add_argument("--checks", type=Path, required=True, help="folder of the checks that the graphs passed")
     args.add_argument("--graphs", nargs="+", required=True, metavar="NAME=FILE", help="names in the package, and files")
     args.add_argument("--trie", type=Path, help="trie.bin, with words.txt beside it")
     args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
     args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
     args.add_argument("--lexicon-licence", default=UNKNOWN_LICENCE, help="of the word list")
     args.add_argument("--lexicon-credit", default="", help="whom the word list's licence asks to name")
-    args.add_argument("--command", default="", help="the command to be told in the manifest")
+    args.add_argument("--command", default="", help="the command to record in the manifest")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
     return args.parse_args()
 
 
-def gather(options: argparse.Namespace, meta: dict[str, Any]) -> Contents:
+def gather(options: argparse.Namespace, meta: dict[str, Any], digests: Digests) -> Contents:
     """Return what is to be copied. Raises: InputError for what is missing, unchecked, stale or of another model."""
-    model: Path = options.runtime_meta.parent.parent
     contents = Contents()
     for item in options.graphs:
         name, _, file = item.partition("=")
         source = Path(file)
-        check = passed_check(source, model / "checks")
+        check = passed_check(source, options.checks, digests)
         require_origin(source, meta)
         contents.add(f"graphs/{name}", File(source, "graph", options.licence, check))
         for sidecar in sidecars_of(source):
@@ -110,11 +111,12 @@ def gather(options: argparse.Namespace, meta: dict[str, Any]) -> Contents:
         if source.suffix == ".pte":
             about = source.with_suffix(".json")
             contents.add(f"graphs/{Path(name).with_suffix('.json')}", File(about, "graph metadata", options.licence))
-    facts, tokens = model / "meta/model_meta.json", model / "meta/tokens.txt"
+    facts: Path = options.meta
+    tokens, tokenizer = facts.with_name("tokens.txt"), facts.with_name("tokenizer.model")
     if read_facts(facts)["source"] != meta["source"] or read_tokens(tokens) != meta["tokens"]:
         raise InputError(f"{options.runtime_meta} is of another model than {facts}; run `make runtime-meta` again.")
-    for path in (facts, tokens, model / "meta/tokenizer.model"):
-        if path.exists() or path.name != "tokenizer.model":
+    for path in (facts, tokens, tokenizer):
+        if path.exists() or path != tokenizer:
             contents.add(f"meta/{path.name}", File(path, path.stem.replace("_", " "), options.licence))
     if options.trie:
         contents.add(LEXICON["trie"], File(options.trie, "trie", options.lexicon_licence))
@@ -158,33 +160,25 @@ def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Conten
     }
 
 
-def list_files(options: argparse.Namespace, folder: Path, contents: Contents) -> list[dict[str, Any]]:
-    """Return an entry for each file there is so far, those that were written here having no source."""
-    model: Path = options.runtime_meta.parent.parent
+def list_files(options: argparse.Namespace, folder: Path, contents: Contents, digests: Digests) -> list[dict[str, Any]]:
+    """Return an entry for each file there is so far; those that were written here have no source."""
     written = {"README.md": "readme", RUNTIME_META: "runtime meta", SBOM: "bill of materials"}
     entries = []
     for path in files_in(folder):
-        entry = {"path": path, "bytes": (folder / path).stat().st_size, "sha256": sha256_of(folder / path)}
+        entry = {"path": path, "bytes": (folder / path).stat().st_size, "sha256": digests.of(folder / path)}
         if path in written:
             entries.append(entry | {"role": written[path], "licence": options.licence, "source": None, "check": None})
             continue
         file = contents[path]
-        source = file.source.relative_to(model) if file.source.is_relative_to(model) else Path(file.source.name)
-        more = {"role": file.role, "licence": file.licence, "source": source.as_posix(), "check": figures(file.check)}
-        entries.append(entry | more)
+        check = file.check.summary() if file.check else None
+        source = named(file.source, options.checks.parent)
+        entries.append(entry | {"role": file.role, "licence": file.licence, "source": source, "check": check})
     return entries
 
 
-def figures(check: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a manifest repeats of a check."""
-    if check is None:
-        return None
-
-    def told(value: Any) -> Any:
-        return {k: told(v) for k, v in value.items() if k not in UNTOLD} if isinstance(value, dict) else value
-
-    found = {key: told(check[key]) for key in FIGURES if key in check}
-    return {"file": f"checks/{check['file']}.check.json", "passed": check["passed"], **found}
+def named(source: Path, model: Path) -> str:
+    """Return what a manifest calls a source: its path in the folder of the build that has the checks, or its name."""
+    return source.relative_to(model).as_posix() if source.is_relative_to(model) else source.name
 
 
 if __name__ == "__main__":

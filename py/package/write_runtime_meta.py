@@ -1,9 +1,10 @@
-"""Write runtime_meta.json, all that a decoder needs: tokens, blank, dims, how features are made, hashes of graphs.
+"""Write runtime_meta.json, what a decoder needs of a model: tokens, blank, dims, how features are made.
 
 Example:
     .venv/bin/python py/package/write_runtime_meta.py --meta out/demo-swipe/meta/model_meta.json \
-        --tokens out/demo-swipe/meta/tokens.txt --graphs out/demo-swipe/onnx/{encoder,rnnt_step}.onnx \
-        --output out/demo-swipe/meta/runtime_meta.json
+        --tokens out/demo-swipe/meta/tokens.txt --output out/demo-swipe/meta/runtime_meta.json
+
+A package adds what goes with its folder: which graphs it holds, with their hashes, and its lexicon.
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from transducer.core.cli import InputError, parser, run, write_json
 from transducer.package.facts import read_facts, read_tokens
-from transducer.package.runtime_meta import describe, describe_graphs
+from transducer.package.runtime_meta import describe
 from transducer.swipe.vocabulary import read_vocabulary
 
 
@@ -19,7 +20,6 @@ def main() -> int:
     args = parser(__doc__)
     args.add_argument("--meta", type=Path, required=True, help="model_meta.json")
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
-    args.add_argument("--graphs", type=Path, nargs="+", required=True, help="graphs to list, below the model's folder")
     args.add_argument("--vocabulary", type=Path, help="the labels as training had them, one a line, to be compared")
     args.add_argument("--beam", type=int, default=16)
     args.add_argument("--prior-weight", type=float, default=0.5)
@@ -33,9 +33,7 @@ def main() -> int:
             "was trained with."
         )
     decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
-    meta = describe(facts, tokens, decoding)
-    meta["graphs"] = describe_graphs(options.graphs, root=options.output.parent.parent)
-    write_json(options.output, meta)
+    write_json(options.output, describe(facts, tokens, decoding))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Check an ExecuTorch file in ExecuTorch's runtime: error beside PyTorch, what is delegated, dtypes, sizes.
+"""Check an ExecuTorch file in ExecuTorch's runtime: error against PyTorch, what is delegated, dtypes, sizes.
 
 Example:
     .venv/bin/python py/pte/check.py --pte out/demo-swipe/pte/encoder.int8.pte --checkpoint out/demo-swipe/checkpoint \
@@ -9,19 +9,23 @@ import argparse
 import json
 import sys
 import zlib
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of, write_json
+from transducer.core.cases import Case
+from transducer.core.checks import Check
+from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of
 from transducer.core.contracts import GRAPHS
 from transducer.export.reference import reference
 from transducer.export.streaming import Streaming
 from transducer.pte.quantization import Utterance, calibration_utterances, data_arguments
-from transducer.runtime.parity import Case, case_errors, compare
+from transducer.runtime.parity import case_errors, compare
 from transducer.runtime.pte import PteSession, open_pte
 from transducer.runtime.sessions import Runner, session_runner
 
+# What the check repeats of the file's manifest.
+FACTS = ("graph", "made_with", "inputs", "outputs", "bounds", "delegation", "weights")
 # Utterances of a manifest that a quantized encoder is compared with PyTorch on.
 COMPARED = 24
 
@@ -33,54 +37,33 @@ def main() -> int:
     manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if sha256_of(path) != manifest["sha256"]:
         raise CheckError(f"{path} is not the file that {path.with_suffix('.json').name} describes; build it again.")
-    streaming = Streaming.from_facts(session.facts["streaming"]) if "streaming" in session.facts else None
-    expected = reference(session.name, Checkpoint(options.checkpoint), streaming=streaming)
-    candidate = session_runner(session)
-    if options.manifest:
-        cases = [
-            compared(session.name, expected, candidate, utterance) for utterance in calibration_utterances(options)
-        ]
-    else:
-        cases = compare(session.name, expected, candidate, session.facts["dims"], {}, varied(session))
-    require_within(path, cases, options)
-    delegation = manifest["delegation"]
-    shares = {unit: delegation[unit]["share"] for unit in ("nodes", "flops")}
-    for unit, share in shares.items():
-        if share < 0.5 and manifest["made_with"]["method"] != "fp32":
-            log.warning("%s: %.0f %% of its %s are delegated, less than half", path, 100 * share, unit)
-    if shares["flops"] < options.min_delegated:
-        raise CheckError(
-            f"{path}: {shares['flops']:.1%} of its arithmetic is delegated where at least {options.min_delegated:.0%} "
-            "should be; see `operators` in its manifest for what is not."
-        )
-    sizes: dict[str, float] = {"bytes": path.stat().st_size, "deflated_bytes": len(zlib.compress(path.read_bytes(), 6))}
-    if options.base:
-        sizes["share_of_base"] = round(sizes["bytes"] / existing(options.base, "build it first").stat().st_size, 4)
-        if sizes["share_of_base"] > options.max_size:
-            raise CheckError(
-                f"{path} has {sizes['share_of_base']:.3f} of the size of {options.base.name}; the bound is "
-                f"{options.max_size:g}."
-            )
-    kept = ("sha256", "graph", "made_with", "inputs", "outputs", "bounds", "delegation", "weights")
-    report = {
-        "file": path.name,
-        **{key: manifest[key] for key in kept},
-        **sizes,
-        "error": {
-            "against": "PyTorch",
-            "on": options.manifest.name if options.manifest else "noise",
-            "bound_max_abs": options.max_abs,
-            "bound_relative_rms": options.max_relative_rms,
-            "max_abs": max(case.max_abs for case in cases),
-            "relative_rms": max(case.relative_rms for case in cases),
-            "cases": [asdict(case) for case in cases],
+    accuracy = Check.read(options.accuracy) if options.accuracy else None
+    cases = measured(session, options)
+    share, sizes = delegated_share(path, manifest), sizes_of(path, options.base)
+    check = Check.of(
+        path,
+        "PyTorch",
+        cases=cases,
+        figures={
+            "delegated_share": share,
+            **{name: size for name, size in sizes.items() if name == "share_of_base"},
+            **(accuracy.figures if accuracy else {}),
         },
-        "accuracy": json.loads(options.accuracy.read_text(encoding="utf-8")) if options.accuracy else None,
-        "passed": True,
-    }
-    if report["accuracy"]:
-        report["accuracy"].pop("errors", None)
-    write_json(options.output, report)
+        bounds={
+            "max_abs": options.max_abs,
+            "relative_rms": options.max_relative_rms,
+            "delegated_share": options.min_delegated,
+            "share_of_base": options.max_size if options.base else None,
+            **(accuracy.bounds if accuracy else {}),
+        },
+        accuracy=accuracy.accuracy if accuracy else None,
+        facts={
+            **{name: manifest[name] for name in FACTS},
+            **sizes,
+            "data": options.manifest.name if options.manifest else "noise",
+        },
+    )
+    judged(check, options).write(options.output)
     return 0
 
 
@@ -100,15 +83,41 @@ def parse_args() -> argparse.Namespace:
     return args.parse_args()
 
 
-def require_within(path: Path, cases: list[Case], options: argparse.Namespace) -> None:
-    for name in ("max_abs", "relative_rms"):
-        bound = getattr(options, name if name == "max_abs" else f"max_{name}")
-        worst = max(cases, key=lambda case: getattr(case, name))
-        if bound is not None and not getattr(worst, name) <= bound:
-            raise CheckError(
-                f"{path} differs from PyTorch by {getattr(worst, name):.3g} ({name}) at {dict(worst.sizes)}; the bound "
-                f"is {bound:g}."
-            )
+def measured(session: PteSession, options: argparse.Namespace) -> list[Case]:
+    """Compare a file with PyTorch on utterances or traces of the manifest, or on noise of several sizes."""
+    streaming = Streaming.from_facts(session.facts["streaming"]) if "streaming" in session.facts else None
+    expected = reference(session.name, Checkpoint(options.checkpoint), streaming=streaming)
+    candidate = session_runner(session)
+    if not options.manifest:
+        return compare(session.name, expected, candidate, session.facts["dims"], {}, varied(session))
+    return [compared(session.name, expected, candidate, utterance) for utterance in calibration_utterances(options)]
+
+
+def delegated_share(path: Path, manifest: dict[str, Any]) -> float:
+    """Return the share of the arithmetic that is delegated; warn if less than half of it or of the nodes is."""
+    shares = {unit: float(manifest["delegation"][unit]["share"]) for unit in ("nodes", "flops")}
+    for unit, share in shares.items():
+        if share < 0.5 and manifest["made_with"]["method"] != "fp32":
+            log.warning("%s: %.0f %% of its %s are delegated, less than half", path, 100 * share, unit)
+    return shares["flops"]
+
+
+def sizes_of(path: Path, base: Path | None) -> dict[str, float]:
+    """Return a file's bytes, also deflated, and their share of those of the fp32 file."""
+    sizes: dict[str, float] = {"bytes": path.stat().st_size, "deflated_bytes": len(zlib.compress(path.read_bytes(), 6))}
+    if base:
+        sizes["share_of_base"] = round(sizes["bytes"] / existing(base, "build it first").stat().st_size, 4)
+    return sizes
+
+
+def judged(check: Check, options: argparse.Namespace) -> Check:
+    """Return the check as passed. Raises: CheckError."""
+    sentences = {
+        "delegated_share": f"{options.pte}: {{figure}} of its arithmetic is delegated where at least {{bound}} should "
+        "be; see `operators` in its manifest for what is not.",
+        "share_of_base": f"{options.pte} has {{figure}} of the size of {options.base}; the bound is {{bound}}.",
+    }
+    return check.judged(str(options.pte), sentences=sentences)
 
 
 def compared(name: str, expected: Runner, found: Runner, utterance: Utterance) -> Case:

@@ -1,4 +1,4 @@
-"""Measure WER and CER of a built model's graphs over a NeMo manifest, beside the checkpoint's own PyTorch decoding.
+"""Measure WER and CER of a built model's graphs over a NeMo manifest, compared with the checkpoint's in PyTorch.
 
 Example:
     .venv/bin/python py/speech/evaluate.py --model out/demo-tdt --encoder encoder.int8.onnx \
@@ -6,6 +6,7 @@ Example:
         --output out/demo-tdt/checks/wer.encoder.int8.check.json
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -13,22 +14,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run, write_json
+from transducer.core.checks import Check
+from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import Utterance, read_lines, stretch
 from transducer.speech.recognizer import Recognizer
 
 
 def main() -> int:
-    args = parser(__doc__)
-    graph_arguments(args)
-    args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
-    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
-    args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
-    args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
-    args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
-    options = args.parse_args()
+    options = parse_args()
     recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
     utterances, problems = read_lines(options.manifest)
     heard, unheard = transcribe(recognizer, utterances)
@@ -41,30 +37,70 @@ def main() -> int:
     with replacing(options.output.with_suffix("").with_suffix(".jsonl")) as tmp:
         tmp.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     figures = measured(rows)
-    wer, delta = figures["onnx"]["wer"], figures["wer_delta"]
-    told = (
-        f"WER {wer['points']:.2f} ({wer['interval'][0]:.2f} to {wer['interval'][1]:.2f}), PyTorch "
-        f"{figures['pytorch']['wer']['points']:.2f}, on {len(rows)} utterances"
-    )
-    print(f"  {told}")
+    print(f"  {summary(figures)}")
     if problems:
-        # A figure of part of the manifest is told, but is no check of it.
+        # A partial run prints its figures but writes no check.
         return 2
-    if not delta["points"] <= options.max_wer_delta:
-        low, high = delta["interval"]
-        advice = "stream in longer chunks" if options.stream else "quantize fewer layers, calibrate on more speech"
-        raise CheckError(
-            f"{options.output.name}: {told}: {delta['points']:.2f} points worse ({low:.2f} to {high:.2f}) where "
-            f"MAX_WER_DELTA allows {options.max_wer_delta:g}; {advice}, or "
-            "raise the bound in the config if the loss is worth it."
-        )
-    decoder = ("step",) if options.step else ("predictor", "joint")
-    graphs = {name: getattr(options, name) for name in ("frontend", "encoder", *decoder)}
-    facts = {"graphs": graphs, "utterances": len(rows), "bound_wer_delta": options.max_wer_delta, "passed": True}
+    check = Check.of(
+        encoder_of(options),
+        "PyTorch",
+        figures={"wer_delta": figures["wer_delta"]["points"]},
+        bounds={"wer_delta": options.max_wer_delta},
+        accuracy=figures,
+        facts=facts_of(options, recognizer),
+    )
+    judged(check, options).write(options.output)
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    graph_arguments(args)
+    args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
+    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
+    args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
+    args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
+    args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
+    return args.parse_args()
+
+
+def encoder_of(options: argparse.Namespace) -> Path:
+    """Return the encoder that was evaluated, the model's own unless an option names another."""
+    name = f"encoder{'_streaming' if options.stream else ''}.onnx"
+    encoder: Path = options.encoder or options.model / "onnx" / name
+    return encoder
+
+
+def facts_of(options: argparse.Namespace, recognizer: Recognizer | LiveRecognizer) -> dict[str, Any]:
+    """Return the names of the graphs that options chose, and how streams were cut."""
+    roles = ("frontend", "encoder", *(("step",) if options.step else ("predictor", "joint")))
+    paths = {role: getattr(options, role) for role in roles}
+    facts: dict[str, Any] = {"graphs": {role: path.name if path else None for role, path in paths.items()}}
     if options.stream:
         facts["streaming"] = {key: recognizer.meta["streaming"][key] for key in ("att_context_size", "lookahead_ms")}
-    write_json(options.output, facts | figures)
-    return 0
+    return facts
+
+
+def summary(figures: dict[str, Any]) -> str:
+    """Return the figures as one line."""
+    wer, pytorch = figures["onnx"]["wer"], figures["pytorch"]["wer"]["points"]
+    low, high = wer["interval"]
+    return (
+        f"WER {wer['points']:.2f} ({low:.2f} to {high:.2f}), PyTorch {pytorch:.2f}, "
+        f"on {figures['utterances']} utterances"
+    )
+
+
+def judged(check: Check, options: argparse.Namespace) -> Check:
+    """Return the check as passed. Raises: CheckError."""
+    low, high = check.accuracy["wer_delta"]["interval"] if check.accuracy else (0, 0)
+    advice = "stream in longer chunks" if options.stream else "quantize fewer layers, calibrate on more speech"
+    sentence = (
+        f"{options.output.name}: {summary(dict(check.accuracy or {}))}: {{figure}} points worse ({low:.2f} to "
+        f"{high:.2f}) where MAX_WER_DELTA allows {{bound}}; {advice}, or raise the bound in the config if the loss is "
+        "worth it."
+    )
+    return check.judged(options.output.name, sentences={"wer_delta": sentence})
 
 
 def transcribe(
@@ -86,17 +122,17 @@ def transcribe(
 
 def compared(heard: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:
     """Return a row for each utterance with both transcripts and the word errors of both."""
-    found = {
+    texts = {
         (row["audio"], row["offset"], row["reference"]): row["hypothesis"]
-        for row in json.loads(reference.read_text(encoding="utf-8"))["hypotheses"]
+        for row in Check.read(reference).facts["hypotheses"]
     }
     rows = []
     for utterance, text in heard:
         audio, offset, said = utterance["audio_filepath"].name, stretch(utterance).offset, utterance["text"]
         key = audio, offset, said
-        if key not in found:
+        if key not in texts:
             raise InputError(f"{reference} has no {audio}: it is of another manifest; delete it and run again.")
-        rows.append({"audio": audio, "offset": offset, "reference": said, "onnx": text, "pytorch": found[key]})
+        rows.append({"audio": audio, "offset": offset, "reference": said, "onnx": text, "pytorch": texts[key]})
     for system in ("onnx", "pytorch"):
         for row, (edits, _) in zip(rows, _errors(rows, system), strict=True):
             row[f"{system}_word_errors"] = int(edits)
@@ -107,19 +143,23 @@ def measured(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return WER and CER of both systems and the difference in WER, in points with 95 % intervals."""
     onnx, pytorch = _errors(rows, "onnx"), _errors(rows, "pytorch")
     delta = rate(onnx) - rate(pytorch)
-    return {
-        system: {
-            "wer": {"points": round(rate(errors), 3), "interval": _rounded(interval(errors))},
-            "cer": {"points": round(rate(letters), 3), "interval": _rounded(interval(letters))},
+    return (
+        {"utterances": len(rows)}
+        | {
+            system: {
+                "wer": {"points": round(rate(errors), 3), "interval": _rounded(interval(errors))},
+                "cer": {"points": round(rate(letters), 3), "interval": _rounded(interval(letters))},
+            }
+            for system, errors, letters in (
+                ("onnx", onnx, _errors(rows, "onnx", letters=True)),
+                ("pytorch", pytorch, _errors(rows, "pytorch", letters=True)),
+            )
         }
-        for system, errors, letters in (
-            ("onnx", onnx, _errors(rows, "onnx", letters=True)),
-            ("pytorch", pytorch, _errors(rows, "pytorch", letters=True)),
-        )
-    } | {
-        "wer_delta": {"points": round(delta, 3), "interval": _rounded(interval(onnx, pytorch))},
-        "same_transcripts": sum(row["onnx"] == row["pytorch"] for row in rows),
-    }
+        | {
+            "wer_delta": {"points": round(delta, 3), "interval": _rounded(interval(onnx, pytorch))},
+            "same_transcripts": sum(row["onnx"] == row["pytorch"] for row in rows),
+        }
+    )
 
 
 def _errors(rows: list[dict[str, Any]], system: str, letters: bool = False) -> Errors:

@@ -15,7 +15,8 @@ from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.nemo_model import restore_model
-from transducer.core.cli import InputError, existing, log, parser, replacing, run
+from transducer.core.checks import Check
+from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.speech.audio import read_audio
 from transducer.speech.manifest import Utterance, read_lines, stretch
 
@@ -37,33 +38,36 @@ def main() -> int:
         files = [write_manifest(entries, Path(folder) / "manifest.json")]
         outputs = model.transcribe(files, batch_size=args.batch_size, num_workers=0, verbose=sys.stderr.isatty())
     seconds = time.monotonic() - began
-    hypotheses = [output.text for output in outputs]
-    references = [entry["text"] for entry in entries]
-
-    report = {
-        "checkpoint": manifest["source"],
-        "sha256": manifest["sha256"],
-        "decoder": f"NeMo {type(model).__name__}.transcribe",
-        "att_context": context,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    hypotheses, references = [output.text for output in outputs], [entry["text"] for entry in entries]
+    figures = {
         "utterances": len(entries),
         "wer": round(word_error_rate(hypotheses, references), 6),
         "cer": round(word_error_rate(hypotheses, references, use_cer=True), 6),
-        "seconds": round(seconds, 1),
-        "hypotheses": [
-            {
-                "audio": entry["audio_filepath"].name,
-                "offset": stretch(entry).offset,
-                "reference": entry["text"],
-                "hypothesis": hypothesis,
-            }
-            for entry, hypothesis in zip(entries, hypotheses, strict=True)
-        ],
     }
-    with replacing(args.output) as tmp:
-        tmp.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * report["wer"], 100 * report["cer"], len(entries))
+    facts = {
+        "decoder": f"NeMo {type(model).__name__}.transcribe",
+        "att_context": context,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seconds": round(seconds, 1),
+        "hypotheses": listed(entries, hypotheses),
+    }
+    check = Check(manifest["source"], manifest["sha256"], {}, args.manifest.name, accuracy=figures, facts=facts)
+    check.judged(manifest["source"]).write(args.output)
+    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * figures["wer"], 100 * figures["cer"], len(entries))
     return 0
+
+
+def listed(entries: list[Utterance], hypotheses: list[str]) -> list[dict[str, Any]]:
+    """Return a row for each utterance: its audio, offset, text and what was recognised."""
+    return [
+        {
+            "audio": entry["audio_filepath"].name,
+            "offset": stretch(entry).offset,
+            "reference": entry["text"],
+            "hypothesis": hypothesis,
+        }
+        for entry, hypothesis in zip(entries, hypotheses, strict=True)
+    ]
 
 
 def readable(manifest: Path, sample_rate: int) -> list[Utterance]:

@@ -6,6 +6,7 @@ Example:
         --output out/demo-swipe/checks/checkpoint.check.json
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import CheckError, InputError, log, parser, run, write_json
+from transducer.core.checks import Check
+from transducer.core.cli import InputError, log, parser, run
 from transducer.core.contracts import Floats
 from transducer.swipe.accuracy import accuracy, summary
 from transducer.swipe.beam_search import module_step
+from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
-from transducer.swipe.keyboard import layout_of
 from transducer.swipe.recognition import decode_all, search_arguments, search_facts, search_of
 from transducer.swipe.traces import Trace, read_traces
 
@@ -26,16 +28,12 @@ BATCH_SIZE = 64
 
 
 def main() -> int:
-    args = parser(__doc__)
-    args.add_argument("--checkpoint", type=Path, required=True, help="unpacked checkpoint")
-    search_arguments(args)
-    args.add_argument("--min-top1", type=float, default=0.0, help="fail below this, per cent of all traces")
-    args.add_argument("--threads", type=int, default=1)
-    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
-    options = args.parse_args()
+    options = parse_args()
     checkpoint = Checkpoint(options.checkpoint)
     if "swipe" not in checkpoint.config:
-        raise InputError(f"{checkpoint.source} is no swipe model; give one trained by `make train CONFIG=demo-swipe`.")
+        raise InputError(
+            f"{checkpoint.source} is not a swipe model; give one trained by `make train CONFIG=demo-swipe`."
+        )
     traces = read_traces(options.manifest, "".join(checkpoint.labels))
     prednet = checkpoint.config["decoder"]["prednet"]
     dims = {"L": int(prednet["pred_rnn_layers"]), "H": int(prednet["pred_hidden"])}
@@ -46,29 +44,55 @@ def main() -> int:
     torch.set_num_threads(options.threads)  # a step is too small to share
     frames, greedy = encode(checkpoint, traces)
     step = module_step(checkpoint.build("decoder"), checkpoint.build("joint"))
-    found, milliseconds = decode_all(frames, step, search, len(traces))
-    figures = accuracy(traces, found)
+    words, milliseconds = decode_all(frames, step, search, len(traces))
+    figures = measured(traces, words, greedy)
+    check = Check(
+        file=checkpoint.source,
+        sha256=checkpoint.manifest["sha256"],
+        sidecars={},
+        against=options.manifest.name,
+        figures={"top1": figures["all"]["top1"]},
+        bounds={"top1": options.min_top1} if options.min_top1 else {},
+        accuracy={"traces": len(traces), **figures},
+        facts={
+            "parameters": sum(tensor.numel() for tensor in checkpoint.weights.values()),
+            **search_facts(options, search, traces),
+            "search_cpu_milliseconds": milliseconds,
+            "errors": errors(traces, words, greedy),
+        },
+    )
+    sentence = f"{checkpoint.source}: top-1 on {options.manifest} is {{figure}} %, below {{bound}} %; train longer."
+    check.judged(checkpoint.source, sentences={"top1": sentence}).write(options.output)
+    log.info("top-1 / 3 / 5 of %s; greedy WER %.1f %%", summary(figures), figures["all"]["greedy_wer"])
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--checkpoint", type=Path, required=True, help="unpacked checkpoint")
+    search_arguments(args)
+    args.add_argument("--min-top1", type=float, default=0.0, help="fail below this, per cent of all traces")
+    args.add_argument("--threads", type=int, default=1)
+    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
+    return args.parse_args()
+
+
+def measured(traces: list[Trace], words: list[list[str]], greedy: list[str]) -> dict[str, Any]:
+    """Return top-1, 3 and 5 and the WER of the greedy search, in per cent, of each group of traces."""
+    figures = accuracy(traces, words)
     for name, group in figures.items():
         wrong = [text != trace.word for trace, text in zip(traces, greedy, strict=True) if belongs(trace, name)]
         group["greedy_wer"] = round(100 * float(np.mean(wrong)), 2)
-    if options.min_top1 and figures["all"]["top1"] < options.min_top1:
-        told = f"{figures['all']['top1']} %, below {options.min_top1} %"
-        raise CheckError(f"{checkpoint.source}: top-1 on {options.manifest} is {told}; train longer.")
-    report = {
-        "checkpoint": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
-        "parameters": sum(tensor.numel() for tensor in checkpoint.weights.values()),
-        **search_facts(options, search, traces),
-        "search_cpu_milliseconds": milliseconds,
-        **figures,
-        "errors": [
-            {"trace": number, "word": trace.word, "found": words, "greedy": text}
-            for number, (trace, words, text) in enumerate(zip(traces, found, greedy, strict=True))
-            if words[:1] != [trace.word]
-        ],
-    }
-    write_json(options.output, report)
-    log.info("top-1 / 3 / 5 of %s; greedy WER %.1f %%", summary(figures), figures["all"]["greedy_wer"])
-    return 0
+    return figures
+
+
+def errors(traces: list[Trace], words: list[list[str]], greedy: list[str]) -> list[dict[str, Any]]:
+    """Return the traces whose best word is wrong, each with its number, words and greedy text."""
+    return [
+        {"trace": number, "word": trace.word, "found": best, "greedy": text}
+        for number, (trace, best, text) in enumerate(zip(traces, words, greedy, strict=True))
+        if best[:1] != [trace.word]
+    ]
 
 
 def belongs(trace: Trace, group: str) -> bool:
@@ -81,9 +105,8 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
 
     from transducer.export.modules import load_module
-    from transducer.swipe.training import collate
 
-    layout = layout_of(checkpoint.config["swipe"]["layout"], checkpoint.source)
+    layout = Facts(checkpoint.config, checkpoint.source).layout
     features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]
     encoder, labels = load_module("encoder", checkpoint), checkpoint.labels
     decoder, joint = checkpoint.build("decoder"), checkpoint.build("joint")
@@ -91,12 +114,13 @@ def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], l
     frames: list[Any] = [None] * len(traces)
     texts = [""] * len(traces)
     order = sorted(range(len(traces)), key=lambda index: len(features[index]))
-    nothing = torch.zeros(1, dtype=torch.int64)
     for start in range(0, len(order), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
-        batch = collate([(features[row], nothing) for row in rows])
+        padded = torch.nn.utils.rnn.pad_sequence([features[row] for row in rows], batch_first=True)
         with torch.inference_mode():
-            encoded, lengths = encoder(*list(batch)[:2])
+            encoded, lengths = encoder(
+                padded.transpose(1, 2).contiguous(), torch.tensor([len(features[row]) for row in rows])
+            )
             (hypotheses,) = greedy(encoder_output=encoded, encoded_lengths=lengths)
         for row, one, length, hypothesis in zip(rows, encoded, lengths, hypotheses, strict=True):
             frames[row] = one[:, :length].T.contiguous().numpy()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from transducer.core.cli import log, parser, run, write_json
+from transducer.core.checks import Check
+from transducer.core.cli import log, parser, run
 from transducer.swipe.accuracy import DEPTHS, accuracy, summary
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import read_words
@@ -29,12 +30,18 @@ def main() -> int:
     options = args.parse_args()
     traces = read_traces(options.manifest, f"{string.ascii_lowercase}'")
     templates = Templates(read_words(options.lexicon), read_layout(options.layout)[0])
-    found = [
+    words = [
         templates.decode(trace.points, max(DEPTHS))
         for trace in tqdm(traces, delay=5, disable=None, unit="trace", leave=False)
     ]
-    figures = accuracy(traces, found)
-    write_json(options.output, {"manifest": options.manifest.name, "lexicon": options.lexicon.name, **figures})
+    figures = accuracy(traces, words)
+    check = Check.of(
+        options.layout,
+        options.manifest.name,
+        accuracy={"traces": len(traces), **figures},
+        facts={"manifest": options.manifest.name, "lexicon": options.lexicon.name},
+    )
+    check.judged(str(options.layout)).write(options.output)
     log.info("templates: top-1 / 3 / 5 of %s", summary(figures))
     return 0
 

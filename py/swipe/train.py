@@ -1,27 +1,28 @@
-"""Train a swipe transducer from a YAML config and manifests of traces; a killed run resumes where it was.
+"""Train a swipe transducer from a YAML config and manifests of traces, on a CPU or a GPU; a killed run resumes.
 
 Example:
     .venv/bin/python py/swipe/train.py --config configs/demo-swipe.yaml \
-        --train-manifest out/swipe/train/manifest.jsonl \
-        --validation-manifest models/swipe-validation/manifest.jsonl.gz \
+        --train-manifest out/swipe/train/manifest.jsonl.gz:2 out/swipe/dvorak.jsonl.gz:1:configs/layouts/dvorak.json \
+        --validation-manifest models/swipe-validation/manifest.jsonl.gz --minutes 60 \
         --work out/demo-swipe/train --output out/demo-swipe/train/demo-swipe.nemo
+
+A manifest may have a weight, and the layout on which it was swiped where that is not the config's.
 """
 
-import shutil
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cli import InputError, log, replacing, run
+from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.swipe.features import FRAME_SECONDS, feature_count
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.traces import read_traces
 from transducer.swipe.vocabulary import read_vocabulary
-from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
+from transducer.train.run import claim, load_config, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
-    import lightning.pytorch as pl
     from nemo.collections.asr.models import EncDecRNNTModel
 
 ROOT = Path(__file__).parents[2]
@@ -29,51 +30,82 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> int:
     """Train from the last checkpoint of the work folder, if any, and write .nemo, .ckpt and the .ckpt's config."""
-    options = training_parser(__doc__)
-    options.add_argument("--teacher", type=Path, help="unpacked checkpoint to distil from")
-    args = options.parse_args()
-    config = load_config(args.config, args.steps)
+    args = parse_args()
+    config = load_config(args.config, None)
+    config.steps = args.steps or config.steps
     (layout, keyboard), labels = read_layout(ROOT / config.layout), read_vocabulary(ROOT / config.vocabulary)
-    teacher = Checkpoint(args.teacher) if args.teacher else None
-    if teacher and ("".join(teacher.labels), teacher.config["encoder"]["feat_in"]) != (labels, feature_count(layout)):
-        raise InputError(f"{teacher.source}: has other labels or features than {args.config}; give another teacher.")
+    teacher = matching(args.teacher, labels, layout, args.config) if args.teacher else None
+    start = matching(args.init, labels, layout, args.config) if args.init else None
     claim(args.work, config)
 
-    import lightning.pytorch as pl
     import torch
     from nemo.utils import logging
-    from torch.utils.data import DataLoader
 
-    from transducer.swipe.training import Augmentation, Distillation, SwipeCorpus, collate
-    from transducer.train.batches import LengthBatches
+    from transducer.swipe.corpus import MixedBatches, Source, TraceCorpus
+    from transducer.swipe.distillation import Distillation
+    from transducer.swipe.training import SwipeRun
 
     logging.setLevel(logging.ERROR)
-    pl.seed_everything(config.seed, verbose=False)
+    torch.manual_seed(config.seed)
     torch.set_num_threads(torch.get_num_threads() if args.threads is None else args.threads)
-    corpus = SwipeCorpus(read_traces(args.train_manifest, labels), layout, labels, Augmentation(config.augmentation))
-    held_out = SwipeCorpus(read_traces(args.validation_manifest, labels), layout, labels)
-    weights = corpus.weights(config.inverse_frequency) if config.inverse_frequency else None
-    trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
-    model = build_model(config, labels, layout, keyboard, trainers[0])
-    if teacher or trainers[0].strategy.root_device.type == "cpu":
-        use_cpu_loss(model)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    sources = [Source.parse(text) for text in args.train_manifest]
+    layouts = [read_layout(source.layout)[0] if source.layout else layout for source in sources]
+    corpora = [
+        TraceCorpus(read_traces(source.manifest, labels), keys, labels, device, layout.keys)
+        for source, keys in zip(sources, layouts, strict=True)
+    ]
+    held_out = TraceCorpus(read_traces(args.validation_manifest, labels), layout, labels, device)
+    weights = [source.weight for source in sources]
+    batches = MixedBatches(corpora, weights, config.batch_size, config.seed, config.inverse_frequency)
+    model = build_model(config, labels, layout, keyboard)
+    if start:
+        warm_start(model, start)
+    use_cpu_loss(model)
+    model = model.to(device)
     if teacher:
         model.loss = Distillation(model.loss, teacher, config.distillation_weight, model)
     log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
-
-    def loader(start: int, stop: int) -> DataLoader[Any]:
-        batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, start, stop, weights)
-        return DataLoader(corpus, batch_sampler=batches, collate_fn=collate)
-
-    validation = DataLoader(held_out, batch_size=256, collate_fn=collate)
-    last = fit(model, trainers, config.cycles, loader, validation)
-    save(model, last, args.output)
+    training = SwipeRun(model, corpora, batches, config, args.minutes)
+    last = args.work / "last.pt"
+    training.resume(last)
+    training.train(last)
+    training.average()
+    log.info("validation loss %.4f nats a swipe", training.validate(held_out))
+    save(model.cpu(), args.output)
     return 0
 
 
-def build_model(
-    config: Any, labels: str, layout: Layout, keyboard: dict[str, Any], trainer: "pl.Trainer"
-) -> "EncDecRNNTModel":
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--config", type=Path, required=True, help="training YAML")
+    args.add_argument("--train-manifest", nargs="+", required=True, metavar="MANIFEST[:WEIGHT[:LAYOUT]]")
+    args.add_argument("--validation-manifest", type=Path, required=True)
+    args.add_argument("--work", type=Path, required=True, help="folder of this run's checkpoint")
+    end = args.add_mutually_exclusive_group()
+    end.add_argument("--steps", type=int, help="train this many steps instead of the config's")
+    end.add_argument("--minutes", type=float, help="train for so long; the learning rate follows")
+    args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
+    args.add_argument("--teacher", type=Path, help="unpacked checkpoint to distil from")
+    args.add_argument("--init", type=Path, help="unpacked checkpoint to start from")
+    args.add_argument("--output", type=Path, required=True, help="the .nemo file")
+    options = args.parse_args()
+    for name in ("steps", "minutes"):
+        if (value := getattr(options, name)) is not None and not value > 0:
+            raise InputError(f"--{name} is {value}; give more than 0.")
+    return options
+
+
+def matching(folder: Path, labels: str, layout: Layout, config: Path) -> Checkpoint:
+    """Return a checkpoint of the same labels and features. Raises: InputError for another."""
+    checkpoint = Checkpoint(folder)
+    if ("".join(checkpoint.labels), checkpoint.config["encoder"]["feat_in"]) != (labels, feature_count(layout)):
+        raise InputError(f"{checkpoint.source}: has other labels or features than {config}; give another checkpoint.")
+    return checkpoint
+
+
+def build_model(config: Any, labels: str, layout: Layout, keyboard: dict[str, Any]) -> "EncDecRNNTModel":
     """Return NeMo's character model for a layout's features; its config says what they are made from."""
     from nemo.collections.asr.models import EncDecRNNTModel
     from omegaconf import open_dict
@@ -82,15 +114,37 @@ def build_model(
         config.model.labels = list(labels)
         config.model.encoder.feat_in = feature_count(layout)
         config.model.swipe = {"frame_seconds": FRAME_SECONDS, "layout": keyboard}
-    return EncDecRNNTModel(cfg=config.model, trainer=trainer)
+    return EncDecRNNTModel(cfg=config.model)
 
 
-def save(model: "EncDecRNNTModel", last: Path, output: Path) -> None:
-    """Write the model as stock NeMo reads it, and the last training checkpoint with the model's config."""
+def warm_start(model: "EncDecRNNTModel", checkpoint: Checkpoint) -> None:
+    """Load a checkpoint's weights. Raises: InputError if the model has others, or of another shape."""
+    state = model.state_dict()
+    for name, tensor in state.items():
+        given = checkpoint.weights.get(name)
+        if given is None or given.shape != tensor.shape:
+            has = "no such weight" if given is None else f"the shape {list(given.shape)}"
+            raise InputError(
+                f"{checkpoint.source}: {name} has {has} where the config asks for {list(tensor.shape)}; start from a "
+                "checkpoint of the same size."
+            )
+    model.load_state_dict({name: checkpoint.weights[name] for name in state})
+
+
+def save(model: "EncDecRNNTModel", output: Path) -> None:
+    """Write the model as stock NeMo reads it, and its weights as a .ckpt with the config beside it.
+
+    Matrices are stored in fp16, half the size; NeMo and this project load them as fp32.
+    """
+    import torch
     from omegaconf import OmegaConf
 
+    for module in (model.encoder, model.decoder, model.joint):
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                parameter.data = parameter.data.half()
     with replacing(output.with_suffix(".ckpt")) as tmp:
-        shutil.copyfile(last, tmp)
+        torch.save({"state_dict": model.state_dict()}, tmp)
     with replacing(output.with_suffix(".yaml")) as tmp:
         OmegaConf.save(model.cfg, tmp)
     with replacing(output) as tmp:

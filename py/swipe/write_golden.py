@@ -24,8 +24,8 @@ from tqdm import tqdm
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
 from transducer.swipe.beam_search import BeamSearch, Integers
+from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
-from transducer.swipe.keyboard import layout_of
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, read_words
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
 from transducer.swipe.traces import Trace, read_traces
@@ -41,7 +41,7 @@ def main() -> int:
     meta = read_meta(options.meta)
     labels = "".join(meta["tokens"][:-1])
     lexicon = Lexicon(read_words(options.lexicon), labels)
-    layout = layout_of(meta["layout"], str(options.meta))
+    layout = Facts(meta, str(options.meta)).layout
     search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
     encode, step = open_encoder(options.encoder), open_step(options.step)
     chosen = choose(read_traces(options.manifest, labels), lexicon)

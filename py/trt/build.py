@@ -1,4 +1,4 @@
-"""Build one TensorRT engine, and write beside the plan what it was built of and how.
+"""Build one TensorRT engine, and write next to the plan what it was built of and how.
 
 Example:
     .venv/bin/python py/trt/build.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
@@ -7,9 +7,10 @@ Example:
 
 Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json, with
 TensorRT's Python package joint.fp16.layers.txt; with polygraphy joint.fp16.capability.txt and joint.fp16.compare.py, a
-script that builds the engine anew and compares it with ONNX Runtime.
+script that builds the engine again and compares it with ONNX Runtime.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -23,10 +24,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import onnx
 from tqdm import tqdm
 
+from transducer.core.checks import identity
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
-from transducer.core.onnx_files import external_files, interface, load_graph
+from transducer.core.onnx_files import interface, load_graph
 from transducer.runtime.trt_backend import exclusively
 from transducer.trt.commands import Job, build_command, failure, polygraphy, script_command
 from transducer.trt.graph import precision, require_supported
@@ -34,63 +37,86 @@ from transducer.trt.profile import require_fit
 
 
 def main() -> int:
-    args = parser(__doc__)
-    args.add_argument("--onnx", type=Path, required=True, help="what prepare_trt_graph.py wrote")
-    args.add_argument("--profile", type=Path, required=True, help="what write_trt_profile.py wrote")
-    args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
-    args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
-    args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
-    args.add_argument("--check", type=Path, help="where check_trt_engine.py is to record parity; named by the manifest")
-    args.add_argument("--output", type=Path, required=True, help="the .plan")
-    options = args.parse_args()
+    options = parse_args()
     plan: Path = options.output
-    found = json.loads(existing(options.found, "run `make trt-backends`").read_text(encoding="utf-8"))
-    if not found["tensorrt"]:
+    backend = json.loads(existing(options.found, "run `make trt-backends`").read_text(encoding="utf-8"))
+    if not backend["tensorrt"]:
         raise InputError(f"{options.found} names no TensorRT; `make trt-backends` says what is missing.")
     profile = json.loads(existing(options.profile, "run `make trt-engines`").read_text(encoding="utf-8"))
     model = load_graph(existing(options.onnx, "run `make trt-engines`"))
     require_supported(model, options.onnx)
     require_fit(profile, model, options.onnx)
-    log_path = plan.with_suffix(".log")
-    with exclusively(plan.parent) as lock, replacing(plan) as new, timing_cache(plan.parent, found) as cache:
+    with exclusively(plan.parent) as lock, replacing(plan) as new, timing_cache(plan.parent, backend) as cache:
         job = Job(options.onnx, new, profile, options.workspace, options.level, cache)
-        command, environment = build_command(found, job, plan.with_suffix(".layers.json"))
-        if found["tensorrt"] != "trtexec":
-            explain(job, plan, environment)
-        began = time.monotonic()
-        code = watched(command, environment, log_path, lock)
-        seconds = time.monotonic() - began
-        if code != 0 or not new.exists():
-            raise InputError(failure(options.onnx, log_path.read_text(encoding="utf-8", errors="replace"), log_path))
-        if found["tensorrt"] == "polygraphy":
-            # TensorRT-RTX has no layers before it is on the user's GPU.
-            layers = [polygraphy(), "inspect", "model", str(new), "--model-type", "engine", "--show", "layers", "attrs"]
-            told = subprocess.run(layers, capture_output=True, text=True, check=False)
-            plan.with_suffix(".layers.txt").write_text(told.stdout + told.stderr, encoding="utf-8")
-        variables = [f"{name}={value}" for name, value in environment.items()]
-        manifest = {key: found[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
+        built = build(job, backend, plan, lock)
+        manifest = {key: backend[key] for key in ("tensorrt", "version", "arch", "gpu")} | {
             "plan": plan.name,
             "plan_sha256": sha256_of(new),
             "plan_bytes": new.stat().st_size,
-            "precision": precision(model),
-            "onnx": {
-                "file": options.onnx.name,
-                "sha256": sha256_of(options.onnx),
-                "sidecars": {name: sha256_of(options.onnx.with_name(name)) for name in sorted(external_files(model))},
-                "opset": model.opset_import[0].version,
-                "ir_version": model.ir_version,
-            },
+            **facts_of(model, options.onnx),
             "profile": profile,
-            **interface(model),
-            "command": shlex.join([*variables, *command]).replace(str(new), str(plan)),
+            **built,
             "timing_cache_sha256": sha256_of(cache) if cache and cache.exists() else None,
             "check": os.path.relpath(options.check, plan.parent) if options.check else None,
-            "seconds": round(seconds, 1),
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }
         write_json(plan.with_suffix(".json"), manifest)
-    log.info("%s: %.1f s, at most %d MiB", plan, seconds, manifest["peak_memory_mib"])
+    log.info("%s: %.1f s, at most %d MiB", plan, built["seconds"], built["peak_memory_mib"])
     return 0
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--onnx", type=Path, required=True, help="what trt/prepare_graph.py wrote")
+    args.add_argument("--profile", type=Path, required=True, help="what trt/write_profile.py wrote")
+    args.add_argument("--found", type=Path, required=True, help="what trt/find.py wrote")
+    args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
+    args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
+    args.add_argument("--check", type=Path, help="where trt/check.py is to record parity; named by the manifest")
+    args.add_argument("--output", type=Path, required=True, help="the .plan")
+    return args.parse_args()
+
+
+def build(job: Job, backend: Mapping[str, Any], plan: Path, lock: IO[str]) -> dict[str, Any]:
+    """Build the engine of a job, with its log and layers beside the plan; return how it was built.
+
+    Raises: InputError if TensorRT fails.
+    """
+    log_path = plan.with_suffix(".log")
+    command, environment = build_command(backend, job, plan.with_suffix(".layers.json"))
+    if backend["tensorrt"] != "trtexec":
+        explain(job, plan, environment)
+    began = time.monotonic()
+    code = watched(command, environment, log_path, lock)
+    seconds = time.monotonic() - began
+    if code != 0 or not job.plan.exists():
+        raise InputError(failure(job.onnx, log_path.read_text(encoding="utf-8", errors="replace"), log_path))
+    if backend["tensorrt"] == "polygraphy":
+        # TensorRT-RTX has no layers before it is on the user's GPU.
+        layers = [
+            polygraphy(),
+            "inspect",
+            "model",
+            str(job.plan),
+            "--model-type",
+            "engine",
+            "--show",
+            "layers",
+            "attrs",
+        ]
+        listing = subprocess.run(layers, capture_output=True, text=True, check=False)
+        plan.with_suffix(".layers.txt").write_text(listing.stdout + listing.stderr, encoding="utf-8")
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return {
+        "command": shlex.join([*variables, *command]).replace(str(job.plan), str(plan)),
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+    }
+
+
+def facts_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
+    """Return what the manifest records of the graph that the engine was built of."""
+    opset = {"opset": model.opset_import[0].version, "ir_version": model.ir_version}
+    return {"precision": precision(model), "onnx": identity(path) | opset, **interface(model)}
 
 
 @contextlib.contextmanager

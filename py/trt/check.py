@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from transducer.core.cli import CheckError, existing, parser, run, write_json
+from transducer.core.cases import largest_errors
+from transducer.core.checks import Check
+from transducer.core.cli import existing, parser, run
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.runtime.bf16 import runnable
 from transducer.runtime.sessions import open_session
@@ -30,37 +32,35 @@ def main() -> int:
     manifest = read_manifest(options.engine)
     bound = options.max_relative or TOLERANCES[manifest["precision"]]
     with exclusively(options.engine.parent):
-        report = checked(engine_runner(options.engine), options.onnx, manifest, bound)
-    write_json(options.output, report)
-    print(f"  {options.engine.name}: largest error {report['parity']['max_relative']:.2g}, bound {bound:g}")
+        check = checked(engine_runner(options.engine), options.onnx, manifest, bound)
+    check.write(options.output)
+    print(f"  {options.engine.name}: largest error {check.figures['max_relative']:.2g}, bound {bound:g}")
     return 0
 
 
-def checked(engine: Any, onnx: Path, manifest: dict[str, Any], bound: float) -> dict[str, Any]:
-    """Return the report of an engine's parity; `engine` is polygraphy's runner of it. Raises: CheckError."""
+def checked(engine: Any, onnx: Path, manifest: dict[str, Any], bound: float) -> Check:
+    """Return the check of an engine, passed; `engine` is polygraphy's runner of it. Raises: CheckError."""
     from polygraphy.backend.onnxrt import OnnxrtRunner
 
     with runnable(onnx) as path:
         reference = OnnxrtRunner(open_session(path), name="ONNX Runtime")
-    found = compared(reference, engine, manifest["profile"], metadata(load_graph(onnx)), bound)
-    worst = max(found, key=lambda case: case["max_relative"])
-    if not all(case["passed"] for case in found):
-        raise CheckError(
-            f"{manifest['plan']} of {manifest['tensorrt']} {manifest['version']} differs from ONNX Runtime by "
-            f"{worst['max_relative']:.3g} of an output's largest value at {worst['sizes']}; the bound for "
-            f"{manifest['precision']} is {bound:g}."
-        )
-    return {key: manifest[key] for key in ("tensorrt", "version", "arch", "gpu", "plan_sha256", "precision")} | {
-        "file": manifest["plan"],
-        "parity": {
-            "against": f"ONNX Runtime, {onnx.name}",
-            "bound_max_relative": bound,
-            "max_relative": worst["max_relative"],
-            "max_abs": max(case["max_abs"] for case in found),
-            "cases": found,
-        },
-        "passed": True,
-    }
+    cases = compared(reference, engine, manifest["profile"], metadata(load_graph(onnx)), bound)
+    check = Check(
+        file=manifest["plan"],
+        sha256=manifest["plan_sha256"],
+        sidecars={},
+        against=f"ONNX Runtime, {onnx.name}",
+        cases=cases,
+        figures=largest_errors(cases),
+        bounds={"max_relative": bound},
+        facts={key: manifest[key] for key in ("tensorrt", "version", "arch", "gpu", "precision")},
+    )
+    worst = max(cases, key=lambda case: case.max_relative)
+    sentence = (
+        f"{manifest['plan']} of {manifest['tensorrt']} {manifest['version']} differs from ONNX Runtime by {{figure}} "
+        f"of an output's largest value at {dict(worst.sizes)}; the bound for {manifest['precision']} is {{bound}}."
+    )
+    return check.judged(manifest["plan"], sentences={"max_relative": sentence})
 
 
 if __name__ == "__main__":

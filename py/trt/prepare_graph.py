@@ -8,11 +8,12 @@ It does what `polygraphy surgeon sanitize --fold-constants --no-fold-shapes --no
 breaks the encoders of NeMo without a word: folded shapes are those of one input. Weights in a sidecar stay there.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from onnx_graphsurgeon.logger import G_LOGGER as SURGEON_LOGGER
 from polygraphy.backend.onnx import fold_constants
 from polygraphy.logger import G_LOGGER
 
-from transducer.core.cli import CheckError, existing, log, parser, replacing, run, write_json
+from transducer.core.checks import Check
+from transducer.core.cli import CheckError, existing, log, parser, replacing, run
 from transducer.core.contracts import GRAPHS
 from transducer.core.onnx_files import (
     external_as_inputs,
-    external_files,
     inputs_as_external,
     interface,
     load_graph,
@@ -41,51 +42,52 @@ SHORT = {"encoder": [{"B": b, "T": t} for b in (1, 3) for t in (9, 160)]}
 
 
 def main() -> int:
+    options = parse_args()
+    source = load_graph(existing(options.input, f"run `make {options.input.name}` first"))
+    require_supported(source, options.input)
+    model = folded(source)
+    with replacing(options.output) as tmp:
+        save_graph(model, tmp)
+        require_valid(tmp, options.output)
+        with runnable(options.input) as before, runnable(tmp) as after:
+            cases = compare_files(options.graph, before, after, SHORT.get(options.graph, ()))
+        facts = facts_of(model, source)
+        check = Check.of(tmp, options.input.name, cases=cases, bounds={"max_abs": options.max_abs}, facts=facts)
+        check = replace(check.judged(str(options.output)), file=options.output.name)
+        replace(check, facts=facts | {"lint": linted(tmp)}).write(options.check)
+    log.info("%s: %d nodes from %d", options.output, facts["nodes"], facts["nodes_before"])
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     args.add_argument("--graph", choices=sorted(GRAPHS), required=True)
     args.add_argument("--input", type=Path, required=True)
     args.add_argument("--check", type=Path, required=True, help="where to record checker, parity and lint")
     args.add_argument("--max-abs", type=float, default=1e-5, help="largest difference that folding may make")
     args.add_argument("--output", type=Path, required=True)
-    options = args.parse_args()
-    source = load_graph(existing(options.input, f"run `make {options.input.name}` first"))
-    require_supported(source, options.input)
-    model = folded(source)
-    with replacing(options.output) as tmp:
-        save_graph(model, tmp)
-        try:
-            onnx.checker.check_model(tmp, full_check=True)
-        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise CheckError(f"{options.output} is not valid ONNX: {str(error).splitlines()[0]}") from None
-        with runnable(options.input) as before, runnable(tmp) as after:
-            cases = compare_files(options.graph, before, after, SHORT.get(options.graph, ()))
-        worst = max(case.max_abs for case in cases)
-        if not worst <= options.max_abs:
-            raise CheckError(
-                f"{options.output} differs from {options.input.name} by {worst:.3g}; the bound is {options.max_abs:g}."
-            )
-        report = {
-            "file": options.output.name,
-            "checker": "valid",
-            "precision": precision(model),
-            "ir_version": model.ir_version,
-            "opset": model.opset_import[0].version,
-            "nodes": len(model.graph.node),
-            "nodes_before": len(source.graph.node),
-            "sidecars": sorted(external_files(model)),
-            **interface(model),
-            "parity": {
-                "against": options.input.name,
-                "bound_max_abs": options.max_abs,
-                "max_abs": worst,
-                "cases": [asdict(case) for case in cases],
-            },
-            "lint": linted(tmp),
-            "passed": True,
-        }
-        write_json(options.check, report)
-    log.info("%s: %d nodes from %d", options.output, report["nodes"], report["nodes_before"])
-    return 0
+    return args.parse_args()
+
+
+def require_valid(path: Path, output: Path) -> None:
+    """Raise CheckError, which names the output, unless onnx.checker takes the graph with its shapes."""
+    try:
+        onnx.checker.check_model(path, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise CheckError(f"{output} is not valid ONNX: {str(error).splitlines()[0]}") from None
+
+
+def facts_of(model: onnx.ModelProto, source: onnx.ModelProto) -> dict[str, Any]:
+    """Return what the check records of a graph that passed onnx.checker, and of the graph that it was made from."""
+    return {
+        "checker": "valid",
+        "precision": precision(model),
+        "ir_version": model.ir_version,
+        "opset": model.opset_import[0].version,
+        "nodes": len(model.graph.node),
+        "nodes_before": len(source.graph.node),
+        **interface(model),
+    }
 
 
 def folded(source: onnx.ModelProto) -> onnx.ModelProto:

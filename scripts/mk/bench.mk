@@ -1,4 +1,4 @@
-# Speed: of the encoder's forms beside NeMo's own export and the int8 recipe in common use; of a swiped word, from
+# Speed: of the encoder's forms, of NeMo's own export and of the int8 recipe in common use; of a swiped word, from
 # its points to its n-best, with each form of encoder and step.
 
 BENCH_SECONDS ?= 2 10 30 120

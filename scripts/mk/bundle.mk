@@ -70,8 +70,8 @@ $(bundles:%=$(PACKAGE_DIR)/%/SHA256SUMS): $(PACKAGE_DIR)/%/SHA256SUMS: $$(call g
     $(OUT)/.flags/package-$$(kind) $(OUT)/.flags/package-$$(target) $(call worker,package/bundle)
 	$(call say,PACKAGE)
 	$(call run,package/bundle) --name $(NAME) --kind $(kind) --target $(target) --runtime-meta $(RUNTIME_META) \
-	    --graphs $(graphs.$(target)) $(options.$(kind)) --licence '$(MODEL_LICENCE)' \
-	    --command '$(strip $(command.$(kind)) $(model_named)) TARGET=$(target)' --output $@
+	    --meta $(OUT)/meta/model_meta.json --checks $(OUT)/checks --graphs $(graphs.$(target)) $(options.$(kind)) \
+	    --licence '$(MODEL_LICENCE)' --command '$(strip $(command.$(kind)) $(model_named)) TARGET=$(target)' --output $@
 
 # An archive's stem is KIND-TARGET.
 archive = $(PACKAGE_DIR)/$(NAME)-$1-$2$(if $(filter web,$2),.zip,.tar.zst)

@@ -14,10 +14,10 @@ runtime_meta_options = $(search_options) $(addprefix --vocabulary ,$(VOCABULARY)
 flags.runtime-meta = $(runtime_meta_options)
 flags.trie         = LEXICON=$(LEXICON)
 
-$(RUNTIME_META): $(META) $(ONNX) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,package/write_runtime_meta)
+$(RUNTIME_META): $(META) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,package/write_runtime_meta)
 	$(call say,META)
 	$(call run,package/write_runtime_meta) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt \
-	    --graphs $(ONNX) $(runtime_meta_options) --output $@
+	    $(runtime_meta_options) --output $@
 
 ifneq ($(LEXICON),)
 $(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)

@@ -1,6 +1,6 @@
 # All that can be built of a model here, and one page about what is in its folder.
 
-# What is no fp32 graph is measured, which takes a validation set.
+# Graphs that are not fp32 are measured, which takes a validation set.
 families := all $(if $(VALIDATION),evaluate variants onnx-optimized pte-check package-dynamic package-bundled \
               $(if $(filter speech,$(TASK)),package-sherpa-onnx package-onnx-asr)) \
               $(if $(TRT_ID),trt-engines trt-check)

@@ -1,18 +1,20 @@
-# The swipe model: lexicons, synthetic traces, training, and its accuracy beside that of template matching.
+# The swipe model: lexicons, synthetic traces, and training.
 
 LAYOUT       ?= configs/layouts/qwerty.json
 TRACES       ?= out/swipe
 # A shortened run needs fewer traces.
 TRAIN_TRACES ?= $(if $(STEPS),20000,240000)
-# A checkpoint to distil from.
+# Checkpoints to distil from, and to start from.
 TEACHER      ?=
+INIT         ?=
 LEXICONS := $(addprefix $(OUT)/lexicons/,lexicon_small.txt lexicon_full.txt lexicon_stats.json)
 
 $(LEXICONS) &: $(call worker,swipe/prepare_lexicons)
 	$(call say,LEXICON,$(OUT)/lexicons)
 	$(call run,swipe/prepare_lexicons) --small-size 12000 --full-size 70000 --output-dir $(OUT)/lexicons
 
-# Words are drawn by the root of their frequency, so that rare ones come too.
+# Manifests to train on, each as FILE, FILE:WEIGHT or FILE:WEIGHT:LAYOUT. Synthetic words are drawn by the root of their
+# frequency, so that rare ones come too.
 TRAIN_MANIFEST ?= $(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl
 $(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,swipe/synthesize) | $(ENV)
 	$(call say,SYNTH)
@@ -25,22 +27,27 @@ $(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,swipe/synth
 	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(LAYOUT) --output $@
 
 ifeq ($(TASK),swipe)
-$(OUT)/teacher/manifest.json: $(TEACHER) $(call sources,checkpoint/unpack) | $(ENV)
+unpacked = $(if $($1),$(OUT)/$2/manifest.json)
+$(OUT)/teacher/manifest.json: $(TEACHER)
+$(OUT)/init/manifest.json:    $(INIT)
+$(OUT)/teacher/manifest.json $(OUT)/init/manifest.json: $(call sources,checkpoint/unpack) | $(ENV)
 	$(call say,UNPACK)
-	$(call run,checkpoint/unpack) --model $(TEACHER) --output $@
+	$(call run,checkpoint/unpack) --model $(if $(filter $(OUT)/init/%,$@),$(INIT),$(TEACHER)) --output $@
 
 # A killed run resumes from its last checkpoint in $(OUT)/train.
-$(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(TRAIN_MANIFEST) $(call sources,swipe/train) \
-    $(if $(TEACHER),$(OUT)/teacher/manifest.json) | $(ENV)
+$(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(call sources,swipe/train) \
+    $(foreach source,$(TRAIN_MANIFEST),$(firstword $(subst :, ,$(source)))) \
+    $(call unpacked,TEACHER,teacher) $(call unpacked,INIT,init) | $(ENV)
 	$(call say,TRAIN)
 	$(call run,swipe/train) --config $< --train-manifest $(TRAIN_MANIFEST) --validation-manifest $(VALIDATION) \
-	    $(if $(TEACHER),--teacher $(OUT)/teacher) --work $(OUT)/train $(if $(STEPS),--steps $(STEPS)) --output $@
+	    $(if $(TEACHER),--teacher $(OUT)/teacher) $(if $(INIT),--init $(OUT)/init) --work $(OUT)/train \
+	    $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--minutes $(MINUTES)) --output $@
 endif
 
-# Reached only when the file is missing: the worker says so in its own words.
-$(filter-out $(MODEL),$(TEACHER)):
+# This is reached only if a file is missing; the worker then names it.
+$(sort $(filter-out $(MODEL),$(TEACHER) $(INIT))):
 
 ## Swipe model
 .PHONY: lexicons swipe-traces
 lexicons: $(LEXICONS)                              ## word lists by frequency, small and full, with statistics
-swipe-traces: $(HELD_OUT)                          ## synthesise the validation and test traces anew
+swipe-traces: $(HELD_OUT)                          ## synthesize the validation and test traces again

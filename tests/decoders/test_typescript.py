@@ -52,6 +52,7 @@ def packaged(out: Path, folder: Path, graphs: dict[str, Path], lexicon: bool = F
     tokens = read_tokens(out / "meta/tokens.txt")
     meta = describe(read_facts(out / "meta/model_meta.json"), tokens, DECODING)
     meta["graphs"] = describe_graphs([folder / "graphs" / name for name in graphs], root=folder)
+    meta["lexicon"] = None
     if lexicon:
         words = folder / "words"
         words.write_bytes(subprocess.run(["gzip", "-dc", WORDS], check=True, capture_output=True).stdout)

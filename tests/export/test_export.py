@@ -38,8 +38,8 @@ def test_equals_pytorch(kind: str, graph: str, built: ByKind, tmp_path: Path) ->
     arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
     assert run_worker("export/check", *arguments, "--output", report) == 0
     found = json.loads(report.read_text())
-    assert found["checker"] == "valid" and found["parity"]["max_abs"] <= 1e-4
-    sizes = [case["sizes"] for case in found["parity"]["cases"]]
+    assert found["facts"]["checker"] == "valid" and found["figures"]["max_abs"] <= found["bounds"]["max_abs"] == 1e-4
+    sizes = [case["sizes"] for case in found["cases"]]
     assert {1, 3} <= {size["B"] for size in sizes}
     if graph == "encoder":
         assert min(size["T"] for size in sizes) < 20 and max(size["T"] for size in sizes) > 1000

@@ -101,7 +101,7 @@ def test_equals_pytorch(graph: str, parakeet: tuple[Path, dict[str, float]], tmp
     out, report = parakeet[0], tmp_path / "check.json"
     arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
     assert run_worker("export/check", *arguments, "--output", report) == 0
-    parity = json.loads(report.read_text())["parity"]
+    parity = json.loads(report.read_text())["figures"]
     print(graph, parity["max_abs"], parity["max_relative"])
     assert parity["max_relative"] <= 1e-3
 

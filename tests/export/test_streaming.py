@@ -297,7 +297,7 @@ def test_make_describes_the_stream(nemo_file: ByKind, tmp_path: Path) -> None:
     check = tmp_path / "checks/encoder_streaming.onnx.check.json"
     done = make(*choice, "STREAMING_LOOKAHEAD=1", "meta", check)
     assert done.returncode == 0, done.stderr
-    assert json.loads(check.read_text())["parity"]["max_abs"] <= 1e-4
+    assert json.loads(check.read_text())["figures"]["max_abs"] <= 1e-4
     facts = json.loads((tmp_path / "meta/model_meta.json").read_text())["streaming"]
     assert facts == json.loads(metadata(load_graph(tmp_path / "onnx/encoder_streaming.onnx"))["streaming"])
     assert (facts["lookahead_ms"], facts["shift_ms"], facts["att_context_size"]) == (80, 160, [28, 1])
@@ -317,7 +317,7 @@ def test_parakeet_shares_its_weights(nemo_file: ByKind, tmp_path: Path) -> None:
     done = make(f"MODEL={model}", f"OUT={tmp_path}", *choice, "encoder.onnx", "encoder_streaming.onnx", check)
     assert done.returncode == 0, done.stderr
     assert f"{model.name} was trained on whole utterances" in done.stderr
-    assert json.loads(check.read_text())["parity"]["max_relative"] <= 1e-3
+    assert json.loads(check.read_text())["figures"]["max_relative"] <= 1e-3
     weights = Checkpoint(tmp_path / "checkpoint").weights
     size = sum(tensor.nbytes for name, tensor in weights.items() if name.startswith("encoder."))
     sidecar = tmp_path / "onnx/encoder.onnx.data"

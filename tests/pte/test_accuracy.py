@@ -58,7 +58,7 @@ def test_quantized_swipes_lose_at_most_a_point(form: str, built: ByKind, tmp_pat
     graphs = ("--encoder", encoder, "--step", lower(out, "step"), "--meta", out / "meta/model_meta.json")
     bounds = ("--reference", reference, "--max-top1-delta", 1.0)
     assert run_worker("swipe/evaluate", *graphs, *searched, *bounds, "--output", check) == 0
-    assert json.loads(check.read_text(encoding="utf-8"))["top1_delta"]["points"] <= 1.0
+    assert json.loads(check.read_text(encoding="utf-8"))["figures"]["top1_delta"] <= 1.0
     fp32 = lower(out, "fp32", "--max-frames", 512)
     assert encoder.stat().st_size <= {"int8": 0.35, "ultra": 0.30}[form] * fp32.stat().st_size
 
@@ -72,7 +72,7 @@ def test_streams_equal_nemos_own_steps(kind: str, streaming: ByKind, tmp_path: P
     assert run_worker("pte/lower", *meta, *arguments, path) == 0
     assert run_worker("pte/check", "--pte", path, "--max-abs", 1e-4, *arguments, check) == 0
     report = json.loads(check.read_text(encoding="utf-8"))
-    assert report["delegation"]["flops"]["share"] > 0.9
+    assert report["figures"]["delegated_share"] > 0.9
 
 
 def test_the_largest_encoder_is_lowered_to_int8_in_24_gib(nemo_file: ByKind, tmp_path: Path) -> None:

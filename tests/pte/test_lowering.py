@@ -125,9 +125,9 @@ def test_quantized_forms_are_small_delegated_and_near(
     arguments = ("--pte", path, "--checkpoint", built(KIND) / "checkpoint", "--output", check, "--min-delegated", 0.9)
     assert run_worker("pte/check", *arguments, "--max-relative-rms", 0.15, "--base", lowered("fp32")) == 0
     report = json.loads(check.read_text(encoding="utf-8"))
-    assert report["delegation"]["flops"]["share"] > 0.9
-    assert 0 < report["deflated_bytes"] < report["bytes"] == path.stat().st_size
-    assert 0 < report["error"]["relative_rms"] < 0.15
+    assert report["figures"]["delegated_share"] > report["bounds"]["delegated_share"] == 0.9
+    assert 0 < report["facts"]["deflated_bytes"] < report["facts"]["bytes"] == path.stat().st_size
+    assert 0 < report["figures"]["relative_rms"] < report["bounds"]["relative_rms"] == 0.15
     assert run_worker("pte/check", *arguments, "--max-relative-rms", 1e-5) == 1
 
 

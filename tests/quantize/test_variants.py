@@ -12,11 +12,12 @@ import soundfile
 from onnx import TensorProto, numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
+from transducer.core.cases import Case
 from transducer.core.onnx_files import external_files, load_graph
 from transducer.quantize.calibration import Histogram
 from transducer.quantize.inputs import joint_inputs, step_inputs
 from transducer.runtime.greedy import Decoder
-from transducer.runtime.parity import Case, compare_files
+from transducer.runtime.parity import compare_files
 from transducer.runtime.sessions import open_session
 from transducer.speech.batches import speech_batches
 from transducer.speech.recognizer import Recognizer
@@ -80,7 +81,7 @@ def check(out: Path, graph: str, variant: str, report: Path, *flags: object) -> 
 def test_variant_is_right_and_what_it_claims(graph: str, variant: str, demo: Path, tmp_path: Path) -> None:
     report = tmp_path / "check.json"
     assert check(demo, graph, variant, report, "--max-relative-rms", ERRORS[variant]) == 0
-    found = json.loads(report.read_text())
+    found = json.loads(report.read_text())["facts"]
     size = {"fp16": 0.52, "int8": 0.3, "int8-qdq": 0.3, "int4": 0.21}[variant]
     assert found["bytes"] <= size * (demo / f"onnx/{graph}.onnx").stat().st_size
     assert 0 < found["deflated_bytes"] < found["bytes"]
@@ -257,8 +258,8 @@ def test_word_error_rate_on_the_whole_validation_set(demo: Path, tmp_path: Path)
         arguments += ["--segment-seconds", 0.5, 8, "--reference", reference, "--max-wer-delta", bound]
         assert run_worker("speech/evaluate", *arguments, "--output", report) == 0
         found = json.loads(report.read_text())
-        assert found["utterances"] == 480
-        print(variant, found["onnx"]["wer"], found["wer_delta"])
+        assert found["accuracy"]["utterances"] == 480
+        print(variant, found["accuracy"]["onnx"]["wer"], found["accuracy"]["wer_delta"])
 
 
 def test_a_streaming_encoder_has_variants(built: ByKind, tmp_path: Path) -> None:
@@ -381,9 +382,9 @@ def test_other_refusals(demo: Path, tmp_path: Path, capsys: Capture) -> None:
 
 def test_names_through_make(tmp_path: Path) -> None:
     done = make("encoder.int9.onnx")
-    assert done.returncode == 2 and "encoder.int9.onnx is no variant" in done.stderr and "int8-qdq" in done.stderr
+    assert done.returncode == 2 and "encoder.int9.onnx is not a variant" in done.stderr and "int8-qdq" in done.stderr
     done = make("frontend.int8.onnx")
-    assert done.returncode == 2 and "frontend.int8.onnx is no variant" in done.stderr
+    assert done.returncode == 2 and "frontend.int8.onnx is not a variant" in done.stderr
     done = make("-n", "encoder.int8.onnx", "CONFIG=demo-tdt", f"OUT={tmp_path}/out")
     assert done.returncode == 0
     # The accuracy of a variant is measured wherever there is speech to measure it with.

@@ -71,9 +71,9 @@ def test_the_page_shows_what_was_measured(model: Path, tmp_path: Path) -> None:
     check = json.loads((model / "checks/encoder.int8.onnx.check.json").read_text())
     file = rows["encoder.int8.onnx", 8]
     size, base = ((model / f"onnx/{name}").stat().st_size for name in ("encoder.int8.onnx", "encoder.onnx"))
-    assert file[2:5] == [f"{size / 1e6:.2f}", f"{size / base:.2f}", f"{check['deflated_bytes'] / 1e6:.2f}"]
-    assert file[5].startswith(f"{check['error']['relative_rms']:.2%} rms") and file[6] == "5.00%"
-    assert f"{check['compute']['shares']['int8']:.0%} int8" in file[7]
+    assert file[2:5] == [f"{size / 1e6:.2f}", f"{size / base:.2f}", f"{check['facts']['deflated_bytes'] / 1e6:.2f}"]
+    assert file[5].startswith(f"{check['figures']['relative_rms']:.2%} rms") and file[6] == "5.00%"
+    assert f"{check['facts']['compute']['shares']['int8']:.0%} int8" in file[7]
     accuracy = rows["encoder.int8", 8]
     wer = check["accuracy"]
     low, high = wer["wer_delta"]["interval"]

@@ -264,8 +264,8 @@ def test_demo_streams_as_well_as_it_decodes_offline(tmp_path: Path) -> None:
     done = make("evaluate", *choice)
     assert done.returncode == 0, done.stderr
     check = json.loads((tmp_path / "checks/wer.encoder_streaming.check.json").read_text("utf-8"))
-    assert check["utterances"] == 480
-    assert abs(check["wer_delta"]["points"]) <= 0.5
+    assert check["accuracy"]["utterances"] == 480
+    assert abs(check["figures"]["wer_delta"]) <= 0.5
     assert make("-q", "evaluate", *choice).returncode == 0
     entry = read_manifest(VALIDATION)[1]
     audio = read_audio(entry["audio_filepath"], RATE)

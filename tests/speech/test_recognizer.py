@@ -303,13 +303,13 @@ def test_evaluation_stands_beside_the_checkpoint(
 
     assert run_worker("speech/evaluate", *options, "--manifest", good) == 0
     result = json.loads(check.read_text("utf-8"))
-    assert result["passed"] and result["utterances"] == 4
+    assert result["passed"] and result["accuracy"]["utterances"] == 4
     rows = [json.loads(line) for line in check.with_suffix("").with_suffix(".jsonl").read_text("utf-8").splitlines()]
     assert [row["reference"] for row in rows] == [json.loads(line)["text"] for line in lines]
     found = rate(word_errors([row["reference"] for row in rows], [row["onnx"] for row in rows]))
-    assert result["onnx"]["wer"]["points"] == pytest.approx(found, abs=1e-3)
-    assert result["pytorch"]["wer"]["points"] == pytest.approx(
-        100 * json.loads(reference.read_text("utf-8"))["wer"], abs=1e-3
+    assert result["accuracy"]["onnx"]["wer"]["points"] == pytest.approx(found, abs=1e-3)
+    assert result["accuracy"]["pytorch"]["wer"]["points"] == pytest.approx(
+        100 * json.loads(reference.read_text("utf-8"))["accuracy"]["wer"], abs=1e-3
     )
 
     capsys.readouterr()
@@ -443,8 +443,8 @@ def test_make_transcribes_and_evaluates(tmp_path: Path) -> None:
     done = make("evaluate", out)
     assert done.returncode == 0, done.stderr
     check = json.loads((tmp_path / "checks/wer.fp32.check.json").read_text("utf-8"))
-    assert check["utterances"] == 480
-    assert abs(check["wer_delta"]["points"]) < 0.1
+    assert check["accuracy"]["utterances"] == 480
+    assert abs(check["figures"]["wer_delta"]) < 0.1
     assert make("-q", "evaluate", out).returncode == 0
     done = make("evaluate", out, "ENCODER=encoder.int3.onnx")
     assert done.returncode == 2

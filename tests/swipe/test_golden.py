@@ -66,7 +66,7 @@ def test_two_runs_write_the_same_bytes(built: ByKind, tmp_path: Path) -> None:
     out = built(str(DEMO / "demo-swipe.nemo"))
     encoder, step, meta = out / "onnx/encoder.onnx", out / "onnx/rnnt_step.onnx", out / "meta/runtime_meta.json"
     facts = ("--meta", out / "meta/model_meta.json", "--tokens", out / "meta/tokens.txt")
-    assert run_worker("package/write_runtime_meta", *facts, "--graphs", encoder, step, "--output", meta) == 0
+    assert run_worker("package/write_runtime_meta", *facts, "--output", meta) == 0
     with gzip.open(DEMO / "swipe-test/manifest.jsonl.gz", "rt", encoding="utf-8") as stream:
         (tmp_path / "some.jsonl").write_text("".join(islice(stream, 8)), encoding="utf-8")
     (tmp_path / "words.txt").write_text("\n".join(words()[:3000]), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from conftest import ROOT, make, make_project, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
+from transducer.core.cli import InputError
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of, read_layout
 from transducer.swipe.traces import Trace, read_traces
@@ -33,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("swipe")
     config: Any = OmegaConf.load(ROOT / "configs/demo-swipe.yaml")
     config.batch_size = 8
-    config.cycles = [STEPS]
+    config.steps = STEPS
     config.model.encoder.n_layers = 1
     config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 32
     OmegaConf.save(config, folder / "small.yaml")
@@ -99,10 +101,11 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
     output = trained / "swipe.check.json"
     assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--output", output) == 0
     report = json.loads(output.read_text(encoding="utf-8"))
-    assert [report[name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
+    assert [report["accuracy"][name]["traces"] for name in ("all", "seen", "novel")] == [40, 30, 10]
+    figures = report["accuracy"]
     for name in ("all", "seen", "novel"):
-        assert 0 <= report[name]["top1"] <= report[name]["top3"] <= report[name]["top5"] <= 100
-    assert len(report["errors"]) == round(40 * (1 - report["all"]["top1"] / 100))
+        assert 0 <= figures[name]["top1"] <= figures[name]["top3"] <= figures[name]["top5"] <= 100
+    assert len(report["facts"]["errors"]) == round(40 * (1 - figures["all"]["top1"] / 100))
     output.unlink()
     assert run_worker("swipe/evaluate_checkpoint", *inputs, "--beam", 4, "--min-top1", 99, "--output", output) == 1
     assert not output.exists()
@@ -111,7 +114,9 @@ def test_evaluation_reports_each_kind_of_word(trained: Path) -> None:
 def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: Path) -> None:
     from nemo.collections.asr.models import EncDecRNNTModel
 
-    from transducer.swipe.training import Distillation, SwipeCorpus, collate
+    from transducer.swipe.batched_features import batched_features
+    from transducer.swipe.corpus import TraceCorpus
+    from transducer.swipe.distillation import Distillation
     from transducer.train.losses import RNNTLoss
     from transducer.train.run import use_cpu_loss
 
@@ -119,8 +124,10 @@ def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: P
     student = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu").eval()
     use_cpu_loss(student)
     loss = Distillation(RNNTLoss(len(LABELS)), checkpoint, 1.0, student)
-    corpus = SwipeCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS)
-    features, lengths, labels, label_lengths = collate([corpus[index] for index in range(4)])
+    corpus = TraceCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS, "cpu")
+    batch = corpus.batch(np.arange(4))
+    labels, label_lengths = batch.labels, batch.label_lengths
+    features, lengths = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
 
     def value(teaching: bool) -> float:
         loss.train(teaching)
@@ -156,13 +163,115 @@ def test_the_experimental_config_trains_with_a_teacher_and_refuses_a_foreign_one
     assert "has other labels or features" in capsys.readouterr().err
 
 
-def test_inverse_frequency_gives_every_word_its_share() -> None:
-    from transducer.swipe.training import SwipeCorpus
+def corpus_of(words: tuple[str, ...], layout: Path = QWERTY, slots: str | None = None) -> Any:
+    from transducer.swipe.corpus import TraceCorpus
 
-    point = np.array([[0.5, 0.5, 0.0]])
-    corpus = SwipeCorpus([Trace(word, point) for word in ("ab", "ab", "ab", "cd")], read_layout(QWERTY)[0], LABELS)
-    assert corpus.weights(1.0).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert corpus.weights(0.0).tolist() == pytest.approx([0.25] * 4)
+    points = np.array([[0.1, 0.2, 0.0], [0.7, 0.9, 400.0]])
+    return TraceCorpus([Trace(word, points) for word in words], read_layout(layout)[0], LABELS, "cpu", slots)
+
+
+def test_inverse_frequency_gives_every_word_its_share() -> None:
+    corpus = corpus_of(("ab", "ab", "ab", "cd"))
+    assert corpus.shares(1.0).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    assert corpus.shares(0.0).tolist() == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.parametrize("manifest", ["swipe-validation", "swipe-test"])
+def test_batched_features_are_those_of_the_specification(manifest: str) -> None:
+    from transducer.swipe.batched_features import batched_features
+    from transducer.swipe.corpus import TraceCorpus
+
+    layout, _ = read_layout(QWERTY)
+    traces = read_traces(ROOT / f"models/{manifest}/manifest.jsonl.gz", LABELS)[:300]
+    # Points at one and the same time, a trace of one point, and one of a moment.
+    twice = traces[0].points.repeat(2, axis=0)
+    twice[1::2, 0] = 1 - twice[1::2, 0]
+    odd = [twice, traces[1].points[:1], np.array([[0.1, 0.2, 5.0], [0.3, 0.4, 6.0]])]
+    traces += [Trace("odd", points) for points in odd]
+    corpus = TraceCorpus(traces, layout, LABELS, "cpu")
+    batch = corpus.batch(np.arange(len(traces)))
+    features, frames = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+    for trace, row, count in zip(traces, features, frames.tolist(), strict=True):
+        expected = swipe_features(trace.points, layout)
+        assert count == len(expected)
+        np.testing.assert_allclose(row[:, :count].T, expected, atol=1e-4)
+        assert not row[:, count:].any()
+
+
+def test_features_of_another_layout_fill_the_slots_of_the_models_own() -> None:
+    """A letter's proximity stays at its place, wherever its key lies."""
+    slots = read_layout(QWERTY)[0].keys
+    azerty = corpus_of(("ab",), ROOT / "configs/layouts/azerty.json", slots)
+    layout = read_layout(ROOT / "configs/layouts/azerty.json")[0]
+    assert azerty.centres[slots.index("a")].tolist() == layout.centres_of("a")[0].tolist()
+    with pytest.raises(InputError, match="has no key"):
+        corpus_of(("ab",), QWERTY, "ab\u00e9")
+
+
+def test_augmentation_keeps_words_and_changes_paths_by_what_the_config_says() -> None:
+    from transducer.swipe.augmentation import augment
+
+    config: Any = OmegaConf.load(ROOT / "configs/demo-swipe.yaml").augmentation
+    corpus = corpus_of(("ab",) * 64)
+    batch = corpus.batch(np.arange(64))
+    still = OmegaConf.create(dict.fromkeys(config, 0.0) | {"interval": [0.01, 0.01]})
+    same = augment(batch, still, corpus.size, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(same.places[:, -1], batch.places[:, -1])
+    torch.testing.assert_close(same.seconds[:, -1], batch.seconds[:, -1])
+    changed = augment(batch, config, corpus.size, torch.Generator().manual_seed(1))
+    assert torch.equal(changed.labels, batch.labels)
+    assert (changed.seconds.diff(dim=1) >= 0).all() and (changed.places.std(dim=0) > 0.005).all()
+    again = augment(batch, config, corpus.size, torch.Generator().manual_seed(1))
+    assert torch.equal(changed.places, again.places)
+
+
+def test_batches_depend_on_seed_and_step_and_follow_the_weights() -> None:
+    from transducer.swipe.corpus import POOL, MixedBatches
+
+    corpora = [corpus_of(("ab", "cd", "ef")), corpus_of(("gh",) * 5)]
+    batches = MixedBatches(corpora, [3.0, 1.0], batch_size=4, seed=1)
+    drawn = [batches.at(step) for step in range(40 * POOL)]
+    assert sum(source == 0 for source, _ in drawn) / len(drawn) == pytest.approx(0.75, abs=0.03)
+    source, rows = MixedBatches(corpora, [3.0, 1.0], batch_size=4, seed=1).at(77)
+    assert source == drawn[77][0] and rows.tolist() == drawn[77][1].tolist()
+
+
+@pytest.mark.parametrize("text", ["m.jsonl:x", "m.jsonl:0", "m.jsonl:-1", "m.jsonl:nan", ":2", "m.jsonl:1:l.json:2"])
+def test_a_source_that_is_not_one_is_refused(text: str) -> None:
+    from transducer.swipe.corpus import Source
+
+    with pytest.raises(InputError, match="not MANIFEST:WEIGHT"):
+        Source.parse(text)
+
+
+def test_a_run_starts_from_other_weights_of_the_same_shape_only(trained: Path, capsys: Any) -> None:
+    init = unpacked(trained / "tiny.nemo").folder
+    train(trained, "small", "warm", "--init", init)
+    config: Any = OmegaConf.load(trained / "small.yaml")
+    config.model.encoder.d_model = config.model.model_defaults.enc_hidden = 64
+    OmegaConf.save(config, trained / "wide.yaml")
+    manifests = ("--train-manifest", trained / "m.jsonl", "--validation-manifest", trained / "m.jsonl")
+    places = ("--work", trained / "w", "--output", trained / "w.nemo", "--init", init)
+    assert run_worker("swipe/train", "--config", trained / "wide.yaml", *manifests, *places) == 2
+    assert "start from a checkpoint of the same size" in capsys.readouterr().err
+    assert not (trained / "w.nemo").exists()
+
+
+def test_a_run_in_two_parts_is_the_run_in_one(trained: Path) -> None:
+    """A run that was stopped at step 2 and resumed ends with the weights of one that was not."""
+    config: Any = OmegaConf.load(trained / "small.yaml")
+    config.checkpoint_every = 2
+    OmegaConf.save(config, trained / "often.yaml")
+    train(trained, "often", "whole", "--threads", 1)
+    half = trained / "parts-work"
+    shutil.copytree(trained / "whole-work", half)
+    state = torch.load(half / "last.pt", weights_only=True)
+    assert state["step"] == STEPS
+    (half / "last.pt").unlink()
+    train(trained, "often", "parts", "--threads", 1)
+    whole, parts = unpacked(trained / "whole.nemo").weights, unpacked(trained / "parts.nemo").weights
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, atol=1e-3, rtol=0)
 
 
 @pytest.mark.slow
@@ -173,14 +282,14 @@ def test_training_by_make_survives_a_kill(tmp_path: Path) -> None:
     config = project / "configs/demo-swipe.yaml"
     config.write_text(config.read_text("utf-8").replace("checkpoint_every: 200", "checkpoint_every: 5"), "utf-8")
     command = ["make", f"PYTHON={sys.executable}", "CONFIG=demo-swipe", "STEPS=20", "train"]
-    last = project / "out/demo-swipe/train/cycle0/last.ckpt"
+    last = project / "out/demo-swipe/train/last.pt"
     with subprocess.Popen(command, cwd=project, start_new_session=True, stderr=subprocess.DEVNULL) as running:
         while not last.exists() and running.poll() is None:
             time.sleep(0.2)
         os.killpg(running.pid, signal.SIGKILL)
-    assert torch.load(last, weights_only=False)["global_step"] < 20
+    assert torch.load(last, weights_only=True)["step"] < 20
     done = make("CONFIG=demo-swipe", "STEPS=20", "V=1", "train", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "training steps 5 to 20" in done.stderr or "training steps 10 to 20" in done.stderr
+    assert re.search(r"training from step (5|10|15) on cpu", done.stderr)
     unpacked(project / "out/demo-swipe/train/demo-swipe.nemo").build("encoder")
     unpacked(project / "out/demo-swipe/train/demo-swipe.ckpt").build("encoder")

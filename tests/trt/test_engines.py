@@ -98,12 +98,13 @@ def build_rtx(folder: Path, name: str, found: dict[str, Any] = RTX) -> Path:
 def test_preparation_keeps_the_graph_and_says_what_lint_finds(prepared: Path) -> None:
     for graph in ("encoder", "predictor", "joint"):
         report = json.loads((prepared / f"{graph}.check.json").read_text())
-        assert report["passed"] and report["checker"] == "valid"
-        assert report["parity"]["max_abs"] <= 1e-5
-        sizes = [case["sizes"] for case in report["parity"]["cases"]]
+        assert report["passed"] and report["facts"]["checker"] == "valid" and report["file"] == f"{graph}.trt.onnx"
+        assert report["figures"]["max_abs"] <= report["bounds"]["max_abs"] == 1e-5
+        sizes = [case["sizes"] for case in report["cases"]]
         assert {size["B"] for size in sizes} == {1, 3} and len(sizes) >= 4
-        assert report["lint"]["passing"] > 0 and report["lint"]["failing"] == []
-        assert report["nodes"] <= report["nodes_before"] and report["precision"] == "fp32"
+        facts = report["facts"]
+        assert facts["lint"]["passing"] > 0 and facts["lint"]["failing"] == []
+        assert facts["nodes"] <= facts["nodes_before"] and facts["precision"] == "fp32"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_bf16_computes_what_fp16_does_to_bf16s_precision(prepared: Path, tmp_pat
         assert run_worker("trt/bf16", "--input", tmp_path / f"{graph}.fp16.onnx", "--output", output) == 0
         prepare(tmp_path, f"{graph}.bf16")
         report = json.loads((tmp_path / f"{graph}.bf16.check.json").read_text())
-        assert report["precision"] == "bf16" and report["parity"]["max_abs"] == 0
+        assert report["facts"]["precision"] == "bf16" and report["figures"]["max_abs"] == 0
         with runnable(tmp_path / f"{graph}.bf16.trt.onnx") as path:
             errors = [case.max_relative for case in compare_files(graph, fp32, path)]
         # Far from fp32's 1e-6, so it is bf16; one rounding of it is 2**-9.
@@ -588,13 +589,11 @@ def test_an_engine_is_compared_over_lengths_and_batches(prepared: Path, graph: s
         for engine in (same, wrong)
     )
     sizes = list(cases(profile))
-    assert [case["sizes"] for case in found if case["sizes"]] == [
-        case for case in sizes for _ in range(steps_of(graph))
-    ]
+    assert [case.sizes for case in found if case.sizes] == [case for case in sizes for _ in range(steps_of(graph))]
     assert {case["B"] for case in sizes} == {1, 2, 3} and len(sizes) >= 3
-    assert all(case["passed"] and case["max_relative"] == 0 for case in found)
-    assert not any(case["passed"] for case in differing)
-    assert 1e-3 < max(case["max_relative"] for case in differing) < 0.5
+    assert all(case.max_relative == case.relative_rms == 0 for case in found)
+    assert not any(case.max_relative <= TOLERANCES["fp32"] for case in differing)
+    assert 1e-3 < max(case.max_relative for case in differing) < 0.5
 
 
 def steps_of(graph: str) -> int:
@@ -610,7 +609,7 @@ def test_the_check_of_an_engine_names_its_plan_and_fails_with_the_figure(prepare
     profile = build_profile("joint", path, (0.1, 0.5, 1), (1, 2, 3))
     manifest = {**RTX, "plan": "joint.plan", "plan_sha256": "1", "precision": "fp32", "profile": profile}
     report = checked(OnnxrtRunner(open_session(path), name="engine"), path, manifest, 1e-3)
-    assert report["passed"] and report["file"] == "joint.plan" and report["parity"]["max_relative"] == 0
+    assert report.passed and report.file == "joint.plan" and report.figures["max_relative"] == 0
     with pytest.raises(CheckError, match=r"joint.plan of rtx .* differs from ONNX Runtime by 0\.0\d+ .* is 0\.001"):
         checked(OnnxrtRunner(open_session(perturbed(path)), name="engine"), path, manifest, 1e-3)
 

@@ -59,7 +59,7 @@ class Checkpoint:
 
     @cached_property
     def weights(self) -> "dict[str, torch.Tensor]":
-        """All tensors by name, mapped from disk rather than read."""
+        """All tensors by name: fp32 ones mapped from disk rather than read, others converted to fp32."""
         return load_weights(self.folder / WEIGHTS, self.source)
 
     def build(self, section: str) -> Any:

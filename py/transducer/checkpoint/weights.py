@@ -20,6 +20,8 @@ from transducer.core.cli import InputError
 if typing.TYPE_CHECKING:
     import torch
 
+ONE_RUN = "config and weights must come from one training run"
+
 
 def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
     """Map the tensors of a .ckpt file by name, without running anything that it pickles.
@@ -55,7 +57,4 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
     strangers = sorted(name for name in weights if name.partition(".")[0] not in (*MODULES, *UNUSED))
     if strangers:
         raise InputError(f"{source}: the config has no place for the weight {strangers[0]}; {ONE_RUN}.")
-    return weights
-
-
-ONE_RUN = "config and weights must come from one training run"
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}

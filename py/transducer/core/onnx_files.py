@@ -7,13 +7,10 @@ Example:
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
-
-if TYPE_CHECKING:
-    pass
 
 # Newer versions are refused by runtimes in use; 8 goes with opset 17 and 18.
 IR_VERSION = 8

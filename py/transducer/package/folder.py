@@ -15,25 +15,28 @@ from pathlib import Path
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, replacing, sha256_of
+from transducer.core.digests import Digests
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 
 
 @contextlib.contextmanager
-def new_package(sums: Path) -> Iterator[Path]:
+def new_package(sums: Path, digests: Digests | None = None) -> Iterator[Path]:
     """Yield an empty folder that takes the place of the one of `sums`, once complete and with its checksums.
 
-    Raises: InputError rather than replace a folder that is no package.
+    `digests` are those that the block knows of its files already.
+    Raises: InputError rather than replace a folder that is not a package.
     """
+    digests = digests or Digests()
     place = sums.parent
     if place.is_dir() and any(place.iterdir()) and not sums.is_file():
         raise InputError(f"{place} holds files but no {SUMS}, so it is no package; move it or set PACKAGE_DIR.")
     with replacing(place) as folder:
         folder.mkdir()
         yield folder
-        digests = [f"{sha256_of(folder / path)}  {path}\n" for path in files_in(folder)]
-        (folder / sums.name).write_text("".join(digests), encoding="utf-8")
+        lines = [f"{digests.of(folder / path)}  {path}\n" for path in files_in(folder)]
+        (folder / sums.name).write_text("".join(lines), encoding="utf-8")
 
 
 def files_in(folder: Path) -> list[str]:
@@ -42,7 +45,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, digests: Digests | None = None) -> None:
     """Copy a file of any size to a place where there is none.
 
     Not linked: onnx.checker refuses a sidecar with a second hard link, in both places.
@@ -55,6 +58,8 @@ def copy(source: Path, target: Path) -> None:
         tqdm.wrapattr(raw, "read", total=size, desc=source.name, delay=5, leave=False) as reader,
     ):
         shutil.copyfileobj(reader, stream, 1 << 22)
+    if digests:
+        digests.copied(source, target)
 
 
 def verify(folder: Path) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transducer.core.cli import InputError, existing, log, sha256_of
+from transducer.core.cli import InputError, existing, log
+from transducer.core.digests import Digests
 from transducer.core.onnx_files import sidecars_of
 from transducer.swipe.features import FRAME_SECONDS, KINEMATICS, PROXIMITY_WIDTH, VERSION
 
@@ -45,24 +46,22 @@ def describe(facts: Mapping[str, Any], tokens: Sequence[str], decoding: Mapping[
         "unknown_id": labels.index(UNKNOWN) if UNKNOWN in labels else None,
         "characters": _characters(labels),
         **(_swipe(facts, decoding) if "swipe" in facts else {key: facts[key] for key in SPEECH if key in facts}),
-        "lexicon": None,
-        "graphs": {},
     }
 
 
-def describe_graphs(paths: Iterable[Path], root: Path) -> dict[str, dict[str, Any]]:
+def describe_graphs(paths: Iterable[Path], root: Path, digests: Digests | None = None) -> dict[str, dict[str, Any]]:
     """Return role, variant and then file, size and SHA-256 of graphs below `root`, and of their sidecars if any.
 
-    ROLE.onnx is the variant fp32 and ROLE.VARIANT.onnx is VARIANT; of a file that is no ONNX the variant ends in its
+    ROLE.onnx is the variant fp32 and ROLE.VARIANT.onnx is VARIANT; of a file that is not ONNX the variant ends in its
     kind, as in int8.ort or fp32.pte.
     Raises: InputError for two files of one role and variant.
     """
-    graphs: dict[str, dict[str, Any]] = {}
+    digests, graphs = digests or Digests(), dict[str, dict[str, Any]]()
     for path in sorted(paths):
         role, variant = role_and_variant(path.name)
-        entry: dict[str, Any] = _file(existing(path, "build the graph first"), root)
+        entry: dict[str, Any] = _file(existing(path, "build the graph first"), root, digests)
         if sidecars := sidecars_of(path):
-            entry["sidecars"] = [_file(sidecar, root) for sidecar in sidecars]
+            entry["sidecars"] = [_file(sidecar, root, digests) for sidecar in sidecars]
         if variant in graphs.setdefault(role, {}):
             raise InputError(f"{path} and {graphs[role][variant]['file']} are the same graph; give one of them.")
         graphs[role][variant] = entry
@@ -76,8 +75,8 @@ def role_and_variant(name: str) -> tuple[str, str]:
     return role, (variant or "fp32") + ("" if kind == "onnx" else f".{kind}")
 
 
-def _file(path: Path, root: Path) -> dict[str, Any]:
-    return {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+def _file(path: Path, root: Path, digests: Digests) -> dict[str, Any]:
+    return {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": digests.of(path)}
 
 
 def _characters(labels: Sequence[str]) -> dict[str, int] | None:

@@ -21,7 +21,7 @@ from transducer.runtime.parity import FED_BACK
 from transducer.runtime.sessions import Value, open_session
 from transducer.speech.batches import speech_batches
 from transducer.swipe.batches import trace_batches
-from transducer.swipe.keyboard import layout_of
+from transducer.swipe.facts import Facts
 
 
 def calibration_batches(
@@ -33,7 +33,7 @@ def calibration_batches(
     missing, or the manifest has too few usable entries.
     """
     if "swipe" in facts:
-        return trace_batches(manifest, layout_of(facts["swipe"]["layout"], source), count, size)
+        return trace_batches(manifest, Facts(facts, source).layout, count, size)
     if not frontend:
         raise InputError(f"{source}: a model of speech needs its frontend; name it by --frontend.")
     session = open_session(existing(frontend, "run `make frontend.onnx` first"))

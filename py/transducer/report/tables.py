@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transducer.core.checks import Check
+
 # Folders of built files, by the suffix of their names.
 FOLDERS = {"onnx": ("onnx", "ort"), "ort": ("ort",), "pte": ("pte",)}
 FORMATS = {"onnx": "ONNX", "ort": "ONNX Runtime", "pte": "ExecuTorch"}
@@ -59,8 +61,8 @@ class Package:
 
 def facts_of(model: Path) -> dict[str, Any]:
     """Return what the page says of the model itself."""
-    meta = read_check(model / "meta/model_meta.json")
-    checkpoint = read_check(model / "checks/checkpoint.check.json")
+    meta = read_json(model / "meta/model_meta.json")
+    checkpoint = checkpoint_check(model)
     return {
         "name": model.name,
         "class": meta["model_class"],
@@ -69,69 +71,72 @@ def facts_of(model: Path) -> dict[str, Any]:
         "subsampling": meta["subsampling_factor"],
         "source": meta["source"],
         "versions": meta["versions"],
-        "parameters": checkpoint.get("parameters"),
+        "parameters": checkpoint.facts.get("parameters") if checkpoint else None,
     }
 
 
 def accuracies(model: Path) -> list[Accuracy]:
     """Return the accuracy of the checkpoint, then of every set of graphs that was evaluated."""
-    reference = read_check(model / "checks/checkpoint.check.json")
-    rows = []
-    if "wer" in reference:
-        rows.append(Accuracy("checkpoint, PyTorch", "WER", 100 * reference["wer"]))
-    elif "all" in reference:
-        rows.append(Accuracy("checkpoint, PyTorch", "top-1", reference["all"]["top1"]))
+    rows, reference = [], checkpoint_check(model)
+    if reference and reference.accuracy:
+        word_errors = reference.accuracy.get("wer")
+        rows.append(
+            Accuracy("checkpoint, PyTorch", "top-1", reference.accuracy["all"]["top1"])
+            if word_errors is None
+            else Accuracy("checkpoint, PyTorch", "WER", 100 * word_errors)
+        )
     for kind, metric in (("wer", "WER"), ("top1", "top-1")):
         for path in sorted((model / "checks").glob(f"{kind}.*.check.json")):
-            found, name = read_check(path), path.name.removeprefix(f"{kind}.").removesuffix(".check.json")
-            # How often a word is right has an interval only beside the checkpoint's.
+            check, name = Check.read(path), path.name.removeprefix(f"{kind}.").removesuffix(".check.json")
+            figures = check.accuracy or {}
+            # Only the difference of top-1 from the checkpoint's has an interval.
             value, interval = (
-                (found["onnx"]["wer"]["points"], tuple(found["onnx"]["wer"]["interval"]))
+                (figures["onnx"]["wer"]["points"], tuple(figures["onnx"]["wer"]["interval"]))
                 if kind == "wer"
-                else (found["all"]["top1"], None)
+                else (figures["all"]["top1"], None)
             )
-            lost, bound = found[f"{kind}_delta"], found[f"bound_{kind}_delta"]
+            lost, bound = figures[f"{kind}_delta"], check.bounds[f"{kind}_delta"]
             rows.append(Accuracy(name, metric, value, interval, lost["points"], tuple(lost["interval"]), bound))
     return rows
 
 
 def files(model: Path) -> list[File]:
     """Return every built file that has passed its check, fp32 graphs first."""
-    found = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, read_check(path))]
-    return sorted(found, key=lambda row: (list(FORMATS.values()).index(row.format), row.name.count("."), row.name))
+    rows = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, Check.read(path))]
+    return sorted(rows, key=lambda row: (list(FORMATS.values()).index(row.format), row.name.count("."), row.name))
 
 
-def _file(model: Path, check: dict[str, Any]) -> Iterator[File]:
-    name = check.get("file", "")
+def _file(model: Path, check: Check) -> Iterator[File]:
+    name = check.file
     suffix = name.rpartition(".")[2]
     places = [model / folder / name for folder in FOLDERS.get(suffix, ())]
     path = next((place for place in places if place.exists()), None)
-    if path is None or name.endswith(".trt.onnx"):
+    # The check of a whole data set has no cases.
+    if path is None or not check.cases or name.endswith(".trt.onnx"):
         return
-    size = _size(path, check.get("sidecars", ()))
+    size = _size(path, check.sidecars)
     graph = name.partition(".")[0]
     base = model / f"onnx/{graph}.onnx"
     base_size = _size(base, [f"{base.name}.data"]) if base.exists() else None
-    error = check.get("parity") or check["error"]
-    kind = next(kind for kind in ("max_abs", "relative_rms") if error.get(f"bound_{kind}") is not None)
+    kind = next(kind for kind in ("max_abs", "relative_rms") if kind in check.bounds)
     show = (lambda number: f"{number:.1e}") if kind == "max_abs" else (lambda number: f"{number:.2%}")
     yield File(
         name,
         FORMATS[suffix],
         size,
         size / base_size if base_size and path != base else None,
-        check.get("deflated_bytes"),
-        f"{show(error[kind])} {'largest' if kind == 'max_abs' else 'rms'}, from {error['against']}",
-        show(error[f"bound_{kind}"]),
+        check.facts.get("deflated_bytes"),
+        f"{show(check.figures[kind])} {'largest' if kind == 'max_abs' else 'rms'}, from {check.against}",
+        show(check.bounds[kind]),
         _computed(check),
     )
 
 
-def _computed(check: dict[str, Any]) -> str:
-    """Return how the heavy arithmetic is done, as far as the check tells."""
-    if "delegation" in check:
-        return f"{check['delegation']['flops']['share']:.0%} delegated"
-    shares = check["compute"]["shares"] if check.get("compute") else {}
+def _computed(check: Check) -> str:
+    """Return how the heavy arithmetic is done, as far as the check records it."""
+    if "delegated_share" in check.figures:
+        return f"{check.figures['delegated_share']:.0%} delegated"
+    shares = check.facts.get("compute", {}).get("shares", {})
     return ", ".join(
         f"{share:.0%} {dtype}" for dtype, share in sorted(shares.items(), key=lambda item: -item[1]) if share
     )
@@ -160,7 +165,13 @@ def _size(path: Path, sidecars: Any) -> int:
     return sum(file.stat().st_size for file in [path, *(path.with_name(name) for name in sidecars)] if file.exists())
 
 
-def read_check(path: Path) -> dict[str, Any]:
+def checkpoint_check(model: Path) -> Check | None:
+    """Return the check of the checkpoint's own accuracy, if it was measured."""
+    path = model / "checks/checkpoint.check.json"
+    return Check.read(path) if path.exists() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file, or nothing where it was not made."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content

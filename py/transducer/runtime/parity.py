@@ -8,17 +8,13 @@ Example:
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transducer.core.cases import Case
 from transducer.core.contracts import Arrays, example
-
-if TYPE_CHECKING:
-    pass
 from transducer.runtime.sessions import Runner, fixed_sizes, fp32_runner, open_session, session_runner
 
 # Short and long inputs, single and batched; 9 frames are the fewest that give a second encoder frame.
@@ -41,20 +37,6 @@ FED_BACK = {
     },
 }
 STEPS = {"predictor": 2, "rnnt_step": 2, "encoder_streaming": 12}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One comparison: input sizes, output shapes, and errors.
-
-    These are the largest absolute one, that over the largest value, and the root mean square over the values' own.
-    """
-
-    sizes: Mapping[str, int]
-    shapes: Mapping[str, list[int]]
-    max_abs: float
-    max_relative: float
-    relative_rms: float
 
 
 def compare(

@@ -1,142 +1,198 @@
-"""What swipe training needs besides the model: traces in memory, their augmentation, batches, and a teacher.
+"""One training run of a swipe transducer, on a CPU or a GPU: steps, averaged weights, checkpoints, resumption.
 
 Example:
-    corpus = SwipeCorpus(read_traces(manifest, labels), layout, labels)
-    loader = DataLoader(corpus, batch_size=64, collate_fn=collate)
+    run = SwipeRun(model, corpora, batches, config, minutes=60)
+    run.resume(work / "last.pt")
+    run.train(work / "last.pt")
+    run.average()
 """
 
-from collections import Counter
+import math
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 from torch import Tensor, nn
-from torch.nn.functional import kl_div
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from torch.nn.functional import ctc_loss
+from tqdm import tqdm
 
-from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.swipe.features import FRAME_SECONDS, swipe_features
-from transducer.swipe.keyboard import Doubles, Layout
-from transducer.swipe.traces import Trace
+from transducer.core.cli import log, replacing
+from transducer.swipe.augmentation import augment
+from transducer.swipe.batched_features import batched_features
+from transducer.swipe.corpus import Batch, MixedBatches, TraceCorpus
+from transducer.train.run import computes_in_bf16
 
-Sample = tuple[Tensor, Tensor]
-
-
-class SwipeCorpus(Dataset[Sample]):
-    """Traces in memory: (features float32 [T, F], label ids int64 [U])."""
-
-    def __init__(self, traces: list[Trace], layout: Layout, labels: str, augment: "Augmentation | None" = None):
-        self._traces, self._layout, self._augment = traces, layout, augment
-        ids = {label: number for number, label in enumerate(labels)}
-        self._tokens = [torch.tensor([ids[letter] for letter in trace.word]) for trace in traces]
-        spans = [trace.points[-1, 2] - trace.points[0, 2] for trace in traces]
-        self.lengths = [1 + int(span / 1000 / FRAME_SECONDS) for span in spans]
-
-    def __len__(self) -> int:
-        return len(self._traces)
-
-    def __getitem__(self, index: "int | tuple[int, int]") -> Sample:
-        """Return a trace; an index of (trace, draw) names the draw of its augmentation."""
-        trace, draw = index if isinstance(index, tuple) else (index, 0)
-        points = self._traces[trace].points
-        if self._augment:
-            points = self._augment(points, np.random.default_rng([trace, draw]))
-        return torch.from_numpy(swipe_features(points, self._layout)), self._tokens[trace]
-
-    def weights(self, power: float) -> np.ndarray:
-        """Return the share [traces] of each trace in an epoch: its word's number of traces to the minus `power`."""
-        counts = Counter(trace.word for trace in self._traces)
-        weights = np.array([counts[trace.word] ** -power for trace in self._traces])
-        return np.asarray(weights / weights.sum())
+LOG_EVERY = 100
+# Swipes in one batch of validation.
+VALIDATION_BATCH = 512
 
 
-class Augmentation:
-    """Random shift, size, slant, tempo and noise of a trace, as the `augmentation` part of a config says."""
+class SwipeRun:
+    """A model in training.
 
-    def __init__(self, config: Any):
-        self._config = config
-
-    def __call__(self, points: Doubles, rng: np.random.Generator) -> Doubles:
-        """Return other points [N, 3], which may lie a little outside the letter area."""
-        config = self._config
-        centre = np.array([0.5, 0.5])
-        change = np.eye(2) + rng.normal(0.0, config.slant, (2, 2)) * (1 - np.eye(2))
-        change *= np.exp(rng.normal(0.0, config.size, 2))
-        place = (points[:, :2] - centre) @ change + centre
-        place = place + rng.normal(0.0, config.shift, 2) + rng.normal(0.0, config.noise, place.shape)
-        tempo = np.exp(rng.uniform(-config.tempo, config.tempo))
-        return np.column_stack([place, (points[:, 2] - points[0, 2]) * tempo])
-
-
-class SwipeBatch(DALIOutputs):
-    """Features that need no preprocessor, in the one form in which NeMo's training steps take them."""
-
-    def __init__(self, features: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor):
-        super().__init__(
-            {
-                "processed_signal": features,
-                "processed_signal_len": lengths,
-                "transcript": labels,
-                "transcript_len": label_lengths,
-            }
-        )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(self._outs)
-
-    def to(self, device: torch.device, **options: Any) -> "SwipeBatch":
-        """Return the batch on a device; Lightning calls this."""
-        return SwipeBatch(*(tensor.to(device, **options) for tensor in self))
-
-
-def collate(samples: list[Sample]) -> SwipeBatch:
-    """Return features [B, F, T], frames [B], label ids [B, U] and their numbers [B]."""
-    features, labels = (list(column) for column in zip(*samples, strict=True))
-    return SwipeBatch(
-        pad_sequence(features, batch_first=True).transpose(1, 2).contiguous(),
-        torch.tensor([len(frames) for frames in features]),
-        pad_sequence(labels, batch_first=True),
-        torch.tensor([len(ids) for ids in labels]),
-    )
-
-
-class Distillation(nn.Module):
-    """A transducer loss, and in training the divergence of the model from a teacher at every node of the lattice.
-
-    The teacher sees what the model's encoder sees. Its divergence is the mean over an utterance's nodes, T x (U + 1),
-    of KL(teacher || model), times the number of its labels, so that it weighs like the loss of the utterance.
+    Args:
+        model: NeMo's, with a loss that takes raw logits.
+        corpora: the sources of `batches`, on the device that trains.
+        config: optimizer, schedule and augmentation, as configs/demo-swipe.yaml has them.
+        minutes: a budget that the schedule follows; where it is left out, `config.steps` are the end.
     """
 
-    def __init__(self, loss: nn.Module, teacher: Checkpoint, weight: float, model: Any):
-        super().__init__()
-        self.loss, self._weight = loss, weight
-        # In a list, so that the teacher's weights are not saved as the model's.
-        self._teacher = [teacher.build(part) for part in ("encoder", "decoder", "joint")]
-        self._seen: tuple[Tensor, Tensor] | None = None
-        model.encoder.register_forward_pre_hook(self._see, with_kwargs=True)
+    def __init__(
+        self, model: Any, corpora: list[TraceCorpus], batches: MixedBatches, config: Any, minutes: float | None = None
+    ) -> None:
+        self.model, self._corpora, self._batches, self._config = model, corpora, batches, config
+        self._minutes = minutes
+        self.step, self.seconds = 0, 0.0
+        device = corpora[0].centres.device
+        self._device, self._bf16 = device, computes_in_bf16()
+        self.parts = nn.ModuleList([model.encoder, model.decoder, model.joint])
+        blank = len(model.joint.vocabulary)
+        self._ctc = nn.Linear(model.cfg.encoder.d_model, blank + 1).to(device)
+        self._optimizer = self._build_optimizer()
+        # A copy that is overwritten in place; averaging all tensors at once costs one kernel.
+        self._average = {name: tensor.detach().clone() for name, tensor in self._floats()}
+        self._generator = torch.Generator(device)
 
-    def _see(self, encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Tensor]) -> None:
-        self._seen = kwargs["audio_signal"], kwargs["length"]
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        if self._minutes is not None:
+            return min(self.seconds / (60 * self._minutes), 1.0)
+        return min(self.step / self._config.steps, 1.0)
 
-    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
-        loss = self.loss(
-            log_probs=log_probs, targets=targets, input_lengths=input_lengths, target_lengths=target_lengths
-        )
-        if not self.training:
-            return loss
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same run, if there is one."""
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.parts.load_state_dict(state["model"])
+        self._ctc.load_state_dict(state["ctc"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        for name, tensor in self._average.items():
+            tensor.copy_(state["average"][name])
+
+    def save(self, path: Path) -> None:
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": self.parts.state_dict(),
+            "ctc": self._ctc.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average,
+        }
+        with replacing(path) as tmp:
+            torch.save(state, tmp)
+
+    def train(self, path: Path) -> None:
+        """Train to the end of the schedule; `path` is the checkpoint that a killed run resumes from."""
+        log.info("training from step %d on %s, %s", self.step, self._device, "bf16" if self._bf16 else "fp32")
+        first, began, before = self.step, time.monotonic(), self.seconds
+        with tqdm(total=100, unit="%", desc="train", delay=5, bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+            while self.progress < 1:
+                loss = self._train_step()
+                self.step += 1
+                self.seconds = before + time.monotonic() - began
+                if self.step % LOG_EVERY == 0:
+                    speed = (self.step - first) / (self.seconds - before)
+                    log.info("step %d: loss %.3f, %.1f steps/s, %s", self.step, float(loss), speed, self._end(speed))
+                    bar.update(round(100 * self.progress) - bar.n)
+                if self.step % self._config.checkpoint_every == 0:
+                    self.save(path)
+        self.save(path)
+        log.info("trained %d steps in %.1f minutes", self.step, self.seconds / 60)
+
+    def average(self) -> None:
+        """Give the model the average of its weights over the last steps."""
         with torch.no_grad():
-            encoder, decoder, joint = (part.to(log_probs.device) for part in self._teacher)
-            assert self._seen is not None
-            encoded, _ = encoder(audio_signal=self._seen[0], length=self._seen[1])
-            predicted, _, _ = decoder(targets=targets, target_length=target_lengths)
-            wanted = joint.joint(encoded.transpose(1, 2), predicted.transpose(1, 2)).log_softmax(-1)
-        given = log_probs.float().log_softmax(-1)
-        frames, tokens = given.shape[1], given.shape[2]
-        apart = kl_div(given, wanted[:, :frames, :tokens], reduction="none", log_target=True).sum(-1)
-        within = torch.arange(frames, device=apart.device)[:, None] < input_lengths[:, None, None]
-        within = within & (torch.arange(tokens, device=apart.device) <= target_lengths[:, None, None])
-        mean = (apart * within).sum((1, 2)) / within.sum((1, 2))
-        return loss + self._weight * (mean * target_lengths).mean()
+            for name, tensor in self._floats():
+                tensor.copy_(self._average[name])
+
+    @torch.no_grad()
+    def validate(self, corpus: TraceCorpus) -> float:
+        """Return the mean loss of a swipe, in nats, of all that last at most 8 s."""
+        self.parts.eval()
+        total = count = 0.0
+        for rows in ordered(corpus):
+            total += float(self._loss(corpus, corpus.batch(rows))) * len(rows)
+            count += len(rows)
+        return total / max(count, 1)
+
+    def _train_step(self) -> Tensor:
+        source, rows = self._batches.at(self.step)
+        corpus = self._corpora[source]
+        # What a step draws depends on the seed and the step alone, so that a resumed run goes on alike.
+        self._generator.manual_seed(self._config.seed * 1_000_003 + self.step)
+        torch.manual_seed(self._config.seed * 1_000_003 + self.step)
+        self.parts.train()
+        self.model.loss.train()
+        batch = augment(corpus.batch(rows), self._config.augmentation, corpus.size, self._generator)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        loss = self._loss(corpus, batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
+        self._optimizer.step()
+        self._update_average()
+        return loss.detach()
+
+    def _loss(self, corpus: TraceCorpus, batch: Batch) -> Tensor:
+        features, frames = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            encoded, lengths = self.model.encoder(audio_signal=features, length=frames)
+            predicted, *_ = self.model.decoder(targets=batch.labels, target_length=batch.label_lengths)
+            logits = self.model.joint.joint(encoded.transpose(1, 2), predicted.transpose(1, 2))
+        loss: Tensor = self.model.loss(
+            log_probs=logits.float(),
+            targets=batch.labels,
+            input_lengths=lengths,
+            target_lengths=batch.label_lengths,
+        )
+        if self.parts.training and self._config.ctc_weight:
+            scores = self._ctc(encoded.transpose(1, 2).float()).log_softmax(-1).transpose(0, 1)
+            blank = scores.shape[2] - 1
+            ctc = ctc_loss(
+                scores, batch.labels, lengths, batch.label_lengths, blank, reduction="none", zero_infinity=True
+            )
+            loss = loss + self._config.ctc_weight * ctc.mean()
+        return loss
+
+    def _learning_rate(self) -> float:
+        """Warm up linearly, then cool down along a cosine."""
+        optim = self._config.optimizer
+        warm = min(self.progress / optim.warmup, 1.0)
+        return float(max(optim.lr * warm * (0.5 + 0.5 * math.cos(math.pi * self.progress)), optim.min_lr))
+
+    def _build_optimizer(self) -> torch.optim.AdamW:
+        optim = self._config.optimizer
+        parameters = [*self.parts.parameters(), *self._ctc.parameters()]
+        matrices = {"params": [p for p in parameters if p.ndim > 1], "weight_decay": optim.weight_decay}
+        others = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
+        fused = self._device.type == "cuda"
+        return torch.optim.AdamW([matrices, others], lr=optim.lr, betas=tuple(optim.betas), fused=fused)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A young average forgets its random start sooner.
+        keep = min(self._config.average, (self.step + 1) / (self.step + 10))
+        current = [tensor for _, tensor in self._floats()]
+        torch._foreach_lerp_(list(self._average.values()), current, 1 - keep)
+
+    def _floats(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, tensor) for name, tensor in self.parts.state_dict().items() if tensor.is_floating_point())
+
+    def _end(self, speed: float) -> str:
+        """Return when the run will end, by the time that it has taken so far."""
+        left = 60 * self._minutes - self.seconds if self._minutes else (self._config.steps - self.step) / speed
+        return f"ends at {time.strftime('%H:%M', time.localtime(time.time() + left))}"
+
+
+def ordered(corpus: TraceCorpus, longest: float = 8.0) -> Iterator[Any]:
+    """Yield rows of a corpus in batches, the shortest traces first, without those above `longest` seconds."""
+    rows = corpus.durations.argsort()
+    rows = rows[corpus.durations[rows] <= longest]
+    for start in range(0, len(rows), VALIDATION_BATCH):
+        yield rows[start : start + VALIDATION_BATCH]

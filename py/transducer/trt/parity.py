@@ -1,7 +1,7 @@
 """Compare an engine with ONNX Runtime on its graph, by polygraphy's comparator, over the sizes that it takes.
 
 Example:
-    found = compared(OnnxrtRunner(session), engine_runner(plan), manifest["profile"], facts, tolerance=2e-2)
+    cases = compared(OnnxrtRunner(session), engine_runner(plan), manifest["profile"], facts, tolerance=2e-2)
 """
 
 import json
@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from transducer.core.cases import Case
 from transducer.core.contracts import Arrays
-from transducer.runtime.parity import fed_back, steps
+from transducer.runtime.parity import case_errors, fed_back, steps
 
 # Largest error over an output's largest value, by what the graph computes in. The reference is the same graph, so what
 # quantization itself costs is no part of it; roundings of int8 that fall the other way are.
@@ -31,8 +32,11 @@ def cases(profile: Mapping[str, Any]) -> Iterator[dict[str, int]]:
 
 def compared(
     reference: Any, engine: Any, profile: Mapping[str, Any], facts: Mapping[str, str], tolerance: float
-) -> list[dict[str, Any]]:
-    """Return for each case, and each step of a case with states, the errors of an engine and polygraphy's verdict.
+) -> list[Case]:
+    """Return for each case, and each step of a case with states, the errors of an engine.
+
+    max_relative is the largest over the outputs of an output's error over its own largest value; it is infinite where
+    polygraphy's comparator rejects an output though that is within the tolerance.
 
     Args:
         reference, engine: polygraphy's runners of the graph and of the engine.
@@ -58,8 +62,8 @@ def compared(
                 given.append(sizes)
                 yield dict(zip(names, (inputs | fed_back(graph, expected)).values(), strict=True))
 
-    found = []
-    # Of what differs, the caller tells.
+    compared_cases: list[Case] = []
+    # The caller reports what differs.
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL):
         # Lazily: the states of a step are there before its inputs are asked for.
         for run in Comparator.run([reference, engine], feeds(), streaming=True):
@@ -69,17 +73,19 @@ def compared(
             accuracy = Comparator.compare_accuracy(run, compare_func=judge)
             ((outputs,),) = accuracy[0].values()
             errors = {name: _error(result) for name, result in outputs.items()}
-            found.append(
-                {
-                    "sizes": given[-1],
-                    "passed": bool(accuracy) and set(errors) == set(expected),
-                    "max_abs": max(errors.values()),
-                    "max_relative": max(
-                        error / (_largest(expected[name]) or 1) if error else 0.0 for name, error in errors.items()
-                    ),
-                }
+            relative = max(error / (_largest(expected[name]) or 1) if error else 0.0 for name, error in errors.items())
+            agree = bool(accuracy) and set(errors) == set(expected)
+            tensors = dict(run[1][1][0].items())
+            compared_cases.append(
+                Case(
+                    given[-1],
+                    {name: list(array.shape) for name, array in tensors.items()},
+                    max(errors.values()),
+                    relative if agree or relative > tolerance else float("inf"),
+                    case_errors(expected, tensors)[2] if agree else float("inf"),
+                )
             )
-    return found
+    return compared_cases
 
 
 def _largest(array: np.ndarray) -> float:
