@@ -75,7 +75,8 @@ def run(main: Callable[[], int]) -> int:
     """Run a worker's main and turn bad input into one sentence on stderr.
 
     Returns: main's own exit code; 2 for an InputError and for the machine's refusals (disk full, no
-    permission); 1 for a CheckError; 130 for an interrupt. Anything else is a defect of this project and keeps its traceback.
+    permission); 1 for a CheckError; 130 for an interrupt. Anything else is a defect of this project and keeps
+    its traceback.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     # Make sets V: 1 shows what a worker does, 0 leaves only warnings; by hand a worker tells.
