@@ -158,7 +158,9 @@ def _remove(path: Path) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON in the one form used throughout: UTF-8, indented, sorted keys, a final newline."""
     with replacing(path) as tmp:
-        tmp.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+        # A file's name may have bytes that are not UTF-8: JSON has escapes for them.
+        tmp.write_bytes(f"{text}\n".encode(errors="backslashreplace"))
 
 
 def existing(path: Path, hint: str) -> Path:
