@@ -126,13 +126,16 @@ def replacing(path: Path) -> Iterator[Path]:
         error.filename = error.filename or str(path)
         raise
     finally:
-        _remove(tmp)
+        # Again: what was killed may have been dying yet when this began.
+        for left in _left_behind(path):
+            _remove(left)
 
 
 def _left_behind(path: Path) -> list[Path]:
     """Return temporaries of `path` whose process is gone, or is this one."""
     name = re.compile(rf"{re.escape(f'.{path.stem}')}\.(\d+)\.tmp{re.escape(path.suffix)}")
-    matches = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
+    others = path.parent.iterdir() if path.parent.is_dir() else ()
+    matches = [(other, name.fullmatch(other.name)) for other in others]
     return [other for other, match in matches if match and not _is_other(int(match[1]))]
 
 
@@ -144,7 +147,10 @@ def _is_other(process: int) -> bool:
         return True
     except OSError:
         return False
-    return process != os.getpid()
+    status = Path(f"/proc/{process}/stat")
+    # A zombie has ended, and waits for its parent to ask.
+    zombie = status.exists() and status.read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
+    return process != os.getpid() and not zombie
 
 
 def _remove(path: Path) -> None:
