@@ -147,10 +147,14 @@ def _is_other(process: int) -> bool:
         return True
     except OSError:
         return False
-    status = Path(f"/proc/{process}/stat")
+    if process == os.getpid():
+        return False
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return True
     # A zombie has ended, and waits for its parent to ask.
-    zombie = status.exists() and status.read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
-    return process != os.getpid() and not zombie
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _remove(path: Path) -> None:
