@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Own a build folder, once no other make does: lock.sh FOLDER PID, where PID is the make's. A folder is owned as long as
-# its owner lives, so that what a kill leaves behind is not in the way.
+# its owner lives, so that what a kill leaves behind is not in the way. Exit code 3: its name is not UTF-8.
 set -u
 folder=$1 make=$2
+
+if command -v iconv >/dev/null && ! printf %s "$folder" | iconv -f UTF-8 >/dev/null 2>&1; then
+    exit 3
+fi
 
 # When a process that lives was started: with it a later process of the same number is another.
 started() {

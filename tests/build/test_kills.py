@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ByKind, make, make_project
+from conftest import DEMO, make, make_project
 
 GOALS = ("-j2", "all", "encoder.int8.onnx", "package-onnx-asr", "MODEL=model.nemo")
 MOST_SECONDS = 25.0
@@ -21,10 +21,10 @@ Project = tuple[Path, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, nemo_file: ByKind) -> Project:
-    """Return a copy of the project, and the digests of an undisturbed build of its small model."""
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a copy of the project, and the digests of an undisturbed build of the demo."""
     folder = make_project(tmp_path_factory.mktemp("project"))
-    shutil.copy(nemo_file("bpe-tdt"), folder / "model.nemo")
+    shutil.copy(DEMO / "demo-tdt.nemo", folder / "model.nemo")
     done = make(*GOALS, "OUT=out/right/model", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, digests(folder / "out/right/model")
@@ -95,7 +95,7 @@ def test_signals_at_random_moments(project: Project, kills: int, interrupts: int
     finish(folder, "out/signals/model", right)
 
 
-def test_an_interrupted_worker_says_so_in_one_line(nemo_file: ByKind, tmp_path: Path) -> None:
+def test_an_interrupted_worker_says_so_in_one_line() -> None:
     command = [sys.executable, "-c", INTERRUPTED]
     environment = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -100,13 +100,17 @@ def test_a_transcriber_lets_others_build(project: Path) -> None:
 def test_temporaries_of_two_processes_do_not_collide(tmp_path: Path) -> None:
     """A product that another process writes at the same time stays, and what a killed one left goes."""
     path = tmp_path / "encoder.int8.onnx"
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    ended = tmp_path / f".encoder.int8.{zombie.pid}.tmp.onnx"
     alive = tmp_path / f".encoder.int8.{os.getppid()}.tmp.onnx"
     dead = tmp_path / ".encoder.int8.99999999.tmp.onnx"
     others = [tmp_path / ".encoder.99999999.tmp.onnx", tmp_path / ".encoder.int8.tmp.onnx"]
-    for other in (alive, dead, *others):
+    for other in (alive, dead, ended, *others):
         other.write_bytes(b"part")
     with replacing(path) as tmp:
         assert tmp != alive and tmp.suffix == ".onnx"
         tmp.write_bytes(b"whole")
     assert path.read_bytes() == b"whole"
-    assert alive.exists() and not dead.exists() and not tmp.exists() and others[0].exists()
+    zombie.wait()
+    assert alive.exists() and not dead.exists() and not ended.exists() and not tmp.exists() and others[0].exists()

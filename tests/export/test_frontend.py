@@ -176,6 +176,23 @@ def test_loud_and_faint_noise_equals_nemo(build: Callable[[str], Built], level: 
     assert difference(built.nemo, built.onnx, noise(3.0, level)) <= BOUND
 
 
+@pytest.mark.parametrize(("level", "bound"), [(0, BOUND), (-20, BOUND), (-40, BOUND), (-60, 1e-2)])
+def test_speech_equals_nemo_down_to_a_level(build: Callable[[str], Built], level: int, bound: float) -> None:
+    """Peaks of `level` dB of full scale; fainter speech is normalised by what is mostly rounding, ours and NeMo's."""
+    built = build("80-per_feature")
+    for clip in clips(6):
+        faint = clip * np.float32(10 ** (level / 20) / np.abs(clip).max())
+        assert difference(built.nemo, built.onnx, faint) <= bound
+        if level == -60:
+            exact = in_float64(built, faint)
+            exact = (exact - exact.mean(1, keepdims=True)) / (exact.std(1, ddof=1, keepdims=True) + 1e-5)
+            found, nemos = (
+                np.abs(extract(faint[None], [len(faint)])[0][0, :, : exact.shape[1]] - exact).max()
+                for extract in (built.onnx, built.nemo)
+            )
+            assert found <= nemos, "float64 is nearer to the graph"
+
+
 def test_rounding_is_no_more_than_nemos(build: Callable[[str], Built]) -> None:
     built = build("128-NA")
     for recording in (*clips(4), noise(30.0, level=1.0)):

@@ -126,13 +126,16 @@ def replacing(path: Path) -> Iterator[Path]:
         error.filename = error.filename or str(path)
         raise
     finally:
-        _remove(tmp)
+        # Again: a process that was killed may still have been ending when this began.
+        for orphan in _orphans(path):
+            _remove(orphan)
 
 
 def _orphans(path: Path) -> list[Path]:
     """Return the temporaries of `path` whose process has ended, or is this one."""
     name = re.compile(rf"{re.escape(f'.{path.stem}')}\.(\d+)\.tmp{re.escape(path.suffix)}")
-    matches = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
+    others = path.parent.iterdir() if path.parent.is_dir() else ()
+    matches = [(other, name.fullmatch(other.name)) for other in others]
     return [other for other, match in matches if match and not _is_other(int(match[1]))]
 
 
@@ -162,7 +165,9 @@ def _remove(path: Path) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON in the format used throughout: UTF-8, indented, sorted keys, a final newline."""
     with replacing(path) as tmp:
-        tmp.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+        # A file's name may have bytes that are not UTF-8: JSON has escapes for them.
+        tmp.write_bytes(f"{text}\n".encode(errors="backslashreplace"))
 
 
 def existing(path: Path, hint: str) -> Path:
