@@ -156,7 +156,7 @@ def compare_with_nemo(demo: Path, clips: Clips, output: Path) -> dict[str, Any]:
     graphs = SherpaGraphs(demo / "package/sherpa-onnx")
     return {
         "text": [str(clip["text"]) for clip in clips],
-        "nemo": [str(entry["hypothesis"]) for entry in nemo["hypotheses"]],
+        "nemo": [str(entry["hypothesis"]) for entry in nemo["facts"]["hypotheses"]],
         "onnx-asr": list(map(open_onnx_asr(demo / "package/onnx-asr", "nemo-conformer-tdt"), names)),
         "sherpa-onnx": list(map(open_sherpa_onnx(demo / "package/sherpa-onnx"), names)),
         "sherpa-onnx on NeMo's features": [graphs.decode(nemo_features(name), limit=5) for name in names],
@@ -379,7 +379,17 @@ def test_foreign_folder_is_kept(demo: Path, tmp_path: Path, capsys: pytest.Captu
     assert (tmp_path / "sherpa-onnx/work.txt").read_text() == "mine"
 
 
-STAMPS = ("checkpoint", "export", "check", "validation", "wer", "int8", "variants")
+STAMPS = (
+    "checkpoint",
+    "export",
+    "check",
+    "validation",
+    "accuracy",
+    "check-frontend",
+    "max-delta.int8",
+    "int8",
+    "max-rms.int8",
+)
 
 
 def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
