@@ -52,14 +52,12 @@ def main() -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = [Source.parse(text) for text in args.train_manifest]
     layouts = [read_layout(source.layout)[0] if source.layout else layout for source in sources]
-    corpora = [
-        TraceCorpus(read_traces(source.manifest, labels), keys, labels, device, layout.keys)
-        for source, keys in zip(sources, layouts, strict=True)
-    ]
-    held_out = TraceCorpus(read_traces(args.validation_manifest, labels), layout, labels, device)
+    parts = [(read_traces(source.manifest, labels), keys) for source, keys in zip(sources, layouts, strict=True)]
+    corpus = TraceCorpus(parts, labels, device, layout.keys)
+    held_out = TraceCorpus([(read_traces(args.validation_manifest, labels), layout)], labels, device)
     weights = [source.weight for source in sources]
     power, tempo = config.inverse_frequency, config.augmentation.tempo
-    batches = MixedBatches(corpora, weights, config.batch_size, config.seed, power, tempo)
+    batches = MixedBatches(corpus, weights, config.batch_size, config.seed, power, tempo)
     model = build_model(config, labels, layout, keyboard)
     if start:
         warm_start(model, start)
@@ -68,7 +66,7 @@ def main() -> int:
     if teacher:
         model.loss = Distillation(model.loss, teacher, config.distillation_weight, model)
     log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
-    training = SwipeRun(model, corpora, batches, config, args.minutes)
+    training = SwipeRun(model, corpus, batches, config, args.minutes)
     last = args.work / "last.pt"
     training.resume(last)
     training.train(last)

@@ -42,7 +42,7 @@ def traces() -> list[Trace]:
 
 
 def corpus_of(traces: list[Trace], layout: Any = QWERTY) -> TraceCorpus:
-    return TraceCorpus(traces, layout, LABELS, "cpu", QWERTY.keys)
+    return TraceCorpus([(traces, layout)], LABELS, "cpu", QWERTY.keys)
 
 
 def test_features_of_a_batch_are_those_of_each_trace(traces: list[Trace]) -> None:
@@ -50,7 +50,7 @@ def test_features_of_a_batch_are_those_of_each_trace(traces: list[Trace]) -> Non
     for start in range(0, len(traces), 50):
         rows = np.arange(start, min(start + 50, len(traces)))
         batch = corpus.batch(rows)
-        features, frames = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+        features, frames = batched_features(batch)
         for row, index in enumerate(rows):
             expected = swipe_features(traces[index].points, QWERTY)
             assert int(frames[row]) == len(expected)
@@ -69,7 +69,7 @@ def test_slots_are_letters_so_that_another_layout_fills_them_with_its_own_keys(t
         points = np.column_stack([places, 1000.0 * np.arange(len(places))])
         corpus = corpus_of([Trace("swipe", points)], layout)
         batch = corpus.batch(np.array([0]))
-        features, _ = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+        features, _ = batched_features(batch)
         slots = features[0, 12:, ::40].argmax(0)
         nearest.append("".join(QWERTY.keys[slot] for slot in slots))
     assert nearest == ["swipe", "swipe"]
@@ -79,7 +79,7 @@ def test_slots_are_letters_so_that_another_layout_fills_them_with_its_own_keys(t
 def test_layouts_have_all_letters(name: str, traces: list[Trace]) -> None:
     layout, _ = read_layout(LAYOUTS / f"{name}.json")
     assert sorted(layout.keys) == sorted(QWERTY.keys)
-    assert corpus_of(traces[:2], layout).centres.shape == (26, 2)
+    assert corpus_of(traces[:2], layout).batch(np.arange(2)).centres.shape == (2, 26, 2)
 
 
 def test_a_layout_without_a_letter_is_refused(traces: list[Trace]) -> None:
@@ -92,15 +92,13 @@ def augmented(traces: list[Trace], **changes: Any) -> tuple[Any, Any]:
     corpus = corpus_of(traces)
     batch = corpus.batch(np.arange(len(traces)))
     config = OmegaConf.create({**STILL, "interval": [0.008, 0.008], **changes})
-    return batch, augment(batch, config, corpus.size, torch.Generator().manual_seed(1))
+    return batch, augment(batch, config, torch.Generator().manual_seed(1))
 
 
 def test_augmentation_of_no_strength_leaves_the_path(traces: list[Trace]) -> None:
     before, after = augmented(traces[:100])
-    sizes = torch.tensor(QWERTY.size, dtype=torch.float32)
-    centres = torch.tensor(QWERTY.centres, dtype=torch.float32)
-    expected, frames = batched_features(before.places, before.seconds, centres, sizes)
-    found, others = batched_features(after.places, after.seconds, centres, sizes)
+    expected, frames = batched_features(before)
+    found, others = batched_features(after)
     assert torch.equal(frames, others)
     # Sampling at 8 ms cuts the corners of a path sampled at 8 to 17 ms.
     assert float((expected - found)[:, :2].abs().max()) < 0.06
@@ -164,35 +162,42 @@ def test_batches_hold_sources_by_weight_and_words_by_inverse_frequency() -> None
         return [Trace(word, np.array([[0.5, 0.5, 0.0], [0.6, 0.6, 1000 * seconds]]))] * count
 
     # Longer than 8 s is left out.
-    first = corpus_of(swipes("ab", 30, 1.0) + swipes("cd", 10, 2.0) + swipes("ef", 9, 9.0))
-    second = corpus_of(swipes("gh", 5, 1.0))
-    batches = MixedBatches([first, second], [3.0, 1.0], 16, seed=1, power=1.0)
+    first = swipes("ab", 30, 1.0) + swipes("cd", 10, 2.0) + swipes("ef", 9, 9.0)
+    corpus = TraceCorpus([(first, QWERTY), (swipes("gh", 5, 1.0), QWERTY)], LABELS, "cpu")
+    batches = MixedBatches(corpus, [3.0, 1.0], 16, seed=1, power=1.0)
     sources: Counter[int] = Counter()
     words: Counter[str] = Counter()
     for step in range(640):
-        source, rows, _ = batches.at(step)
+        rows, _ = batches.at(step)
         assert len(rows) == 16
-        sources[source] += 1
-        words.update((first, second)[source].words[row] for row in rows)
-    assert sources[0] / 640 == pytest.approx(0.75, abs=0.06)
+        sources.update(corpus.sources[rows].tolist())
+        words.update(corpus.words[row] for row in rows)
+    assert sources[0] / sources.total() == pytest.approx(0.75, abs=0.02)
     assert words["ab"] / words["cd"] == pytest.approx(1.0, abs=0.15)
     assert words["ef"] == 0
-    again = MixedBatches([first, second], [3.0, 1.0], 16, seed=1, power=1.0)
+    again = MixedBatches(corpus, [3.0, 1.0], 16, seed=1, power=1.0)
     for step in (639, 3, 70):
-        source, rows, _ = again.at(step)
-        expected, expected_rows, _ = batches.at(step)
-        assert source == expected
-        assert np.array_equal(rows, expected_rows)
+        assert np.array_equal(again.at(step)[0], batches.at(step)[0])
+
+
+def test_a_batch_has_the_keys_of_each_trace(traces: list[Trace]) -> None:
+    """Sources on other layouts share a batch, so that even a small source adds no padding."""
+    dvorak, _ = read_layout(LAYOUTS / "dvorak.json")
+    corpus = TraceCorpus([(traces[:20], QWERTY), (traces[:20], dvorak)], LABELS, "cpu", QWERTY.keys)
+    features, _ = batched_features(corpus.batch(np.arange(40)))
+    for half, layout in ((features[:20], QWERTY), (features[20:], dvorak)):
+        alone, _ = batched_features(corpus_of(traces[:20], layout).batch(np.arange(20)))
+        assert torch.equal(half, alone)
 
 
 def test_traces_of_a_batch_last_alike_whatever_their_tempo(traces: list[Trace]) -> None:
     corpus = corpus_of(traces)
-    batches = MixedBatches([corpus], [1.0], 16, seed=1, tempo=0.35)
+    batches = MixedBatches(corpus, [1.0], 16, seed=1, tempo=0.35)
     longest: list[float] = []
     mean: list[float] = []
     tempos: list[float] = []
     for step in range(64):
-        _, rows, drawn = batches.at(step)
+        rows, drawn = batches.at(step)
         seconds = corpus.batch(rows, drawn).seconds[:, -1].numpy()
         np.testing.assert_allclose(seconds, corpus.durations[rows] * drawn)
         longest.append(seconds.max())

@@ -122,9 +122,9 @@ def test_a_teacher_equal_to_the_student_adds_nothing_and_another_does(trained: P
     student = EncDecRNNTModel.restore_from(str(trained / "tiny.nemo"), map_location="cpu").eval()
     use_cpu_loss(student)
     loss = Distillation(RNNTLoss(len(LABELS)), checkpoint, 1.0, student)
-    corpus = TraceCorpus(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0], LABELS, "cpu")
+    corpus = TraceCorpus([(read_traces(trained / "m.jsonl", LABELS), read_layout(QWERTY)[0])], LABELS, "cpu")
     batch = corpus.batch(np.arange(4))
-    features, lengths = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+    features, lengths = batched_features(batch)
 
     def value(teaching: bool) -> float:
         loss.train(teaching)
@@ -173,9 +173,9 @@ def training(trained: Path, **changes: Any) -> Any:
     torch.manual_seed(config.seed)
     model = build_model(config, LABELS, layout, content)
     use_cpu_loss(model)
-    corpora = [TraceCorpus(read_traces(trained / "m.jsonl", LABELS), layout, LABELS, "cpu")]
-    batches = MixedBatches(corpora, [1.0], config.batch_size, config.seed)
-    run = SwipeRun(model, corpora, batches, config)
+    corpus = TraceCorpus([(read_traces(trained / "m.jsonl", LABELS), layout)], LABELS, "cpu")
+    batches = MixedBatches(corpus, [1.0], config.batch_size, config.seed)
+    run = SwipeRun(model, corpus, batches, config)
     run._bf16 = False
     return run
 
@@ -207,7 +207,7 @@ def test_a_resumed_run_ends_like_one_that_never_stopped(trained: Path, tmp_path:
 
 def test_training_learns_and_its_average_is_better_than_its_last_step(trained: Path, tmp_path: Path) -> None:
     run = training(trained, steps=60, batch_size=16, average=0.9)
-    (corpus,) = run._corpora
+    corpus = run._corpus
     before = run.validate(corpus)
     run.train(tmp_path / "last.pt")
     last = run.validate(corpus)

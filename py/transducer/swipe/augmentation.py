@@ -18,14 +18,13 @@ from transducer.swipe.batched_features import interpolate
 from transducer.swipe.corpus import Batch
 
 
-def augment(batch: Batch, config: Any, size: Tensor, generator: torch.Generator) -> Batch:
+def augment(batch: Batch, config: Any, generator: torch.Generator) -> Batch:
     """Return a batch of the same words with other places, times and numbers of points.
 
     Args:
-        size: float32 [2], the letter area in key widths, within which rotation and slant are undistorted.
         generator: of the batch's device.
     """
-    places = _transform(batch.places, config, size, generator)
+    places = _transform(batch.places, config, batch.size[:, None], generator)
     duration = batch.seconds[:, -1:]
     share = batch.seconds / duration.clamp(min=1e-3)
     places = places + _drift(share.float(), config, generator)
@@ -36,7 +35,10 @@ def augment(batch: Batch, config: Any, size: Tensor, generator: torch.Generator)
 
 
 def _transform(places: Tensor, config: Any, size: Tensor, generator: torch.Generator) -> Tensor:
-    """Rotate, stretch, slant and shift around the middle of the letter area."""
+    """Rotate, stretch, slant and shift around the middle of the letter area.
+
+    size: float32 [B, 1, 2], the letter area in key widths, in which rotation and slant are undistorted.
+    """
     count = len(places)
     angle = config.rotation * _normal((count,), generator)
     cosine, sine = angle.cos(), angle.sin()

@@ -1,7 +1,7 @@
 """The features of many swipes at once, by tensor operations on the device that trains.
 
 Example:
-    features, frames = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+    features, frames = batched_features(batch)
 
 They equal `swipe_features` within 1e-4, which is the specification.
 """
@@ -9,28 +9,24 @@ They equal `swipe_features` within 1e-4, which is the specification.
 import torch
 from torch import Tensor
 
+from transducer.swipe.corpus import Batch
 from transducer.swipe.features import FRAME_SECONDS, PROXIMITY_WIDTH
 
 # A trace's times are whole milliseconds, a 25th of a frame; anything less is rounding.
 TOLERANCE = 1e-3
 
 
-def batched_features(places: Tensor, seconds: Tensor, centres: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features, float32 [B, 12 + K, T], zero beyond a trace's frames, and these frames, int64 [B].
-
-    Args:
-        places, seconds: float32 [B, N, 2] and float64 [B, N] of a Batch.
-        centres, size: float32 [K, 2] and [2], key centres and the letter area in key widths.
-    """
-    last = seconds[:, -1]
+def batched_features(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return features, float32 [B, 12 + K, T], zero beyond a trace's frames, and these frames, int64 [B]."""
+    size, last = batch.size[:, None], batch.seconds[:, -1]
     frames = (last / FRAME_SECONDS - TOLERANCE).ceil().clamp(min=0).long() + 1
-    number = torch.arange(int(frames.max()), device=places.device)
+    number = torch.arange(int(frames.max()), device=last.device)
     times = number.double() * FRAME_SECONDS
-    path = interpolate(places, seconds, torch.minimum(times, last[:, None])) * size
+    path = interpolate(batch.places, batch.seconds, torch.minimum(times, last[:, None])) * size
     velocity, acceleration = derivatives(path, frames)
     squared = (velocity**2).sum(-1, keepdim=True)
     turning = velocity[..., :1] * acceleration[..., 1:] - velocity[..., 1:] * acceleration[..., :1]
-    distances = ((path[:, :, None] - centres) ** 2).sum(-1)
+    distances = ((path[:, :, None] - batch.centres[:, None]) ** 2).sum(-1)
     columns = [
         2 * path / size - 1,
         velocity / 10,

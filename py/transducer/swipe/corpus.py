@@ -1,13 +1,13 @@
 """Swipes in the memory of the device that trains, as flat arrays, and batches of similar length from several sources.
 
 Example:
-    corpus = TraceCorpus(read_traces(manifest, labels), layout, labels, device)
-    batches = MixedBatches([corpus], weights=[1.0], batch_size=256, seed=1)
-    source, rows, tempos = batches.at(step=0)
-    batch = corpus.batch(rows, tempos)
+    corpus = TraceCorpus([(read_traces(manifest, labels), layout)], labels, device)
+    batches = MixedBatches(corpus, weights=[1.0], batch_size=256, seed=1)
+    batch = corpus.batch(*batches.at(step=0))
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.traces import Trace
 
 Rows = NDArray[np.int64]
-# A source, rows of it, and by what their durations are multiplied.
-Draw = tuple[int, Rows, Doubles]
+# Rows of a corpus, and by what their durations are multiplied.
+Draw = tuple[Rows, Doubles]
 
 # Batches that are drawn together, and so ordered by length: more keep padding lower, fewer mix better.
 POOL = 64
@@ -54,38 +54,49 @@ class Source:
 
 @dataclass(frozen=True)
 class Batch:
-    """B swipes of N points, each padded with its last point, and their labels.
+    """B swipes of N points, each padded with its last point, their labels, and the keys that they were swiped on.
 
     places: float32 [B, N, 2], x and y in [0, 1] of the letter area. seconds: float64 [B, N], from 0 on.
     labels: int64 [B, U]; label_lengths: int64 [B].
+    centres: float32 [B, K, 2], the key of each letter; size: float32 [B, 2], the letter area; both in key widths.
     """
 
     places: Tensor
     seconds: Tensor
     labels: Tensor
     label_lengths: Tensor
+    centres: Tensor
+    size: Tensor
 
 
 class TraceCorpus:
-    """Traces as flat arrays on a device, with the keys that their features measure the distance to.
+    """Traces of one or several sources, each swiped on a layout of its own, as flat arrays on a device.
 
     Args:
-        slots: the letters of the features' proximities, in their order; where left out, the layout's keys.
+        slots: the letters of the features' proximities, in their order; where left out, the first layout's keys.
 
     Attributes:
-        durations: float64 [traces], in seconds.
-        centres, size: float32 [K, 2] and [2], in key widths.
+        words: of every trace; durations: float64 [traces], in seconds; sources: int64 [traces], each one's number.
 
     Raises: InputError if a letter of `slots` has no key.
     """
 
     def __init__(
-        self, traces: list[Trace], layout: Layout, labels: str, device: str | torch.device, slots: str | None = None
+        self,
+        parts: Sequence[tuple[list[Trace], Layout]],
+        labels: str,
+        device: str | torch.device,
+        slots: str | None = None,
     ) -> None:
-        slots = slots or layout.keys
-        if missing := sorted(set(slots) - set(layout.keys)):
-            raise InputError(f"The layout {layout.name} has no key {missing[0]!r}, which the model needs; add the key.")
+        slots = slots or parts[0][1].keys
+        for _, layout in parts:
+            if missing := sorted(set(slots) - set(layout.keys)):
+                raise InputError(
+                    f"The layout {layout.name} has no key {missing[0]!r}, which the model needs; add the key."
+                )
+        traces = [trace for part, _ in parts for trace in part]
         self.words = [trace.word for trace in traces]
+        self.sources = np.repeat(np.arange(len(parts)), [len(part) for part, _ in parts])
         ids = {label: number for number, label in enumerate(labels)}
         distinct = [distinct_times(trace.points) for trace in traces]
         counts = np.array([len(points) for points in distinct])
@@ -102,32 +113,52 @@ class TraceCorpus:
         self._counts, self._points = torch.tensor(counts, device=device), counts
         self._labels, self._lengths = torch.tensor(targets, device=device), torch.tensor(lengths, device=device)
         self._letters = lengths
-        self.centres = torch.tensor(layout.centres_of(slots), dtype=torch.float32, device=device)
-        self.size = torch.tensor(layout.size, dtype=torch.float32, device=device)
+        self._layouts = torch.tensor(self.sources, device=device)
+        self._centres = torch.tensor(
+            np.stack([layout.centres_of(slots) for _, layout in parts]), dtype=torch.float32, device=device
+        )
+        self._sizes = torch.tensor(
+            np.stack([layout.size for _, layout in parts]), dtype=torch.float32, device=device
+        )
 
     def __len__(self) -> int:
         return len(self.words)
 
+    @property
+    def device(self) -> torch.device:
+        return self._places.device
+
     def batch(self, rows: Rows, tempos: Doubles | None = None) -> Batch:
         """Return the traces of these rows, their durations multiplied by `tempos` [rows] if there are any."""
-        index = torch.as_tensor(rows, device=self._places.device)
-        steps = torch.arange(max(int(self._points[rows].max()), 2), device=index.device)
+        index = torch.as_tensor(rows, device=self.device)
+        steps = torch.arange(max(int(self._points[rows].max()), 2), device=self.device)
         at = self._starts[index, None] + torch.minimum(steps, self._counts[index, None] - 1)
         labels = self._labels[index, : int(self._letters[rows].max())]
         seconds = self._seconds[at]
         if tempos is not None:
-            seconds = seconds * torch.as_tensor(tempos, device=index.device)[:, None]
-        return Batch(self._places[at], seconds, labels, self._lengths[index])
+            seconds = seconds * torch.as_tensor(tempos, device=self.device)[:, None]
+        keys = self._layouts[index]
+        return Batch(
+            self._places[at], seconds, labels, self._lengths[index], self._centres[keys], self._sizes[keys]
+        )
 
-    def shares(self, power: float) -> Doubles:
-        """Return the share [traces] of each trace in a draw: its word's number of traces to the minus `power`."""
-        counts = Counter(self.words)
-        weights = np.array([counts[word] ** -power for word in self.words], dtype=np.float64)
-        return np.asarray(weights / weights.sum())
+    def shares(self, weights: Sequence[float], power: float, longest: float) -> Doubles:
+        """Return the share [traces] of each trace in a draw.
+
+        A source has a share in proportion to its weight; within it, a trace has that of its word's number of traces to
+        the minus `power`. Traces above `longest` seconds have none.
+        """
+        share = np.zeros(len(self))
+        for source, weight in enumerate(weights):
+            rows = np.flatnonzero((self.sources == source) & (self.durations <= longest))
+            counts = Counter(self.words[row] for row in rows)
+            own = np.array([counts[self.words[row]] ** -power for row in rows], dtype=np.float64)
+            share[rows] = weight * own / own.sum()
+        return np.asarray(share / share.sum())
 
 
 class MixedBatches:
-    """Batches of one source each, in proportion to the weights, of traces of similar duration.
+    """Batches of traces of similar duration, drawn from all sources in proportion to their weights.
 
     Tempo is the one part of augmentation that is drawn here: a batch is padded to its longest trace, so it has to hold
     those that last alike after it. What a step gets depends on the seed and the step alone, so that a resumed run
@@ -136,29 +167,25 @@ class MixedBatches:
     Args:
         power: a trace is drawn by its word's number of traces to the minus this.
         tempo: the largest factor between a trace's duration and its own, as a logarithm.
-        longest: seconds; longer traces are rare and cost much, so they are left out.
+        longest: seconds, after tempo too; longer traces are rare and cost much, so they are left out.
     """
 
     def __init__(
         self,
-        corpora: list[TraceCorpus],
-        weights: list[float],
+        corpus: TraceCorpus,
+        weights: Sequence[float],
         batch_size: int,
         seed: int,
         power: float = 0.0,
         tempo: float = 0.0,
         longest: float = 8.0,
     ) -> None:
-        self._corpora, self._weights = corpora, np.array(weights) / sum(weights)
-        self._size, self._seed, self._tempo = batch_size, seed, tempo
-        self._shares = []
-        for corpus in corpora:
-            share = corpus.shares(power) * (corpus.durations <= longest)
-            self._shares.append(share / share.sum())
+        self._corpus, self._size, self._seed, self._tempo, self._longest = corpus, batch_size, seed, tempo, longest
+        self._shares = corpus.shares(weights, power, longest)
         self._pool: tuple[int, list[Draw]] = (-1, [])
 
     def at(self, step: int) -> Draw:
-        """Return the number of the source, and the rows and tempos [batch_size] of a step's batch."""
+        """Return the rows and tempos [batch_size] of a step's batch."""
         number, place = divmod(step, POOL)
         if self._pool[0] != number:
             self._pool = number, self._draw(number)
@@ -166,12 +193,10 @@ class MixedBatches:
 
     def _draw(self, number: int) -> list[Draw]:
         rng = np.random.default_rng([self._seed, number])
-        batches: list[Draw] = []
-        for source, count in enumerate(rng.multinomial(POOL, self._weights)):
-            corpus = self._corpora[source]
-            rows = rng.choice(len(corpus), count * self._size, p=self._shares[source])
-            # Ordering by a blurred duration keeps padding low and still mixes the members of a batch.
-            tempos = np.exp(rng.uniform(-self._tempo, self._tempo, len(rows)))
-            order = np.argsort(corpus.durations[rows] * tempos + rng.normal(0, 0.05, len(rows)))
-            batches += [(source, rows[part], tempos[part]) for part in order.reshape(count, self._size)]
-        return [batches[index] for index in rng.permutation(POOL)]
+        rows = rng.choice(len(self._corpus), POOL * self._size, p=self._shares)
+        durations = self._corpus.durations[rows]
+        tempos = np.exp(rng.uniform(-self._tempo, self._tempo, len(rows)))
+        tempos = np.minimum(tempos, self._longest / np.maximum(durations, 1e-3))
+        # Ordering by a blurred duration keeps padding low and still mixes the members of a batch.
+        order = np.argsort(durations * tempos * rng.normal(1, 0.03, len(rows))).reshape(POOL, self._size)
+        return [(rows[order[place]], tempos[order[place]]) for place in rng.permutation(POOL)]

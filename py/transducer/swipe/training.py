@@ -1,7 +1,7 @@
 """One training run of a swipe transducer, on a CPU or a GPU: steps, averaged weights, checkpoints, resumption.
 
 Example:
-    run = SwipeRun(model, corpora, batches, config, minutes=60)
+    run = SwipeRun(model, corpus, batches, config, minutes=60)
     run.resume(work / "last.pt")
     run.train(work / "last.pt")
     run.average()
@@ -34,18 +34,18 @@ class SwipeRun:
 
     Args:
         model: NeMo's, with a loss that takes raw logits.
-        corpora: the sources of `batches`, on the device that trains.
+        corpus: what `batches` are drawn from, on the device that trains.
         config: optimizer, schedule and augmentation, as configs/demo-swipe.yaml has them.
         minutes: a budget that the schedule follows; where it is left out, `config.steps` are the end.
     """
 
     def __init__(
-        self, model: Any, corpora: list[TraceCorpus], batches: MixedBatches, config: Any, minutes: float | None = None
+        self, model: Any, corpus: TraceCorpus, batches: MixedBatches, config: Any, minutes: float | None = None
     ) -> None:
-        self.model, self._corpora, self._batches, self._config = model, corpora, batches, config
+        self.model, self._corpus, self._batches, self._config = model, corpus, batches, config
         self._minutes = minutes
         self.step, self.seconds = 0, 0.0
-        device = corpora[0].centres.device
+        device = corpus.device
         self._device, self._bf16 = device, computes_in_bf16()
         self.parts = nn.ModuleList([model.encoder, model.decoder, model.joint])
         blank = len(model.joint.vocabulary)
@@ -116,22 +116,21 @@ class SwipeRun:
         self.parts.eval()
         total = count = 0.0
         for rows in ordered(corpus):
-            total += float(self._loss(corpus, corpus.batch(rows))) * len(rows)
+            total += float(self._loss(corpus.batch(rows))) * len(rows)
             count += len(rows)
         return total / max(count, 1)
 
     def _train_step(self) -> Tensor:
-        source, rows, tempos = self._batches.at(self.step)
-        corpus = self._corpora[source]
         # What a step draws depends on the seed and the step alone, so that a resumed run goes on alike.
         self._generator.manual_seed(self._config.seed * 1_000_003 + self.step)
         torch.manual_seed(self._config.seed * 1_000_003 + self.step)
         self.parts.train()
         self.model.loss.train()
-        batch = augment(corpus.batch(rows, tempos), self._config.augmentation, corpus.size, self._generator)
+        batch = self._corpus.batch(*self._batches.at(self.step))
+        batch = augment(batch, self._config.augmentation, self._generator)
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        loss = self._loss(corpus, batch)
+        loss = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
@@ -139,8 +138,8 @@ class SwipeRun:
         self._update_average()
         return loss.detach()
 
-    def _loss(self, corpus: TraceCorpus, batch: Batch) -> Tensor:
-        features, frames = batched_features(batch.places, batch.seconds, corpus.centres, corpus.size)
+    def _loss(self, batch: Batch) -> Tensor:
+        features, frames = batched_features(batch)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             encoded, lengths = self.model.encoder(audio_signal=features, length=frames)
             predicted, *_ = self.model.decoder(targets=batch.labels, target_length=batch.label_lengths)
