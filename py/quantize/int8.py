@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from transducer.core.cli import log, parser, run
+from transducer.core.onnx_weights import inline_tensor
 from transducer.quantize.source import MICROSOFT, Named, Source, int8_columns
+
+# The name of the smallest magnitude that a row is divided by.
+TINY = "int8_tiny"
 
 
 def main() -> int:
@@ -51,6 +55,7 @@ class Quantizer:
         self.limit = limit
         self.count = 0
         self._activations: set[str] = set()
+        self._normed = {node.output[0] for node in graph.nodes if node.op_type == "LayerNormalization"}
         self._scaled = scaled_products(graph)
 
     def quantized(self, node: NodeProto) -> list[NodeProto]:
@@ -68,33 +73,68 @@ class Quantizer:
         self.count += 1
         return new
 
-    def _activation(self, name: str) -> list[NodeProto]:
-        """Quantize an activation to uint8 over the range that it has at run time."""
+    def _activation(self, name: str) -> Iterator[NodeProto]:
+        """Quantize an activation to uint8, each row by its own range.
+
+        Rows of all frames and utterances then have one range, so that a loud one leaves the others as they are. What a
+        norm gives lies about 0 and is divided by its largest magnitude; any other row is moved to lie between 0 and 1,
+        which `_matmul` makes up for.
+        """
         if name in self._activations:
-            return []
+            return
         self._activations.add(name)
+        self.graph.weights.setdefault(TINY, inline_tensor(TINY, np.array(np.finfo(np.float32).tiny)))
+        # Nodes around the product have no names, which are theirs to be excluded by.
+        if name in self._normed:
+            yield helper.make_node("Abs", [name], [f"{name}_abs"])
+            yield helper.make_node("ReduceMax", [f"{name}_abs"], [f"{name}_most"], axes=[-1])
+            moved = name
+        else:
+            yield helper.make_node("ReduceMin", [name], [f"{name}_low"], axes=[-1])
+            yield helper.make_node("ReduceMax", [name], [f"{name}_high"], axes=[-1])
+            yield helper.make_node("Sub", [f"{name}_high", f"{name}_low"], [f"{name}_most"])
+            yield helper.make_node("Sub", [name, f"{name}_low"], [f"{name}_moved"])
+            moved = f"{name}_moved"
+        # A row of one value stays finite.
+        yield helper.make_node("Max", [f"{name}_most", TINY], [f"{name}_range"])
+        yield helper.make_node("Div", [moved, f"{name}_range"], [f"{name}_rows"])
         outputs = [f"{name}_uint8", f"{name}_scale", f"{name}_zero"]
-        return [helper.make_node("DynamicQuantizeLinear", [name], outputs, name=f"{name}/DynamicQuantizeLinear")]
+        yield helper.make_node("DynamicQuantizeLinear", [f"{name}_rows"], outputs, name=f"{name}/DynamicQuantizeLinear")
 
     def _matmul(self, node: NodeProto) -> Iterator[NodeProto]:
-        """uint8 by int8 to int32, then one Mul back to float32: the form that runtimes fuse to one kernel."""
+        """uint8 by int8 to int32, then one Mul back to float32: the form that runtimes fuse to one kernel.
+
+        Behind it a row's range is multiplied back, and where the row was moved, that times the sums of the columns
+        added.
+        """
         activation, weight = node.input
         output, factor = self._scaled.get(node.output[0], (node.output[0], 1.0))
-        self.graph.convert(weight, partial(self._columns, factor=factor), bits=8)
+        moved = activation not in self._normed
+        self.graph.convert(weight, partial(self._columns, factor=factor, sums=moved), bits=8)
         inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero", f"{weight}_zero"]
         yield helper.make_node("MatMulInteger", inputs, [f"{output}_int32"], name=f"{node.name}Integer")
         yield helper.make_node(
             "Cast", [f"{output}_int32"], [f"{output}_float"], name=f"{node.name}/Cast", to=TensorProto.FLOAT
         )
         scales = [f"{activation}_scale", f"{weight}_scale"]
-        yield helper.make_node("Mul", scales, [f"{output}_scale_of"], name=f"{node.name}/Scale")
-        yield helper.make_node("Mul", [f"{output}_float", f"{output}_scale_of"], [output], name=f"{node.name}/Mul")
+        yield helper.make_node("Mul", scales, [f"{output}_scale_of"])
+        product = [f"{output}_float", f"{output}_scale_of"]
+        yield helper.make_node("Mul", product, [f"{output}_rows"])
+        back = f"{output}_back" if moved else output
+        yield helper.make_node("Mul", [f"{output}_rows", f"{activation}_range"], [back])
+        if moved:
+            low = [f"{activation}_low", f"{weight}_sum"]
+            yield helper.make_node("Mul", low, [f"{output}_shift"])
+            yield helper.make_node("Add", [back, f"{output}_shift"], [output])
 
-    def _columns(self, name: str, array: NDArray[Any], factor: float) -> Iterator[Named]:
+    def _columns(self, name: str, array: NDArray[Any], factor: float, sums: bool) -> Iterator[Named]:
         values, scale = int8_columns(array, axis=0, limit=self.limit)
+        scale = scale * np.float32(factor)
         yield f"{name}_int8", values
-        yield f"{name}_scale", scale * np.float32(factor)
+        yield f"{name}_scale", scale
         yield f"{name}_zero", np.zeros(scale.shape, np.int8)
+        if sums:
+            yield f"{name}_sum", values.sum(axis=0, dtype=np.float32) * scale
 
     def _lstm(self, node: NodeProto) -> NodeProto:
         names = [*node.input, *[""] * (8 - len(node.input))]

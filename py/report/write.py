@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
 from transducer.report.speeds import engines, speeds
-from transducer.report.tables import accuracies, facts_of, files, packages
+from transducer.report.tables import accuracies, facts_of, files, harms, packages
 
 TEMPLATES = Path(__file__).parents[1] / "transducer/report/templates"
 
@@ -38,6 +38,7 @@ def main() -> int:
         facts=facts_of(folder),
         accuracies=accuracies(folder),
         files=files(folder),
+        harms=harms(folder),
         speeds=speeds(folder),
         packages=packages(options.packages or folder / "package"),
         engines=engines(folder),

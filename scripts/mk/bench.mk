@@ -7,7 +7,7 @@ BENCH_ROUNDS  ?= 3
 
 BENCH     := $(OUT)/bench
 benched    = nemo=$(BENCH)/nemo.onnx common-int8=$(BENCH)/common.onnx fp32=$(OUT)/onnx/encoder.onnx \
-               $(foreach v,$(VARIANTS),$v=$(OUT)/onnx/encoder.$v.onnx)
+               $(foreach v,$(filter-out equalized,$(VARIANTS)),$v=$(OUT)/onnx/encoder.$v.onnx)
 
 flags.bench = $(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds
 

@@ -13,7 +13,7 @@ made_of_fp32 := $(VARIED_NAMES:%=$(OUT)/onnx/%.onnx) $(ORT_INT8:%=$(ORT)/encoder
 $(made_of_fp32): | $$(fp32_check)
 
 # Calibration runs the frontend, and for joint and step all that decodes.
-calibrated := $(VARIED:%=$(OUT)/onnx/%.int8-qdq.onnx) $(ORT)/encoder.android.int8.onnx \
+calibrated := $(foreach v,equalized int8-qdq,$(VARIED:%=$(OUT)/onnx/%.$v.onnx)) $(ORT)/encoder.android.int8.onnx \
                 $(PTE)/encoder.int8.pte $(PTE)/encoder.ultra.pte
 $(calibrated): | $(call checks_of,$(frontend))
 $(calibrated_joint): | $(call checks_of,$(decoding:=.onnx))

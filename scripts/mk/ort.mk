@@ -11,13 +11,13 @@ ort_int8 := $(if $(SKIP_QUANTIZATION),,$(ORT_INT8))
 ort_files = $(foreach suffix,_ort.onnx .ort,$(1:%=$(ORT)/encoder.%$(suffix)))
 
 # Browsers run on any CPU, and there dot products may overflow with weights of 8 bits: so 7, with dynamic activations.
-$(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.onnx $(OUT)/.flags/int8 $(call worker,quantize/int8)
+$(ORT)/encoder.web.int8.onnx: $(OUT)/onnx/encoder.equalized.onnx $(OUT)/.flags/int8 $(call worker,quantize/int8)
 	$(call say,QUANTIZE)
 	$(call run,quantize/int8) --input $< --reduce-range $(exclude) --output $@
 
 # Phones multiply signed bytes and have int8 convolutions, and static ranges save a pass. The subsampling's
 # convolutions would lose too much.
-$(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.onnx $(frontend) $(CALIB_MANIFEST) \
+$(ORT)/encoder.android.int8.onnx: $(OUT)/onnx/encoder.equalized.onnx $(frontend) $(CALIB_MANIFEST) \
     $(OUT)/.flags/int8-qdq $(call worker,quantize/int8_qdq)
 	$(call say,QUANTIZE)
 	$(call run,quantize/int8_qdq) --input $< --graph encoder $(calibration) --convolutions \

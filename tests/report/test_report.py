@@ -55,7 +55,8 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     judged = (*on, "--reference", reference, "--max-wer-delta", 20, "--output", wer)
     assert run_worker("speech/evaluate", "--model", out, "--encoder", int8, *judged) == 0
     variant = ("--graph", "encoder", "--variant", "int8", "--onnx", int8, "--base", encoder, "--accuracy", wer)
-    bound = ("--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
+    shown = ("--manifest", some, "--frontend", out / "onnx/frontend.onnx")
+    bound = (*shown, "--max-relative-rms", 0.05, "--output", checks / "encoder.int8.onnx.check.json")
     assert run_worker("quantize/check", *variant, *bound) == 0
     timed = ("--encoders", f"fp32={encoder}", f"int8={int8}", "--seconds", 1, "--threads", 1, "--rounds", 1)
     assert run_worker("bench/encoders", *timed, "--output", out / "bench/bench.json") == 0

@@ -77,7 +77,7 @@ def compute_shares(name: str, path: Path) -> dict[str, Any]:
         operation, inputs, outputs = kernel["op_name"], kernel["input_type_shape"], kernel["output_type_shape"]
         if count := _flops(operation, [_shape(value) for value in inputs], [_shape(value) for value in outputs]):
             dtypes = {dtype for value in inputs for dtype in value}
-            kind = "int4" if operation == "MatMulNBits" else "int8" if dtypes & INTEGERS else min(dtypes)
+            kind = "blocks" if operation == "MatMulNBits" else "int8" if dtypes & INTEGERS else min(dtypes)
             flops[kind] += count
             lstm += count if "LSTM" in operation else 0
             kernels[kind].add(operation)

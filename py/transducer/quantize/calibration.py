@@ -4,7 +4,7 @@ Example:
     limits = activation_limits(Path("out/demo-tdt/onnx/encoder.onnx"), names, inputs, "Percentile")
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays
 from transducer.core.onnx_files import load_graph
 
-METHODS = ("MinMax", "Entropy", "Percentile")
+METHODS = ("Error", "MinMax", "Entropy", "Percentile")
 # Of the values of an activation, those that Percentile keeps within the limit.
 PERCENTILE = 99.99
 BINS = 2048
@@ -27,25 +27,44 @@ BINS = 2048
 LEVELS = 128
 
 
-def activation_limits(path: Path, names: Sequence[str], inputs: Iterable[Arrays], method: str) -> dict[str, float]:
+def activation_limits(
+    path: Path, importance: Mapping[str, NDArray[np.float32]], inputs: Iterable[Arrays], method: str
+) -> dict[str, float]:
     """Run a graph and return for each named tensor the magnitude that int8's largest value should stand for.
 
-    MinMax takes the largest seen, Percentile the one that PERCENTILE of the values stay within, and Entropy the one
-    that loses least information (the smallest divergence between the values and their quantized form).
+    Error takes the one with the least error of what is computed from the tensor, to which a channel adds by its
+    `importance` (broadcast to the tensor); MinMax the largest seen, Percentile the one that PERCENTILE of the values
+    stay within, and Entropy the one that loses least information (the smallest divergence between the values and their
+    quantized form).
     """
-    session = _observed(path, names)
-    given = [value.name for value in session.get_inputs()]
-    histograms = {name: Histogram() for name in names}
-    for arrays in tqdm(inputs, desc="calibrate", unit="batch", delay=5, leave=False):
-        inputs = dict(zip(given, arrays.values(), strict=True))
-        for name, found in zip(names, session.run(names, inputs), strict=True):
-            if not np.isfinite(found).all():
-                raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is not speech.")
-            histograms[name].add(found)
+    histograms = {name: Histogram() for name in importance}
+    for name, found in observations(path, list(importance), inputs):
+        histograms[name].add(found, importance[name] if method == "Error" else np.ones(1, np.float32))
     return {name: getattr(histogram, method.lower())() for name, histogram in histograms.items()}
 
 
-def _observed(path: Path, names: Sequence[str]) -> InferenceSession:
+def channel_maxima(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -> dict[str, NDArray[np.float32]]:
+    """Run a graph and return for each named tensor [..., C] the largest magnitude of each channel, [C]."""
+    maxima: dict[str, NDArray[np.float32]] = {}
+    for name, found in observations(path, names, inputs):
+        largest = np.abs(found.reshape(-1, found.shape[-1])).max(axis=0, initial=0.0)
+        maxima[name] = np.maximum(maxima.get(name, 0.0), largest)
+    return maxima
+
+
+def observations(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Run a graph on inputs and yield each named tensor of each run. Raises: InputError for one that is not finite."""
+    session = observed_session(path, names)
+    given = [value.name for value in session.get_inputs()]
+    for arrays in tqdm(inputs, desc="calibrate", unit="batch", delay=5, leave=False):
+        run = dict(zip(given, arrays.values(), strict=True))
+        for name, found in zip(names, session.run(names, run), strict=True):
+            if not np.isfinite(found).all():
+                raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is not speech.")
+            yield name, found
+
+
+def observed_session(path: Path, names: Sequence[str]) -> InferenceSession:
     """Open a graph with inner tensors among its outputs; weights in a sidecar stay there."""
     model = load_graph(path)
     present = {value.name for value in model.graph.output}
@@ -59,24 +78,35 @@ def _observed(path: Path, names: Sequence[str]) -> InferenceSession:
 
 
 class Histogram:
-    """Counts of magnitudes in BINS equal bins up to a limit that doubles as needed."""
+    """Counts of magnitudes, or sums of their weights, in BINS equal bins up to a limit that doubles as needed."""
 
     def __init__(self) -> None:
-        self.counts = np.zeros(BINS, np.int64)
+        self.counts = np.zeros(BINS)
         self.limit = 0.0
         self.largest = 0.0
 
-    def add(self, values: NDArray[Any]) -> None:
+    def add(self, values: NDArray[Any], weights: NDArray[np.float32]) -> None:
         magnitudes = np.abs(values.ravel())
         largest = float(magnitudes.max(initial=0.0))
         self.largest = max(self.largest, largest)
         if self.limit == 0:
             self.limit = largest
         while self.limit and largest > self.limit:
-            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(BINS // 2, np.int64)])
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(BINS // 2)])
             self.limit *= 2
         if self.limit:
-            self.counts += np.histogram(magnitudes, bins=BINS, range=(0, self.limit))[0]
+            each = np.broadcast_to(weights, values.shape).ravel()
+            self.counts += np.histogram(magnitudes, bins=BINS, range=(0, self.limit), weights=each)[0]
+
+    def error(self) -> float:
+        """The limit with the least squared error: of rounding within it, a twelfth of a step's square, and beyond."""
+        middles = (np.arange(BINS) + 0.5) * self.limit / BINS
+        # Sums over the bins beyond each limit of counts, of counts by magnitude and by its square.
+        beyond = [np.append(np.cumsum((self.counts * middles**power)[::-1])[::-1], 0)[1:] for power in range(3)]
+        limits = np.arange(1, BINS + 1) * self.limit / BINS
+        clipped = beyond[2] - 2 * limits * beyond[1] + limits**2 * beyond[0]
+        rounded = (limits / (LEVELS - 1)) ** 2 / 12 * (self.counts.sum() - beyond[0])
+        return float(min(limits[int(np.argmin(clipped + rounded))], self.largest))
 
     def minmax(self) -> float:
         return self.largest
@@ -92,7 +122,7 @@ class Histogram:
 
     def _divergence(self, bins: int) -> float:
         """Return that of the counts clipped at so many bins from the same merged to LEVELS."""
-        kept = self.counts[:bins].astype(np.float64)
+        kept = self.counts[:bins].copy()
         groups = np.arange(bins) * LEVELS // bins
         seen = kept > 0
         share = np.bincount(groups, kept, LEVELS) / np.maximum(np.bincount(groups, seen, LEVELS), 1)

@@ -5,6 +5,7 @@ Example:
     inputs = step_inputs(encoder, rnnt_step, batches)
 """
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from onnxruntime import InferenceSession
 
 from transducer.core.cli import InputError, existing
 from transducer.core.contracts import GRAPHS, Arrays, Batches
+from transducer.core.onnx_files import load_graph, metadata
 from transducer.export.streaming import Streaming
 from transducer.runtime.greedy import StepDecoder
 from transducer.runtime.parity import FED_BACK
@@ -22,6 +24,49 @@ from transducer.runtime.sessions import Value, open_session
 from transducer.speech.batches import speech_batches
 from transducer.swipe.batches import trace_batches
 from transducer.swipe.facts import Facts
+
+# What can be calibrated.
+CALIBRATED = ("encoder", "encoder_streaming", "predictor", "joint", "rnnt_step")
+
+
+def calibration_arguments(args: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the options that say which graph it is, and on what it is calibrated."""
+    args.add_argument("--graph", choices=CALIBRATED, required=True)
+    args.add_argument("--input", type=Path, required=True, help="the fp32 graph")
+    args.add_argument("--frontend", type=Path, help="frontend.onnx, which makes the features of speech")
+    for name in ("encoder", "rnnt_step", "predictor"):
+        flag = f"--{name.replace('_', '-')}"
+        args.add_argument(flag, type=Path, help=f"fp32 {name}, to decode with; for what is not an encoder")
+    args.add_argument("--manifest", type=Path, required=required, help="NeMo manifest of speech, or manifest of swipes")
+    args.add_argument("--batches", type=int, default=16)
+    args.add_argument("--batch-size", type=int, default=8)
+
+
+def calibration_inputs(options: argparse.Namespace) -> Iterator[Arrays]:
+    """Return what the graph is given when the batches that the options ask for are encoded, streamed or decoded."""
+    facts = data_facts(options.input)
+    source, count, size = str(options.input), options.batches, options.batch_size
+    batches = calibration_batches(facts, source, options.manifest, options.frontend, count, size)
+    if options.graph == "encoder":
+        return encoder_inputs(batches)
+    if options.graph == "encoder_streaming":
+        return window_inputs(open_session(options.input, optimize=False), batches)
+    steps = step_inputs(_other_graph(options, "encoder"), _other_graph(options, "rnnt_step"), batches)
+    return steps if options.graph == "rnnt_step" else joint_inputs(_other_graph(options, "predictor"), steps)
+
+
+def data_facts(path: Path) -> dict[str, Any]:
+    """Return what a graph's metadata says of the data that its model is for."""
+    facts = metadata(load_graph(path))
+    return {key: json.loads(facts[key]) for key in ("swipe", "sample_rate") if key in facts}
+
+
+def _other_graph(options: argparse.Namespace, name: str) -> InferenceSession:
+    """Open a graph that the calibrated one decodes with."""
+    path: Path | None = options.input if name == options.graph else getattr(options, name)
+    if path is None:
+        raise InputError(f"{options.input} is calibrated while decoding, which takes the fp32 {name} too; name it.")
+    return open_session(existing(path, f"run `make {name}.onnx` first"))
 
 
 def calibration_batches(

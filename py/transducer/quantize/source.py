@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, replacing
-from transducer.core.onnx_files import load_graph, save_graph, set_metadata
+from transducer.core.onnx_files import load_graph, metadata, save_graph, set_metadata
 from transducer.core.onnx_weights import read_weight, store_weights
 
 Named = tuple[str, NDArray[Any]]
@@ -37,6 +37,8 @@ QUANTIZED_OPS = {
     "ConvInteger",
 }
 MICROSOFT = "com.microsoft"
+# The method of a graph that is still fp32.
+EQUALIZED = "equalized"
 
 
 class Source:
@@ -57,8 +59,10 @@ class Source:
             self._excluded = re.compile(exclude) if exclude else None
         except re.error as error:
             raise InputError(f"EXCLUDE={exclude} is not a regular expression ({error}); correct it.") from None
+        self.made_with: dict[str, Any] = json.loads(metadata(self.model).get("quantization", "{}"))
         self.weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
         self._conversions: dict[str, tuple[int, Convert]] = {}
+        self._factors: dict[str, list[tuple[int, NDArray[np.float32]]]] = {}
         self._split_gemm()
         self._hold_constants()
 
@@ -82,7 +86,13 @@ class Source:
         values = read_weight(self.weights[name], self.path.parent)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise InputError(f"{self.path}: its weight {name} has values that are not finite; train or save it again.")
+        for axis, factors in self._factors.get(name, []):
+            values = values * np.expand_dims(factors, tuple(range(1, values.ndim - axis)))
         return values
+
+    def rescale(self, name: str, axis: int, factors: NDArray[np.float32]) -> None:
+        """Have a weight multiplied along an axis wherever it is read or written from now on."""
+        self._factors.setdefault(name, []).append((axis, factors))
 
     @property
     def matrices(self) -> list[str]:
@@ -100,6 +110,18 @@ class Source:
         found = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
         return found | {name for name, tensor in self.weights.items() if tensor.data_type == TensorProto.FLOAT}
 
+    def own_vectors(self) -> None:
+        """Give each node that shares a float vector one of its own, so that it can be rescaled there alone."""
+        seen: set[str] = set()
+        for node in self.nodes:
+            for place, name in enumerate(node.input):
+                vector = len(self.shape(name)) == 1 and self.weights[name].data_type == TensorProto.FLOAT
+                if vector and name in seen:
+                    own = f"{name}_of_{node.output[0]}"
+                    self.weights[own] = numpy_helper.from_array(self.array(name), own)
+                    node.input[place] = own
+                seen.add(name)
+
     def convert(self, name: str, convert: Convert, bits: float) -> None:
         """Have `write` replace a weight by what `convert` makes of its name and values, `bits` a value."""
         self._conversions[name] = (math.ceil(math.prod(self.shape(name)) * bits / 8), convert)
@@ -110,7 +132,7 @@ class Source:
         Raises: InputError if no weight is to be converted.
         """
         replacements = list(nodes)
-        if not self._conversions:
+        if not self._conversions and facts["method"] != EQUALIZED:
             raise InputError(f"{self.path} has no weight that {facts['method']} applies to; use it as it is.")
         self._set_nodes(replacements)
         del self.model.graph.initializer[:], self.model.graph.value_info[:]
@@ -119,7 +141,8 @@ class Source:
             self.model.opset_import.append(helper.make_opsetid(domain, 1))
         kept = {name for node in replacements for name in node.input} & self.weights.keys()
         sizes = [math.prod(self.shape(name)) * 4 for name in kept] + [size for size, _ in self._conversions.values()]
-        set_metadata(self.model, {"quantization": json.dumps(facts, sort_keys=True)})
+        made_with = facts | ({EQUALIZED: self.made_with} if self.made_with else {})
+        set_metadata(self.model, {"quantization": json.dumps(made_with, sort_keys=True)})
         with replacing(output) as tmp:
             store_weights(self.model, self._arrays(kept), sum(sizes), output.with_name(f"{output.name}.data"))
             save_graph(self.model, tmp)

@@ -7,7 +7,7 @@ Example:
 Weights have a scale for each column, activations one each. All is symmetric with zero point 0, as TensorRT asks for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 import numpy as np
@@ -34,19 +34,31 @@ class Static:
         known = node.op_type == "Conv" and bool(self.graph.shape(node.input[1]))
         return self.convolutions and known and not self.graph.is_excluded(node)
 
-    def activations(self) -> list[str]:
-        """Return the names of all activations that need a scale."""
-        found = {node.input[0] for node in self.graph.nodes if self.graph.is_matrix(node)}
-        for node in filter(self._is_convolution, self.graph.nodes):
-            found |= {node.input[0], node.output[0]}
-        return sorted(found)
+    def activations(self) -> dict[str, NDArray[np.float32]]:
+        """Return all activations that need a scale, and how much an error in each channel adds to what reads it.
 
-    def quantized(self, limits: dict[str, float]) -> Iterator[NodeProto]:
-        """Yield the nodes with Q/DQ before both inputs of each product, and after each convolution."""
+        That is the sum of the squares of the weights that a channel [C] is multiplied by; what convolutions read and
+        give counts alike.
+        """
+        found: dict[str, NDArray[np.float32]] = {}
+        for node in filter(self._is_convolution, self.graph.nodes):
+            found |= dict.fromkeys((node.input[0], node.output[0]), np.ones(1, np.float32))
+        for node in filter(self.graph.is_matrix, self.graph.nodes):
+            weights = np.square(self.graph.array(node.input[1])).sum(axis=1)
+            found[node.input[0]] = found.get(node.input[0], np.zeros(1, np.float32)) + weights
+        return found
+
+    def quantized(self, limits: dict[str, float], kept: Set[str] = frozenset()) -> Iterator[NodeProto]:
+        """Yield the nodes with Q/DQ before both inputs of each product, and after each convolution.
+
+        kept: outputs of the products that stay in fp32.
+        """
         self._scales = {name: np.array(limit / 127 or 1, np.float32) for name, limit in limits.items()}
         self.graph.weights[ZERO] = inline_tensor(ZERO, np.array(0, np.int8))
         for node in self.graph.nodes:
-            if self.graph.is_matrix(node):
+            if node.output[0] in kept:
+                yield node
+            elif self.graph.is_matrix(node):
                 yield from self._weight(node.input[1], axis=1)
                 yield from self._pair(node.input[0], f"{node.output[0]}_input")
                 node.input[:] = [f"{node.output[0]}_input", f"{node.input[1]}_float"]

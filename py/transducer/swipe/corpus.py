@@ -117,9 +117,7 @@ class TraceCorpus:
         self._centres = torch.tensor(
             np.stack([layout.centres_of(slots) for _, layout in parts]), dtype=torch.float32, device=device
         )
-        self._sizes = torch.tensor(
-            np.stack([layout.size for _, layout in parts]), dtype=torch.float32, device=device
-        )
+        self._sizes = torch.tensor(np.stack([layout.size for _, layout in parts]), dtype=torch.float32, device=device)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -138,9 +136,7 @@ class TraceCorpus:
         if tempos is not None:
             seconds = seconds * torch.as_tensor(tempos, device=self.device)[:, None]
         keys = self._layouts[index]
-        return Batch(
-            self._places[at], seconds, labels, self._lengths[index], self._centres[keys], self._sizes[keys]
-        )
+        return Batch(self._places[at], seconds, labels, self._lengths[index], self._centres[keys], self._sizes[keys])
 
     def shares(self, weights: Sequence[float], power: float, longest: float) -> Doubles:
         """Return the share [traces] of each trace in a draw.
