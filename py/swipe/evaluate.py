@@ -19,7 +19,7 @@ import numpy as np
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.error_rates import interval, rate
-from transducer.swipe.accuracy import accuracy, summary
+from transducer.swipe.accuracy import accuracy, groups_of, summary
 from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
@@ -45,7 +45,7 @@ def main() -> int:
     traces = read_traces(options.manifest, "".join(labels))
     search = search_of(options, labels, meta["dims"])
     words, milliseconds = decode(options, traces, Facts(meta, str(options.meta)).layout, search)
-    figures = accuracy(traces, words)
+    figures = accuracy(traces, words, groups_of(traces, set(search.lexicon.words)))
     wrong = np.array([(best[:1] != [trace.word], 1) for trace, best in zip(traces, words, strict=True)], np.int64)
     before = reference_errors(options.reference, search_facts(options, search, traces))
     delta, (low, high) = rate(wrong) - rate(before), interval(wrong, before)

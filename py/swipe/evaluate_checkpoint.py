@@ -17,7 +17,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, log, parser, run
 from transducer.core.contracts import Floats
-from transducer.swipe.accuracy import accuracy, summary
+from transducer.swipe.accuracy import accuracy, groups_of, summary
 from transducer.swipe.beam_search import module_step
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
@@ -45,7 +45,7 @@ def main() -> int:
     frames, greedy = encode(checkpoint, traces)
     step = module_step(checkpoint.build("decoder"), checkpoint.build("joint"))
     words, milliseconds = decode_all(frames, step, search, len(traces))
-    figures = measured(traces, words, greedy)
+    figures = measured(traces, words, greedy, groups_of(traces, set(search.lexicon.words)))
     check = Check(
         file=checkpoint.source,
         sha256=checkpoint.manifest["sha256"],
@@ -77,12 +77,14 @@ def parse_args() -> argparse.Namespace:
     return args.parse_args()
 
 
-def measured(traces: list[Trace], words: list[list[str]], greedy: list[str]) -> dict[str, Any]:
+def measured(
+    traces: list[Trace], words: list[list[str]], greedy: list[str], groups: dict[str, list[int]]
+) -> dict[str, Any]:
     """Return top-1, 3 and 5 and the WER of the greedy search, in per cent, of each group of traces."""
-    figures = accuracy(traces, words)
-    for name, group in figures.items():
-        wrong = [text != trace.word for trace, text in zip(traces, greedy, strict=True) if belongs(trace, name)]
-        group["greedy_wer"] = round(100 * float(np.mean(wrong)), 2)
+    figures = accuracy(traces, words, groups)
+    for name, rows in groups.items():
+        wrong = [greedy[row] != traces[row].word for row in rows]
+        figures[name]["greedy_wer"] = round(100 * float(np.mean(wrong)), 2)
     return figures
 
 
@@ -93,10 +95,6 @@ def errors(traces: list[Trace], words: list[list[str]], greedy: list[str]) -> li
         for number, (trace, best, text) in enumerate(zip(traces, words, greedy, strict=True))
         if best[:1] != [trace.word]
     ]
-
-
-def belongs(trace: Trace, group: str) -> bool:
-    return group == "all" or trace.novel == (group == "novel")
 
 
 def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], list[str]]:

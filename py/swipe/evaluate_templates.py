@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from transducer.core.checks import Check
 from transducer.core.cli import log, parser, run
-from transducer.swipe.accuracy import DEPTHS, accuracy, summary
+from transducer.swipe.accuracy import DEPTHS, accuracy, groups_of, summary
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import read_words
 from transducer.swipe.templates import Templates
@@ -29,12 +29,13 @@ def main() -> int:
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     options = args.parse_args()
     traces = read_traces(options.manifest, f"{string.ascii_lowercase}'")
-    templates = Templates(read_words(options.lexicon), read_layout(options.layout)[0])
+    lexicon = read_words(options.lexicon)
+    templates = Templates(lexicon, read_layout(options.layout)[0])
     words = [
         templates.decode(trace.points, max(DEPTHS))
         for trace in tqdm(traces, delay=5, disable=None, unit="trace", leave=False)
     ]
-    figures = accuracy(traces, words)
+    figures = accuracy(traces, words, groups_of(traces, set(lexicon)))
     check = Check.of(
         options.layout,
         options.manifest.name,

@@ -150,7 +150,7 @@ def test_static_int8_is_calibrated_with_traces(demo: Path, some: Path, tmp_path:
     few = ("--batches", 4, "--batch-size", 8, "--output", output)
     assert run_worker("quantize/int8_qdq", *quantize, *few) == 0
     made = json.loads(metadata(load_graph(output))["quantization"])
-    assert made["calibration"] == "Percentile on 4 batches of 8"
+    assert made["calibration"] == "Error on 4 batches of 8"
     output.unlink()
     many = ("--batches", 16, "--batch-size", 8, "--output", output)
     assert run_worker("quantize/int8_qdq", *quantize, *many) == 2
