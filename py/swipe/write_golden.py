@@ -34,8 +34,8 @@ FORMAT = 1
 # Cases by the first kind that a word is of; "common" fills up to the number of cases.
 QUOTAS = {"apostrophe": 20, "rare": 40, "long": 30, "short": 30, "common": 200}
 RARE_RANK, LONG, SHORT = 15_000, 11, 2
-# Of each kind the fastest third is chosen from, but not fewer than these.
-FEWEST = 30
+# Of each kind the fastest quarter is chosen from, but not fewer than these.
+FEWEST = 25
 
 
 def main() -> int:
@@ -105,7 +105,7 @@ def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:
     # Slow swipes would fill the file with frames.
     for pool in pools.values():
         fastest = sorted(pool, key=lambda number: traces[number].points[-1, 2])
-        pool[:] = sorted(fastest[: max(FEWEST, len(pool) // 3)])
+        pool[:] = sorted(fastest[: max(FEWEST, len(pool) // 4)])
     chosen: list[tuple[int, str]] = []
     total = QUOTAS["common"]
     for kind, pool in pools.items():
