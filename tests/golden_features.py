@@ -27,6 +27,11 @@ ODD = {
 }
 
 
+# The model's own keyboard, then others that it is swiped on, and the traces whose features are wanted on all.
+KEYBOARDS = ("qwerty", "azerty", "dvorak", "qwertz", "colemak")
+ON_ALL = ("hello", "corners")
+
+
 def traces() -> dict[str, list[tuple[float, float, int]]]:
     """Return named traces as lists of x, y and t."""
     from transducer.swipe.keyboard import read_layout
@@ -48,12 +53,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    layout, _ = read_layout(QWERTY)
+    slots = read_layout(QWERTY)[0].keys
     entries = []
     for name, points in traces().items():
-        features = swipe_features(np.array(points, dtype=np.float64), layout)
-        listed = [[round(float(value), 7) for value in frame] for frame in features]
-        entries.append({"name": name, "points": points, "features": listed})
+        for keyboard in KEYBOARDS if name in ON_ALL else KEYBOARDS[:1]:
+            layout = read_layout(QWERTY.with_name(f"{keyboard}.json"))[0].arranged(slots)
+            features = swipe_features(np.array(points, dtype=np.float64), layout)
+            listed = [[round(float(value), 7) for value in frame] for frame in features]
+            entries.append({"name": name, "layout": keyboard, "points": points, "features": listed})
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
     args.output.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     return 0

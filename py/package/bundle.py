@@ -30,6 +30,8 @@ FORMAT = 1
 SBOM = "sbom.cdx.json"
 RUNTIME_META = "meta/runtime_meta.json"
 LEXICON = {"trie": "lexicon/trie.bin", "words": "lexicon/words.txt"}
+# Keyboards are this project's own files.
+LAYOUT_LICENCE = "Apache-2.0"
 # What ran the graphs when they were checked.
 RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".pte": "executorch"}
 
@@ -88,6 +90,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--checks", type=Path, required=True, help="folder of the checks that the graphs passed")
     args.add_argument("--graphs", nargs="+", required=True, metavar="NAME=FILE", help="names in the package, and files")
     args.add_argument("--trie", type=Path, help="trie.bin, with words.txt beside it")
+    args.add_argument("--layouts", type=Path, nargs="*", default=[], help="keyboards to swipe on")
     args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
     args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
     args.add_argument("--lexicon-licence", default=UNKNOWN_LICENCE, help="of the word list")
@@ -121,6 +124,9 @@ def gather(options: argparse.Namespace, meta: dict[str, Any], digests: Digests) 
     if options.trie:
         contents.add(LEXICON["trie"], File(options.trie, "trie", options.lexicon_licence))
         contents.add(LEXICON["words"], File(options.trie.with_name("words.txt"), "lexicon", options.lexicon_licence))
+    for layout in options.layouts:
+        read_facts(layout)
+        contents.add(f"layouts/{layout.name}", File(layout, "layout", LAYOUT_LICENCE))
     for asset in options.assets:
         existing(asset, "correct BUNDLE_ASSETS")
         for path in [asset / path for path in files_in(asset)] if asset.is_dir() else [asset]:

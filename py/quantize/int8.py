@@ -10,7 +10,7 @@ Example:
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from transducer.quantize.source import MICROSOFT, Named, Source, int8_columns
 
 # The name of the smallest magnitude that a row is divided by.
 TINY = "int8_tiny"
+# A little below the minimum of x sigmoid(x), -0.278465.
+LOWEST_SILU = -0.2785
 
 
 def main() -> int:
@@ -55,6 +57,7 @@ class Quantizer:
         self.limit = limit
         self.count = 0
         self._activations: set[str] = set()
+        self._lowest = lowest_values(graph.nodes)
         self._normed = {node.output[0] for node in graph.nodes if node.op_type == "LayerNormalization"}
         self._scaled = scaled_products(graph)
 
@@ -90,14 +93,20 @@ class Quantizer:
             yield helper.make_node("ReduceMax", [f"{name}_abs"], [f"{name}_most"], axes=[-1])
             moved = name
         else:
-            yield helper.make_node("ReduceMin", [name], [f"{name}_low"], axes=[-1])
+            low = f"{name}_low"
+            if name in self._lowest:
+                self.graph.weights[low] = inline_tensor(low, np.array(self._lowest[name], np.float32))
+            else:
+                yield helper.make_node("ReduceMin", [name], [low], axes=[-1])
             yield helper.make_node("ReduceMax", [name], [f"{name}_high"], axes=[-1])
-            yield helper.make_node("Sub", [f"{name}_high", f"{name}_low"], [f"{name}_most"])
-            yield helper.make_node("Sub", [name, f"{name}_low"], [f"{name}_moved"])
+            yield helper.make_node("Sub", [f"{name}_high", low], [f"{name}_most"])
+            yield helper.make_node("Sub", [name, low], [f"{name}_moved"])
             moved = f"{name}_moved"
         # A row of one value stays finite.
         yield helper.make_node("Max", [f"{name}_most", TINY], [f"{name}_range"])
-        yield helper.make_node("Div", [moved, f"{name}_range"], [f"{name}_rows"])
+        # To divide every value would take several times as long.
+        yield helper.make_node("Reciprocal", [f"{name}_range"], [f"{name}_factor"])
+        yield helper.make_node("Mul", [moved, f"{name}_factor"], [f"{name}_rows"])
         outputs = [f"{name}_uint8", f"{name}_scale", f"{name}_zero"]
         yield helper.make_node("DynamicQuantizeLinear", [f"{name}_rows"], outputs, name=f"{name}/DynamicQuantizeLinear")
 
@@ -110,7 +119,8 @@ class Quantizer:
         activation, weight = node.input
         output, factor = self._scaled.get(node.output[0], (node.output[0], 1.0))
         moved = activation not in self._normed
-        self.graph.convert(weight, partial(self._columns, factor=factor, sums=moved), bits=8)
+        low = self._lowest.get(activation, 1.0) if moved else 0.0
+        self.graph.convert(weight, partial(self._columns, factor=factor, low=low), bits=8)
         inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero", f"{weight}_zero"]
         yield helper.make_node("MatMulInteger", inputs, [f"{output}_int32"], name=f"{node.name}Integer")
         yield helper.make_node(
@@ -122,19 +132,20 @@ class Quantizer:
         yield helper.make_node("Mul", product, [f"{output}_rows"])
         back = f"{output}_back" if moved else output
         yield helper.make_node("Mul", [f"{output}_rows", f"{activation}_range"], [back])
-        if moved:
-            low = [f"{activation}_low", f"{weight}_sum"]
-            yield helper.make_node("Mul", low, [f"{output}_shift"])
+        if activation in self._lowest:
+            yield helper.make_node("Add", [back, f"{weight}_sum"], [output])
+        elif moved:
+            yield helper.make_node("Mul", [f"{activation}_low", f"{weight}_sum"], [f"{output}_shift"])
             yield helper.make_node("Add", [back, f"{output}_shift"], [output])
 
-    def _columns(self, name: str, array: NDArray[Any], factor: float, sums: bool) -> Iterator[Named]:
+    def _columns(self, name: str, array: NDArray[Any], factor: float, low: float) -> Iterator[Named]:
         values, scale = int8_columns(array, axis=0, limit=self.limit)
         scale = scale * np.float32(factor)
         yield f"{name}_int8", values
         yield f"{name}_scale", scale
         yield f"{name}_zero", np.zeros(scale.shape, np.int8)
-        if sums:
-            yield f"{name}_sum", values.sum(axis=0, dtype=np.float32) * scale
+        if low:
+            yield f"{name}_sum", values.sum(axis=0, dtype=np.float32) * scale * np.float32(low)
 
     def _lstm(self, node: NodeProto) -> NodeProto:
         names = [*node.input, *[""] * (8 - len(node.input))]
@@ -175,6 +186,16 @@ class Quantizer:
         values, scale = int8_columns(array, axis=1)
         yield f"{name}_int8", values
         yield f"{name}_scale", scale[:, None]
+
+
+def lowest_values(nodes: Iterable[NodeProto]) -> dict[str, float]:
+    """Return the least value that an activation function can give, by the name of its output: of SiLU, x sigmoid(x)."""
+    sigmoids = {(node.input[0], node.output[0]) for node in nodes if node.op_type == "Sigmoid"}
+    return {
+        node.output[0]: LOWEST_SILU
+        for node in nodes
+        if node.op_type == "Mul" and {tuple(node.input), tuple(reversed(node.input))} & sigmoids
+    }
 
 
 def scaled_products(graph: Source) -> dict[str, tuple[str, float]]:

@@ -27,6 +27,7 @@ from transducer.swipe.keyboard import Layout
 from transducer.swipe.recognition import (
     decode_all,
     encoder_frames,
+    layout_of_swipes,
     open_encoder,
     open_step,
     search_arguments,
@@ -44,7 +45,8 @@ def main() -> int:
     labels = options.meta.with_name("vocab.txt").read_text(encoding="utf-8").splitlines()
     traces = read_traces(options.manifest, "".join(labels))
     search = search_of(options, labels, meta["dims"])
-    words, milliseconds = decode(options, traces, Facts(meta, str(options.meta)).layout, search)
+    layout = layout_of_swipes(options, Facts(meta, str(options.meta)).layout)
+    words, milliseconds = decode(options, traces, layout, search)
     figures = accuracy(traces, words, groups_of(traces, set(search.lexicon.words)))
     wrong = np.array([(best[:1] != [trace.word], 1) for trace, best in zip(traces, words, strict=True)], np.int64)
     before = reference_errors(options.reference, search_facts(options, search, traces))

@@ -21,7 +21,8 @@ from transducer.swipe.accuracy import accuracy, groups_of, summary
 from transducer.swipe.beam_search import module_step
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
-from transducer.swipe.recognition import decode_all, search_arguments, search_facts, search_of
+from transducer.swipe.keyboard import Layout
+from transducer.swipe.recognition import decode_all, layout_of_swipes, search_arguments, search_facts, search_of
 from transducer.swipe.traces import Trace, read_traces
 
 BATCH_SIZE = 64
@@ -42,7 +43,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(options.threads)  # a step is too small to share
-    frames, greedy = encode(checkpoint, traces)
+    layout = layout_of_swipes(options, Facts(checkpoint.config, checkpoint.source).layout)
+    frames, greedy = encode(checkpoint, traces, layout)
     step = module_step(checkpoint.build("decoder"), checkpoint.build("joint"))
     words, milliseconds = decode_all(frames, step, search, len(traces))
     figures = measured(traces, words, greedy, groups_of(traces, set(search.lexicon.words)))
@@ -97,14 +99,13 @@ def errors(traces: list[Trace], words: list[list[str]], greedy: list[str]) -> li
     ]
 
 
-def encode(checkpoint: Checkpoint, traces: list[Trace]) -> tuple[list[Floats], list[str]]:
+def encode(checkpoint: Checkpoint, traces: list[Trace], layout: Layout) -> tuple[list[Floats], list[str]]:
     """Return the encoder frames [T_enc, D] of every trace, and what NeMo's greedy search reads in them."""
     import torch
     from nemo.collections.asr.parts.submodules.rnnt_greedy_decoding import GreedyBatchedRNNTInfer
 
     from transducer.export.modules import load_module
 
-    layout = Facts(checkpoint.config, checkpoint.source).layout
     features = [torch.from_numpy(swipe_features(trace.points, layout)) for trace in traces]
     encoder, labels = load_module("encoder", checkpoint), checkpoint.labels
     decoder, joint = checkpoint.build("decoder"), checkpoint.build("joint")

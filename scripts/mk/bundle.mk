@@ -43,6 +43,8 @@ assets_sum = $(if $(BUNDLE_ASSETS),$(shell find -L $(BUNDLE_ASSETS) -type f -exe
 graph_files  = $(foreach graph,$(graphs.$1),$(lastword $(subst =, ,$(graph))))
 graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 
+# A swipe model reads on any layout, so all of them go along.
+keyboards       = $(if $(filter swipe,$(TASK)),$(sort $(wildcard configs/layouts/*.json)))
 options.bundled = $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
                     --lexicon-credit '$(strip $(LEXICON_CREDIT))') $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
 inputs.bundled := $(TRIE)
@@ -66,11 +68,12 @@ kind   = $(patsubst %/,%,$(dir $*))
 target = $(notdir $*)
 bundles = $(foreach kind,dynamic bundled,$(TARGETS:%=$(kind)/%))
 $(bundles:%=$(PACKAGE_DIR)/%/SHA256SUMS): $(PACKAGE_DIR)/%/SHA256SUMS: $$(call graph_files,$$(target)) \
-    $$(call graph_checks,$$(target)) $(RUNTIME_META) $(META) $$(inputs.$$(kind)) $(OUT)/.flags/package \
+    $$(call graph_checks,$$(target)) $(RUNTIME_META) $(META) $(keyboards) $$(inputs.$$(kind)) $(OUT)/.flags/package \
     $(OUT)/.flags/package-$$(kind) $(OUT)/.flags/package-$$(target) $(call worker,package/bundle)
 	$(call say,PACKAGE)
 	$(call run,package/bundle) --name $(NAME) --kind $(kind) --target $(target) --runtime-meta $(RUNTIME_META) \
 	    --meta $(OUT)/meta/model_meta.json --checks $(OUT)/checks --graphs $(graphs.$(target)) $(options.$(kind)) \
+	    $(if $(keyboards),--layouts $(keyboards)) \
 	    --licence '$(MODEL_LICENCE)' --command '$(strip $(command.$(kind)) $(model_named)) TARGET=$(target)' --output $@
 
 # An archive's stem is KIND-TARGET.

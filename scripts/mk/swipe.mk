@@ -1,6 +1,8 @@
 # The swipe model: lexicons, synthetic traces, and training.
 
-LAYOUT       ?= configs/layouts/qwerty.json
+# A file of configs/layouts: the keyboard that swipes are made for and measured on, where it is not the model's own.
+LAYOUT       ?=
+keyboard     := $(or $(LAYOUT),configs/layouts/qwerty.json)
 TRACES       ?= out/swipe
 # A shortened run needs fewer traces.
 TRAIN_TRACES ?= $(if $(STEPS),20000,240000)
@@ -16,15 +18,15 @@ $(LEXICONS) &: $(call worker,swipe/prepare_lexicons)
 # Manifests to train on, each as FILE, FILE:WEIGHT or FILE:WEIGHT:LAYOUT. Synthetic words are drawn by the root of their
 # frequency, so that rare ones come too.
 TRAIN_MANIFEST ?= $(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl
-$(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(LAYOUT) $(call sources,swipe/synthesize) | $(ENV)
+$(TRACES)/train-$(TRAIN_TRACES)/manifest.jsonl: $(keyboard) $(call sources,swipe/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,swipe/synthesize) --split train --count $(TRAIN_TRACES) --temperature 2 --layout $(LAYOUT) --output $@
+	$(call run,swipe/synthesize) --split train --count $(TRAIN_TRACES) --temperature 2 --layout $(keyboard) --output $@
 
 # How the checked-in validation and test sets were made; made below out/ too, to be compared or copied.
 HELD_OUT := $(TRACES)/validation/manifest.jsonl.gz $(TRACES)/test/manifest.jsonl.gz
-$(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(LAYOUT) $(call sources,swipe/synthesize) | $(ENV)
+$(HELD_OUT): $(TRACES)/%/manifest.jsonl.gz: $(keyboard) $(call sources,swipe/synthesize) | $(ENV)
 	$(call say,SYNTH)
-	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(LAYOUT) --output $@
+	$(call run,swipe/synthesize) --split $* --count 2800 --layout $(keyboard) --output $@
 
 # Training traces on other layouts, by their names: a file of configs/layouts, or random-SEED for shuffled letters.
 # Train on them with TRAIN_MANIFEST="... $(TRACES)/layouts/dvorak.jsonl.gz:1:configs/layouts/dvorak.json".
@@ -44,10 +46,10 @@ $(OTHER_LAYOUTS): $(TRACES)/layouts/%.jsonl.gz: $$(call layout_file,$$*) $(call 
 
 # How far the synthesizer is from people: REAL is a manifest of recorded swipes.
 REAL ?=
-$(TRACES)/realism.json: $(REAL) $(LAYOUT) $(call sources,swipe/compare) | $(ENV)
+$(TRACES)/realism.json: $(REAL) $(keyboard) $(call sources,swipe/compare) | $(ENV)
 	$(call say,COMPARE)
 	$(call run,swipe/compare) --real $(or $(REAL),$(error Set REAL to a manifest of recorded swipes)) \
-	    --layout $(LAYOUT) --output $@
+	    --layout $(keyboard) --output $@
 $(TRACES)/realism.svg: $(TRACES)/realism.json $(call sources,swipe/draw_realism)
 	$(call say,DRAW)
 	$(call run,swipe/draw_realism) --input $< --output $@

@@ -1,5 +1,6 @@
 """The Kotlin decoder, compiled by the real compiler, against the reference and its golden cases."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from transducer.core.cli import sha256_of, write_json
 from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs, role_and_variant
 from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, log_prior
 from transducer.swipe.recognition import open_step
 from transducer.swipe.trie import write_trie
@@ -58,6 +60,7 @@ def package(built: ByKind, lexicon: Lexicon, tmp_path_factory: pytest.TempPathFa
     meta["graphs"] = describe_graphs((folder / "graphs").iterdir(), folder)
     meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
     write_json(folder / "meta/runtime_meta.json", meta)
+    shutil.copytree(DEMO.parent / "configs/layouts", folder / "layouts")
     write_sums(folder)
     return folder
 
@@ -110,9 +113,25 @@ def test_every_golden_case_comes_out_the_same(decoder: Decoder, lexicon: Lexicon
     assert len(decoder.runs) - len(steps) == len(CASES)
 
 
+def test_a_swipe_is_read_on_the_keyboard_that_it_was_made_on(decoder: Decoder, package: Path) -> None:
+    """The word's keys lie elsewhere on Dvorak, so it takes another swipe there."""
+    dvorak = read_layout(DEMO.parent / "configs/layouts/dvorak.json")[0]
+    corners = dvorak.centres_of("weather") / dvorak.size
+    share = np.linspace(0, 1, 8, endpoint=False)[:, None] ** 2 * (3 - 2 * np.linspace(0, 1, 8, endpoint=False)[:, None])
+    path = np.concatenate([a + (b - a) * share for a, b in itertools.pairwise(corners)])
+    swipe = np.column_stack([path, 16.0 * np.arange(len(path))]).tolist()
+    found = {}
+    for name in ("dvorak", "qwerty"):
+        assert decoder.do("open", package=str(package), layout=name) is None
+        found[name] = decoder.do("decode", points=swipe, count=5)["n_best"][0]["word"]
+    assert found["dvorak"] == "weather" != found["qwerty"]
+    assert decoder.do("open", package=str(package), layout="few")["error"] == "MissingFile"
+    assert decoder.do("open", package=str(package)) is None
+
+
 def test_odd_traces_have_the_features_of_the_reference(decoder: Decoder) -> None:
     for entry in ODD:
-        found = decoder.do("features", points=entry["points"])
+        found = decoder.do("features", points=entry["points"], layout=entry["layout"])
         expected = np.array(entry["features"])
         assert found["rows"] == len(expected), entry["name"]
         np.testing.assert_allclose(found["values"], expected.ravel(), rtol=0, atol=2e-6, err_msg=entry["name"])

@@ -20,8 +20,18 @@ RMS_BOUND = 0.05
 BOUNDS = {(0, 2): 0.04, (2, 5): 0.15, (5, 7): 0.6, (7, 9): 0.15, (9, 10): 0.8, (10, 12): 1e-6, (12, 38): 0.06}
 
 
-def plain_features(points: list[list[float]]) -> list[list[float]]:
-    """Return features by the documented formulas, one number at a time, as a runtime without NumPy would."""
+def plain_features(points: list[list[float]], content: dict[str, Any] = CONTENT) -> list[list[float]]:
+    """Return features by the documented formulas, one number at a time, as a runtime without NumPy would.
+
+    They are those of QWERTY's letters in QWERTY's order, on the layout that `content` describes.
+    """
+    wide = content["columns"]
+    high = wide * content["aspect"]
+    places = {
+        letter: (row["offset"] + number + 0.5, (line + 0.5) * high / len(content["rows"]))
+        for line, row in enumerate(content["rows"])
+        for number, letter in enumerate(row["keys"])
+    }
     known: list[list[float]] = []
     for point in points:
         if known and point[2] == known[-1][2]:
@@ -36,7 +46,7 @@ def plain_features(points: list[list[float]]) -> list[list[float]]:
         b = known[after]
         a = known[max(after - 1, 0)]
         share = (time - a[2]) / (b[2] - a[2]) if b[2] > a[2] else 1.0
-        path.append([(a[i] + (b[i] - a[i]) * share) * (10, 4.5)[i] for i in (0, 1)])
+        path.append([(a[i] + (b[i] - a[i]) * share) * (wide, high)[i] for i in (0, 1)])
     rows = []
     for frame in range(count):
         p = [path[min(max(frame + shift, 0), count - 1)] for shift in (-2, -1, 0, 1, 2)]
@@ -45,7 +55,8 @@ def plain_features(points: list[list[float]]) -> list[list[float]]:
         x, y = path[frame]
         speed2 = vx * vx + vy * vy
         norm = math.sqrt(speed2 + 1)
-        row = [2 * x / 10 - 1, 2 * y / 4.5 - 1, vx / 10, vy / 10, math.log(1 + math.sqrt(speed2)), ax / 100, ay / 100]
+        row = [2 * x / wide - 1, 2 * y / high - 1, vx / 10, vy / 10]
+        row += [math.log(1 + math.sqrt(speed2)), ax / 100, ay / 100]
         row += [
             vx / norm,
             vy / norm,
@@ -53,21 +64,21 @@ def plain_features(points: list[list[float]]) -> list[list[float]]:
             frame * 0.025,
             (count - 1 - frame) * 0.025,
         ]
-        for line, keys in enumerate(("qwertyuiop", "asdfghjkl", "zxcvbnm")):
-            for number in range(len(keys)):
-                kx, ky = (0, 0.5, 1.5)[line] + number + 0.5, (line + 0.5) * 1.5
-                row.append(math.exp(-((x - kx) ** 2 + (y - ky) ** 2) / 1.28))
+        for letter in "qwertyuiopasdfghjklzxcvbnm":
+            kx, ky = places[letter]
+            row.append(math.exp(-((x - kx) ** 2 + (y - ky) ** 2) / 1.28))
         rows.append(row)
     return rows
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry['name']} on {entry['layout']}")
 def test_features_are_the_golden_ones_and_those_of_the_plain_formulas(entry: dict[str, Any]) -> None:
-    features = swipe_features(np.array(entry["points"], dtype=np.float64), LAYOUT)
+    layout, content = read_layout(QWERTY.with_name(f"{entry['layout']}.json"))
+    features = swipe_features(np.array(entry["points"], dtype=np.float64), layout.arranged(LAYOUT.keys))
     assert features.dtype == np.float32
     assert features.shape == (len(entry["features"]), feature_count(LAYOUT)) == (len(features), 38)
     np.testing.assert_allclose(features, entry["features"], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(features, plain_features(entry["points"]), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(features, plain_features(entry["points"], content), rtol=0, atol=2e-6)
 
 
 def test_every_odd_trace_has_finite_features() -> None:

@@ -19,6 +19,8 @@ export interface OpenResult {
   readonly milliseconds: number;
   readonly words: number;
   readonly layout: LayoutMeta | undefined;
+  /** Names of the keyboards that the package brings. */
+  readonly layouts: readonly string[];
   readonly sampleRate: number | undefined;
   readonly hasLexicon: boolean;
 }

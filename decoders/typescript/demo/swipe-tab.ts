@@ -30,6 +30,7 @@ export class SwipeTab {
   private readonly times: number[] = [];
   private readonly kind: () => string;
   private readonly variant: () => string;
+  private keyboardName: (() => string) | undefined;
 
   private constructor(
     private readonly packages: readonly PackageEntry[],
@@ -90,7 +91,9 @@ export class SwipeTab {
     const words = found.kind === "dynamic" ? this.list : undefined;
     try {
       const opened = await this.engine.call("open", { task: "swipe", url: new URL(found.url, location.href).href, variant, device: this.device(), threads: 1, words });
-      if (opened.layout && JSON.stringify(opened.layout) !== JSON.stringify(this.layout)) this.keyboard.show((this.layout = opened.layout));
+      const names = [opened.layout!.name, ...opened.layouts.filter((name) => name !== opened.layout!.name)];
+      this.keyboardName ??= choice("swipe-layout", names.map((value) => ({ value, label: value.toUpperCase() })), () => void this.useLayout());
+      await this.useLayout(opened.layout);
       for (const word of this.own) await this.engine.call("add", word);
       element("swipe-facts").textContent =
         `${found.model}, ${found.kind}: ${megabytes(opened.bytes)} loaded and checked in ${duration(opened.milliseconds)}.`;
@@ -108,6 +111,13 @@ export class SwipeTab {
     } catch (error) {
       say("swipe-status", reason(error), true);
     }
+  }
+
+  /** Show the keyboard that is chosen and have the decoder read swipes on it. `own` is the model's. */
+  private async useLayout(own?: LayoutMeta): Promise<void> {
+    const name = this.keyboardName!();
+    const layout = own?.name === name ? own : await this.engine.call("useLayout", name);
+    if (JSON.stringify(layout) !== JSON.stringify(this.layout)) this.keyboard.show((this.layout = layout));
   }
 
   private enable(enabled: boolean): void {

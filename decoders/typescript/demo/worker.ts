@@ -35,11 +35,13 @@ const methods = {
       milliseconds: performance.now() - begin,
       words: swipe?.lexicon.size ?? 0,
       layout: meta.layout,
+      layouts: swipe?.layouts ?? [],
       sampleRate: meta.sample_rate,
       hasLexicon: Boolean(meta.lexicon),
     };
   },
   decode: (points: Point[], count: number) => opened(swipe).decode(points, count),
+  useLayout: (name: string) => opened(swipe).useLayout(name),
   async add(word: string): Promise<number> {
     opened(swipe).lexicon.add(word);
     return opened(swipe).lexicon.size;

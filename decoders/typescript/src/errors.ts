@@ -6,6 +6,7 @@ export type ErrorCode =
   | "bad-audio" // too short, or not finite
   | "bad-word" // a character that the model has no label for
   | "bad-lexicon" // a trie or word list that is damaged or empty
+  | "bad-layout" // a keyboard without a letter of the model
   | "bad-package" // metadata that is damaged, of another format, or of another task
   | "bad-graph" // a graph that does not load or does not fit the metadata
   | "hash-mismatch" // a file other than the one that was packaged

@@ -4,7 +4,7 @@ export { TransducerError, type ErrorCode } from "./errors.js";
 export { checkTrace, swipeFeatures, type Matrix, type Point } from "./features.js";
 export { filesAt, type Files } from "./files.js";
 export { greedySearch, type GreedyShape, type Label } from "./greedy.js";
-export { placeKeys, type Layout, type LayoutMeta } from "./layout.js";
+export { arrangeKeys, placeKeys, type Layout, type LayoutMeta } from "./layout.js";
 export { Lexicon, logPrior } from "./lexicon.js";
 export { Package, readWords, type GraphFile, type RuntimeMeta } from "./package.js";
 export { onnxRuntime, type Graph, type Ort, type Runtime, type Tensor } from "./runtime.js";

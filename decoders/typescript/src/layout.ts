@@ -41,3 +41,16 @@ export function placeKeys(meta: LayoutMeta): Layout {
   }
   return { keys, centres: Float64Array.from(centres), width, height, rowHeight };
 }
+
+/**
+ * Return a layout with its keys in the order of a model's letters, as its features have them, so that the model reads
+ * swipes on it; keys that the model does not know are left out. Throws bad-layout if a letter has no key.
+ */
+export function arrangeKeys(layout: Layout, slots: readonly string[], name: string): Layout {
+  const centres = slots.flatMap((letter) => {
+    const key = layout.keys.indexOf(letter);
+    if (key < 0) throw new TransducerError("bad-layout", `The layout ${name} has no key "${letter}", which the model needs; add the key.`);
+    return [layout.centres[2 * key]!, layout.centres[2 * key + 1]!];
+  });
+  return { ...layout, keys: slots, centres: Float64Array.from(centres) };
+}

@@ -70,6 +70,21 @@ export class Package {
     return readChecked(this.files, this.sums, path);
   }
 
+  /** Names of the keyboards that the package brings. */
+  get layouts(): string[] {
+    return [...this.sums.keys()].flatMap((path) => /^layouts\/(.+)\.json$/.exec(path)?.[1] ?? []);
+  }
+
+  /** Return a keyboard that the package brings, by its name. Throws missing-file, hash-mismatch or bad-layout. */
+  async layout(name: string): Promise<LayoutMeta> {
+    const content = text(await this.read(`layouts/${name}.json`));
+    try {
+      return JSON.parse(content) as LayoutMeta;
+    } catch {
+      throw new TransducerError("bad-layout", `layouts/${name}.json of ${this.files.name} is not JSON; package the model again.`);
+    }
+  }
+
   /** Variants that there are of a graph. */
   variants(role: string): string[] {
     return Object.keys(this.meta.graphs[role] ?? {});

@@ -3,7 +3,7 @@ import { BeamSearch, type Candidate, type Step } from "./beam-search.js";
 import { TransducerError } from "./errors.js";
 import { checkTrace, swipeFeatures, type Point } from "./features.js";
 import type { Files } from "./files.js";
-import { placeKeys, type Layout } from "./layout.js";
+import { arrangeKeys, placeKeys, type Layout, type LayoutMeta } from "./layout.js";
 import { Lexicon } from "./lexicon.js";
 import { Package, type RuntimeMeta } from "./package.js";
 import type { Graph, Runtime } from "./runtime.js";
@@ -16,6 +16,8 @@ export interface SwipeOptions {
   readonly words?: Iterable<string>;
   /** Prefixes kept; that of the package unless given. */
   readonly beam?: number;
+  /** The keyboard swiped on: one that the package brings, by its name, or any other; the model's own unless given. */
+  readonly layout?: string | LayoutMeta;
   /** What runs the step, which is small and called often: a GPU loses more on the way than it gains. */
   readonly stepRuntime?: Runtime;
 }
@@ -31,16 +33,18 @@ export class SwipeDecoder {
   private readonly step: Step;
   private readonly turns = new Turns();
 
+  private keyboard: Layout;
+
   private constructor(
-    readonly meta: RuntimeMeta,
-    readonly layout: Layout,
+    private readonly source: Package,
     /** Words can be added to it, and taken back, at any time. */
     readonly lexicon: Lexicon,
     private readonly encoder: Graph,
     private readonly stepGraph: Graph,
     beam: number,
   ) {
-    const { dims, blank_id: blank, decoding } = meta;
+    const { dims, blank_id: blank, decoding } = source.meta;
+    this.keyboard = placeKeys(this.meta.layout!);
     const shape = { blank, D: dims.D, L: dims.L, H: dims.H };
     this.search = new BeamSearch(lexicon, shape, {
       beam,
@@ -53,14 +57,41 @@ export class SwipeDecoder {
 
   /** Open a package. A dynamic one has no lexicon: give `words`, or add them later. Throws TransducerError. */
   static async open(files: Files, runtime: Runtime, options: SwipeOptions = {}): Promise<SwipeDecoder> {
-    const { variant, words, beam, stepRuntime = runtime } = options;
+    const { variant, words, beam, layout, stepRuntime = runtime } = options;
     const found = await Package.open(files, "swipe");
-    const layout = placeKeys(found.meta.layout!);
+    placeKeys(found.meta.layout!);
     const lexicon = (words ? undefined : await found.lexicon()) ?? Lexicon.fromWords(words ?? [], found.characters);
     // One after the other: onnxruntime-web starts itself with the first.
     const encoder = await found.load(runtime, "encoder", variant);
     const step = await found.loadSmall(stepRuntime, "rnnt_step", variant);
-    return new SwipeDecoder(found.meta, layout, lexicon, encoder, step, beam ?? found.meta.decoding!.beam);
+    const decoder = new SwipeDecoder(found, lexicon, encoder, step, beam ?? found.meta.decoding!.beam);
+    if (layout) await decoder.useLayout(layout);
+    return decoder;
+  }
+
+  get meta(): RuntimeMeta {
+    return this.source.meta;
+  }
+
+  /** The keyboard that swipes are read on, its keys in the order of the model's. */
+  get layout(): Layout {
+    return this.keyboard;
+  }
+
+  /** Names of the keyboards that the package brings. */
+  get layouts(): string[] {
+    return this.source.layouts;
+  }
+
+  /**
+   * Read swipes on another keyboard from now on, one that the package brings or any other; return it as it is.
+   *
+   * Throws bad-layout if a letter of the model has no key on it, and what reading it throws.
+   */
+  async useLayout(layout: string | LayoutMeta): Promise<LayoutMeta> {
+    const meta = typeof layout === "string" ? await this.source.layout(layout) : layout;
+    this.keyboard = arrangeKeys(placeKeys(meta), placeKeys(this.meta.layout!).keys, meta.name);
+    return meta;
   }
 
   /**

@@ -1,17 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkTrace, placeKeys, swipeFeatures } from "../src/index.js";
+import { arrangeKeys, checkTrace, placeKeys, swipeFeatures, type LayoutMeta } from "../src/index.js";
 import { expectError, points, qwerty, QWERTY, repositoryJson } from "./support.js";
 
 interface Golden {
   name: string;
+  layout: string;
   points: number[][];
   features: number[][];
 }
 
 for (const golden of repositoryJson<Golden[]>("tests/golden_features.json")) {
-  test(`features of ${golden.name}`, () => {
-    const found = swipeFeatures(points(golden.points), qwerty());
+  test(`features of ${golden.name} on ${golden.layout}`, () => {
+    const keyboard = placeKeys(repositoryJson<LayoutMeta>(`configs/layouts/${golden.layout}.json`));
+    const found = swipeFeatures(points(golden.points), arrangeKeys(keyboard, qwerty().keys, golden.layout));
     assert.equal(found.rows, golden.features.length);
     const expected = golden.features.flat();
     assert.equal(found.data.length, expected.length);
@@ -36,6 +38,11 @@ test("what makes no swipe is a typed error", () => {
   assert.throws(() => checkTrace(swapped(1, [0.3, -0.1, 20])), expectError("bad-trace", "outside"));
   assert.throws(() => checkTrace(swapped(1, [0.3, 0.2, 50])), expectError("bad-trace", "backwards"));
   assert.throws(() => checkTrace(swapped(2, [0.3, 0.2, 20_001])), expectError("bad-trace", "longer"));
+});
+
+test("a layout without a letter of the model is a typed error", () => {
+  const few = placeKeys({ ...QWERTY, rows: [{ keys: "asdf", offset: 0 }] });
+  assert.throws(() => arrangeKeys(few, qwerty().keys, "few"), expectError("bad-layout", 'few has no key "q"'));
 });
 
 test("a layout that cannot be is a typed error", () => {

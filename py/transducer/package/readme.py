@@ -29,7 +29,7 @@ PAGE = """# {name}
 | `graphs/` | {graphs} |
 | `meta/runtime_meta.json` | all that a decoder needs: tokens, blank, dims, features, graphs and their hashes |
 | `meta/model_meta.json`, `tokens.txt`{tokenizer} | inputs and outputs of the fp32 graphs; "token id" lines |
-| `manifest.json` | every file: role, size, SHA-256, licence, what it was made from and what its check found |
+{layouts}| `manifest.json` | every file: role, size, SHA-256, licence, what it was made from and what its check found |
 | `SHA256SUMS`, `sbom.cdx.json` | checksums; a bill of materials (CycloneDX) |
 
 `sha256sum --check SHA256SUMS` verifies the files, `make verify-package DIR=...` of transducer-export also that there
@@ -139,6 +139,7 @@ def readme(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
         run=f"## Run it\n\n{how_to_run(manifest, meta)}",
         lexicon=about_lexicon(meta),
         graphs=", ".join(f"`{name}`" for name in graphs),
+        layouts="| `layouts/` | keyboards that the model can be swiped on |\n" if meta["task"] == "swipe" else "",
         tokenizer=", `tokenizer.model`" if meta.get("tokenizer") == "bpe" else "",
         file=source["file"],
         sha256=source["sha256"],

@@ -89,11 +89,7 @@ class TraceCorpus:
         slots: str | None = None,
     ) -> None:
         slots = slots or parts[0][1].keys
-        for _, layout in parts:
-            if missing := sorted(set(slots) - set(layout.keys)):
-                raise InputError(
-                    f"The layout {layout.name} has no key {missing[0]!r}, which the model needs; add the key."
-                )
+        layouts = [layout.arranged(slots) for _, layout in parts]
         traces = [trace for part, _ in parts for trace in part]
         self.words = [trace.word for trace in traces]
         self.sources = np.repeat(np.arange(len(parts)), [len(part) for part, _ in parts])
@@ -115,9 +111,9 @@ class TraceCorpus:
         self._letters = lengths
         self._layouts = torch.tensor(self.sources, device=device)
         self._centres = torch.tensor(
-            np.stack([layout.centres_of(slots) for _, layout in parts]), dtype=torch.float32, device=device
+            np.stack([layout.centres for layout in layouts]), dtype=torch.float32, device=device
         )
-        self._sizes = torch.tensor(np.stack([layout.size for _, layout in parts]), dtype=torch.float32, device=device)
+        self._sizes = torch.tensor(np.stack([layout.size for layout in layouts]), dtype=torch.float32, device=device)
 
     def __len__(self) -> int:
         return len(self.words)

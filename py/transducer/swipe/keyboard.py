@@ -37,6 +37,16 @@ class Layout:
         """Return the key centres of a word's letters, float64 [letters, 2]; what has no key is passed over."""
         return self.centres[[self.keys.index(letter) for letter in word if letter in self.keys]]
 
+    def arranged(self, slots: str) -> "Layout":
+        """Return the layout with its keys in the order of a model's letters, as its features have them.
+
+        So a model reads swipes on any layout: features measure the distance to where a letter lies. Keys that the model
+        does not know are left out. Raises: InputError if a letter of `slots` has no key.
+        """
+        if missing := sorted(set(slots) - set(self.keys)):
+            raise InputError(f"The layout {self.name} has no key {missing[0]!r}, which the model needs; add the key.")
+        return Layout(self.name, slots, self.centres_of(slots), self.size)
+
 
 def read_layout(path: Path) -> tuple[Layout, dict[str, Any]]:
     """Return the layout in a JSON file, and the content of that file. Raises: InputError if it is not a layout."""

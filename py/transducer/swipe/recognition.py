@@ -20,6 +20,7 @@ from transducer.runtime.pte import open_pte
 from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.beam_search import BeamSearch, Step, graph_step
+from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.swipe.traces import Trace
 
@@ -28,6 +29,7 @@ def search_arguments(args: argparse.ArgumentParser) -> None:
     """Add the options of a search and of what it is measured on."""
     args.add_argument("--manifest", type=Path, required=True, help="traces, .jsonl or .jsonl.gz")
     args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument("--layout", type=Path, help="the keyboard swiped on, JSON, where that is not the model's own")
     args.add_argument("--beam", type=int, default=16)
     args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
     args.add_argument("--length-power", type=float, default=0.0, help="of the length that log probabilities are over")
@@ -43,6 +45,11 @@ def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[
         prior_weight=options.prior_weight,
         length_power=options.length_power,
     )
+
+
+def layout_of_swipes(options: argparse.Namespace, own: Layout) -> Layout:
+    """Return the keyboard that the options name, its keys in the order of the model's own; or that itself."""
+    return read_layout(options.layout)[0].arranged(own.keys) if options.layout else own
 
 
 def open_encoder(path: Path) -> Runner:
@@ -81,6 +88,7 @@ def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequen
     known = set(search.lexicon.words)
     return {
         "manifest": options.manifest.name,
+        "layout": options.layout.name if options.layout else None,
         "traces": len(traces),
         "lexicon": {"file": options.lexicon.name, "words": len(search.lexicon.words)},
         "not_in_lexicon": sum(trace.word not in known for trace in traces),

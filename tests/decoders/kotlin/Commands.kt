@@ -37,7 +37,7 @@ fun main() {
 
 private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
     "open" -> open(command)
-    "features" -> Features.of(points(command), files.meta.layout).run { mapOf("rows" to rows, "columns" to columns, "values" to values.toList()) }
+    "features" -> Features.of(points(command), keyboard(command).arranged(files.meta.layout.keys)).run { mapOf("rows" to rows, "columns" to columns, "values" to values.toList()) }
     "decode" -> decode(command)
     "add" -> command["prior"].let { if (it is Double) lexicon.add(command.text("word"), it) else lexicon.add(command.text("word")) }
     "remove" -> lexicon.remove(command.text("word"))
@@ -45,6 +45,8 @@ private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
     "close" -> decoder.close()
     else -> error("no command $name")
 }
+
+private fun keyboard(command: Command): Layout = (command["layout"] as String?)?.let(files::layout) ?: files.meta.layout
 
 /** Open a package by a runtime; with a word list, its trie is built from that. */
 private fun open(command: Command) {
@@ -56,7 +58,7 @@ private fun open(command: Command) {
     val search = asked?.let {
         SearchOptions(it.int("beam"), it.int("max_symbols"), it["prior_weight"] as Double, it["length_power"] as Double)
     }
-    decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search)
+    decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search, keyboard(command))
 }
 
 private fun decode(command: Command): Any {

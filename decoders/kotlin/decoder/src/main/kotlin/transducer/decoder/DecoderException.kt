@@ -17,6 +17,9 @@ public sealed class DecoderException(message: String, cause: Throwable? = null) 
     /** A trie or word list that is damaged, or two that do not belong together. */
     public class BadLexicon(message: String) : DecoderException(message)
 
+    /** A keyboard without a letter of the model, or one that is damaged. */
+    public class BadLayout(message: String) : DecoderException(message)
+
     /** Metadata that is damaged, of another format, or of another task. */
     public class BadPackage(message: String) : DecoderException(message)
 

@@ -16,6 +16,23 @@ public class Layout(
     public val width: Double,
     public val height: Double,
 ) {
+    /**
+     * Return the layout with its keys in the order of a model's letters, as its features have them, so that the model
+     * reads swipes on it. Keys that the model does not know are left out.
+     *
+     * @throws DecoderException.BadLayout if a letter has no key.
+     */
+    public fun arranged(slots: String): Layout {
+        val places = slots.map { letter ->
+            keys.indexOf(letter).takeIf { it >= 0 } ?: throw DecoderException.BadLayout(
+                "The layout has no key '$letter', which the model needs; add the key.",
+            )
+        }
+        val x = DoubleArray(places.size) { x[places[it]] }
+        val y = DoubleArray(places.size) { y[places[it]] }
+        return Layout(slots, x, y, width, height)
+    }
+
     public companion object {
         /** A row of keys one key width apart, the whole shifted to the right by `offset` key widths. */
         public class Row(public val keys: String, public val offset: Double)

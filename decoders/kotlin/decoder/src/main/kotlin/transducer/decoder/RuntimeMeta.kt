@@ -25,13 +25,15 @@ public class RuntimeMeta private constructor(
         public const val FORMAT: Int = 1
 
         /** Read the metadata; `source` is its name in messages. @throws DecoderException.BadPackage */
-        public fun parse(text: String, source: String): RuntimeMeta {
-            val content = try {
-                Json.parse(text)
-            } catch (error: Json.SyntaxError) {
-                throw DecoderException.BadPackage("$source is not readable (${error.message}); package the model again.")
-            }
-            return Reader(source).meta(content)
+        public fun parse(text: String, source: String): RuntimeMeta = Reader(source).meta(content(text, source))
+
+        /** Read a keyboard's file; `source` is its name in messages. @throws DecoderException.BadPackage */
+        public fun parseLayout(text: String, source: String): Layout = Reader(source).layout(content(text, source))
+
+        private fun content(text: String, source: String): Any? = try {
+            Json.parse(text)
+        } catch (error: Json.SyntaxError) {
+            throw DecoderException.BadPackage("$source is not readable (${error.message}); package the model again.")
         }
     }
 
@@ -57,7 +59,7 @@ public class RuntimeMeta private constructor(
             if (characters.values.any { it !in 0 until blank }) fail("has characters that are not labels; package the model again")
             val dims = root["dims"].map("dims").mapValues { (name, size) -> size.int("dims.$name") }
             for (name in listOf("F", "D", "L", "H", "V")) if (name !in dims) wrong("dims.$name")
-            val layout = layout(root["layout"].map("layout"))
+            val layout = layout(root["layout"])
             featurizer(root["featurizer"].map("featurizer"), dims.getValue("F"), layout)
             val lexicon = root["lexicon"]?.map("lexicon")
             return RuntimeMeta(
@@ -69,7 +71,8 @@ public class RuntimeMeta private constructor(
             )
         }
 
-        private fun layout(content: Map<String, Any?>): Layout {
+        fun layout(root: Any?): Layout {
+            val content = root.map("layout")
             val rows = content["rows"].list("layout.rows").map { it.map("layout.rows") }.map {
                 Layout.Companion.Row(it["keys"].text("layout.rows"), it["offset"].number("layout.rows"))
             }

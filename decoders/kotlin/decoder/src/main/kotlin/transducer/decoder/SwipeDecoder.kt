@@ -9,6 +9,7 @@ import java.io.Closeable
  *     val lexicon = files.lexicon().apply { add("kotlin") }
  *     SwipeDecoder(files.meta, lexicon, OnnxRuntimeModel.open(files)).use { println(it.decode(points).first().word) }
  *
+ * On another keyboard than the model's own, `layout` is one of the package's, as `files.layout("azerty")`, or any other.
  * Not for several threads at once. Closing it closes the model.
  */
 public class SwipeDecoder(
@@ -16,7 +17,9 @@ public class SwipeDecoder(
     public val lexicon: Lexicon,
     private val model: SwipeModel,
     options: SearchOptions = meta.search,
+    layout: Layout = meta.layout,
 ) : Closeable by model {
+    private val keyboard = layout.arranged(meta.layout.keys)
     private val search =
         BeamSearch(lexicon, model, meta.blankId, meta.dims.getValue("L"), meta.dims.getValue("H"), options)
 
@@ -27,6 +30,6 @@ public class SwipeDecoder(
      */
     public fun decode(points: List<Point>, count: Int = 5, listener: FrameListener? = null): List<Candidate> {
         Features.check(points)
-        return search.decode(model.encode(Features.of(points, meta.layout)), count, listener)
+        return search.decode(model.encode(Features.of(points, keyboard)), count, listener)
     }
 }

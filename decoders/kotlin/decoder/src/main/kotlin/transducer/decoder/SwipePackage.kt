@@ -44,6 +44,19 @@ public class SwipePackage(private val folder: File) {
         return Lexicon.read(read(trie), words, meta.characters)
     }
 
+    /** Names of the keyboards that the package brings. */
+    public val layouts: List<String> get() = sums.keys.mapNotNull { LAYOUT.matchEntire(it)?.groupValues?.get(1) }
+
+    /**
+     * Return a keyboard that the package brings, by its name.
+     *
+     * @throws DecoderException MissingFile, HashMismatch or BadPackage.
+     */
+    public fun layout(name: String): Layout {
+        val path = "layouts/$name.json"
+        return RuntimeMeta.parseLayout(read(path).decodeToString(), File(folder, path).path)
+    }
+
     private fun sums(): Map<String, String> {
         val lines = reading(SUMS) { it.readLines() }
         return lines.mapNotNull { LINE.matchEntire(it)?.destructured }.associate { (sum, path) -> path to sum }
@@ -87,6 +100,7 @@ public class SwipePackage(private val folder: File) {
     private companion object {
         const val META = "meta/runtime_meta.json"
         const val SUMS = "SHA256SUMS"
+        val LAYOUT = Regex("layouts/(.+)\\.json")
         const val DIGEST = "SHA-256"
         val LINE = Regex("([0-9a-f]{64}) [ *](?:\\./)?(.+)")
     }
