@@ -5,6 +5,7 @@ Example:
         --output out/demo-tdt/checkpoint/manifest.json
 """
 
+import json
 import shutil
 import sys
 import tarfile
@@ -13,16 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-import yaml
 from tqdm import tqdm
 
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
-from transducer.checkpoint.config import read_config
+from transducer.checkpoint.config import read_config, reading
 from transducer.checkpoint.weights import load_weights
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
 CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
+
+# A .nemo has some ten members, and weights hardly shrink when they are packed.
+MAX_MEMBERS, MAX_GROWTH = 10_000, 20
 
 
 def main() -> int:
@@ -37,6 +40,10 @@ def main() -> int:
         folder.mkdir()
         (unpack_ckpt if model.suffix == ".ckpt" else unpack_nemo)(model, folder)
         config = read_config(folder / CONFIG, model.name)
+        if not config["joint"].get("vocabulary"):
+            fill_sizes(config, packed_tokenizer(config, folder), model.name)
+        # What is vetted is what everything later reads, NeMo too.
+        write_config(config, folder / CONFIG)
         load_weights(folder / WEIGHTS, model.name)
         write_json(folder / options.output.name, manifest_of(folder, model, config, digest.result()))
     return 0
@@ -51,6 +58,11 @@ def unpack_nemo(archive: Path, folder: Path) -> None:
         with tarfile.open(archive, "r:*") as tar:
             members = [(safe_path(member, archive), member) for member in tar if not member.isdir()]
             total = sum(member.size for _, member in members)
+            if len(members) > MAX_MEMBERS or total > MAX_GROWTH * archive.stat().st_size:
+                raise InputError(
+                    f"{archive}: unpacks to {len(members):,} files of {total:,} bytes, which no model does; do not "
+                    "trust this file."
+                )
             with tqdm(total=total, unit="B", unit_scale=True, desc=archive.name, delay=5, leave=False) as progress:
                 for path, member in members:
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +118,14 @@ def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
     if tokenizer:
         shutil.copyfile(tokenizer, folder / "tokenizer.model")
         config["tokenizer"] |= {"model_path": "nemo:tokenizer.model"}
-    fill_sizes(config, tokenizer, config_path.name)
     # Only the weights are kept: a training checkpoint carries optimizer states several times their size.
     torch.save(weights, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    write_config(config, folder / CONFIG)
+
+
+def write_config(config: dict[str, Any], path: Path) -> None:
+    """Write a config as JSON, which is YAML with all strings in quotes: '1e5', 'on' and '~' stay labels."""
+    path.write_text(json.dumps(config, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def find_tokenizer(config: dict[str, Any], place: Path) -> Path | None:
@@ -121,6 +137,12 @@ def find_tokenizer(config: dict[str, Any], place: Path) -> Path | None:
             if path.is_file():
                 return path
     return None
+
+
+def packed_tokenizer(config: dict[str, Any], folder: Path) -> Path | None:
+    """Return the SentencePiece model that lies in an unpacked archive; a name outside it is not followed."""
+    name = Path(str((config.get("tokenizer") or {}).get("model_path") or "").removeprefix("nemo:")).name
+    return folder / name if name and (folder / name).is_file() else None
 
 
 def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> None:
@@ -136,9 +158,10 @@ def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> N
             joint["vocabulary"] = list(config["labels"])
         else:
             raise InputError(f"{source} names neither labels nor an existing tokenizer; put tokenizer.model beside it.")
-    decoder["vocab_size"] = joint["num_classes"] = len(joint["vocabulary"])
-    joint["jointnet"]["encoder_hidden"] = config["encoder"]["d_model"]
-    joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
+    with reading(source):
+        decoder["vocab_size"] = joint["num_classes"] = len(joint["vocabulary"])
+        joint["jointnet"]["encoder_hidden"] = config["encoder"]["d_model"]
+        joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
 
 
 def manifest_of(folder: Path, model: Path, config: dict[str, Any], digest: str) -> dict[str, Any]:

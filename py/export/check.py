@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.core.cases import bound_of
 from transducer.core.checks import Check
 from transducer.core.cli import CheckError, existing, parser, run
 from transducer.core.contracts import GRAPHS, input_names
@@ -40,7 +41,8 @@ def main() -> int:
         fixed_sizes(options.graph, session),
     )
     facts = facts_of(load_graph(path))
-    check = Check.of(path, "PyTorch", cases=cases, bounds={"max_abs": options.max_abs}, facts=facts).judged(str(path))
+    bounds = {"max_abs": bound_of(cases, options.max_abs)}
+    check = Check.of(path, "PyTorch", cases=cases, bounds=bounds, facts=facts).judged(str(path))
     require_inputs(path, [value["name"] for value in facts["inputs"]], input_names(options.graph, "swipe" in props))
     check.write(options.output)
     return 0
@@ -52,7 +54,9 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--onnx", type=Path, required=True)
     args.add_argument("--checkpoint", type=Path, required=True)
     args.add_argument("--device", default="cpu", help="where PyTorch runs: cpu or cuda")
-    args.add_argument("--max-abs", type=float, default=1e-4, help="largest absolute error that passes")
+    args.add_argument(
+        "--max-abs", type=float, default=1e-4, help="largest absolute error that passes, for small values"
+    )
     args.add_argument("--output", type=Path, required=True)
     return args.parse_args()
 

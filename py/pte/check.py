@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.cases import Case
+from transducer.core.cases import Case, bound_of
 from transducer.core.checks import Check
 from transducer.core.cli import CheckError, existing, log, parser, run, sha256_of
 from transducer.core.contracts import GRAPHS
@@ -50,7 +50,7 @@ def main() -> int:
             **(accuracy.figures if accuracy else {}),
         },
         bounds={
-            "max_abs": options.max_abs,
+            "max_abs": None if options.max_abs is None else bound_of(cases, options.max_abs),
             "relative_rms": options.max_relative_rms,
             "delegated_share": options.min_delegated,
             "share_of_base": options.max_size if options.base else None,

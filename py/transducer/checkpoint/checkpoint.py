@@ -16,6 +16,8 @@ from transducer.core.cli import InputError
 if typing.TYPE_CHECKING:
     import torch
 from transducer.checkpoint.config import FRONTEND, MODULES, read_config, require_class
+from transducer.checkpoint.limits import require_sizes
+from transducer.checkpoint.settings import construct, require_exportable
 from transducer.checkpoint.weights import ONE_RUN, load_weights
 
 CONFIG = "model_config.yaml"
@@ -76,10 +78,16 @@ class Checkpoint:
         kind = (MODULES | FRONTEND)[section]
         require_class(self.config, section, kind, self.source)
         settings = {key: value for key, value in self.config[section].items() if key != "_target_"}
-        with _skip_init():
-            module = getattr(modules, kind)(**settings)
         prefix = f"{section}."
         weights = {k.removeprefix(prefix): v for k, v in self.weights.items() if k.startswith(prefix)}
+        if settings.get("subsampling_conv_chunking_factor", 1) != 1:
+            # It cuts the input to save memory, which a graph cannot; the result is the same.
+            settings["subsampling_conv_chunking_factor"] = 1
+        if section not in FRONTEND:
+            require_sizes(section, settings, weights, self.source)
+            require_exportable(section, settings, self.source)
+        with _skip_init():
+            module = construct(getattr(modules, kind), settings, section, self.source)
         if weights or section not in FRONTEND:
             self._require_match(section, module.state_dict(), weights)
             module.load_state_dict(weights, strict=True, assign=True)
@@ -96,6 +104,10 @@ class Checkpoint:
             elif weights[name].shape != expected[name].shape:
                 expected_shape, shape = list(expected[name].shape), list(weights[name].shape)
                 problem = f"the weight {section}.{name} has shape {shape} where the config asks for {expected_shape}"
+            elif weights[name].is_floating_point() != expected[name].is_floating_point():
+                problem = f"the weight {section}.{name} is of {weights[name].dtype}, which its layer is not"
+            elif not weights[name].isfinite().all():
+                problem = f"the weight {section}.{name} has values that are not finite"
             else:
                 continue
             raise InputError(f"{self.source}: {problem}; {ONE_RUN}.")

@@ -6,17 +6,18 @@ Example:
 """
 
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
+from yaml import YAMLError
 
+from transducer.checkpoint.limits import require_small
 from transducer.core.cli import InputError
-
-if typing.TYPE_CHECKING:
-    pass
-
 
 # The supported model classes, the only ones that are ever instantiated.
 MODELS = ("EncDecRNNTModel", "EncDecRNNTBPEModel", "EncDecHybridRNNTCTCModel", "EncDecHybridRNNTCTCBPEModel")
@@ -28,6 +29,10 @@ MODULES = {"encoder": "ConformerEncoder", "decoder": "RNNTDecoder", "joint": "RN
 FRONTEND = {"preprocessor": "AudioToMelSpectrogramPreprocessor"}
 
 
+# Parts of a config that graphs and metadata are made from.
+NEEDED = {*MODULES, *FRONTEND, "target", "tokenizer", "labels", "model_defaults", "loss", "decoding", "swipe"}
+
+
 # Weights of a transducer checkpoint that no exported graph uses.
 UNUSED = ("preprocessor", "ctc_decoder", "loss", "wer", "ctc_loss", "ctc_wer")
 
@@ -35,25 +40,72 @@ UNUSED = ("preprocessor", "ctc_decoder", "loss", "wer", "ctc_loss", "ctc_wer")
 def read_config(path: Path, source: str) -> dict[str, Any]:
     """Return a model config with its interpolations resolved, after refusing anything that is not a NeMo transducer.
 
-    Training files nest the model under `model` or `cfg`; the innermost is returned.
+    Training files nest the model under `model` or `cfg`; the innermost is returned. What no graph needs, as data sets,
+    is left out where it cannot be resolved; environment variables are never read.
     """
     try:
-        root = OmegaConf.load(path)
-        content = OmegaConf.to_container(root, resolve=True)
-    except (OmegaConfBaseException, ValueError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        require_small(text, source)
+        node: Any = OmegaConf.create(text)
+        while isinstance(node, DictConfig) and "encoder" not in node and ("model" in node or "cfg" in node):
+            node = node.get("model") or node.get("cfg")
+    except (OmegaConfBaseException, ValueError, RecursionError, YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: its config cannot be read ({reason}); save the model again.") from None
-    except Exception as error:  # PyYAML's errors share no public base with OmegaConf's
-        if not type(error).__module__.startswith("yaml"):
-            raise
-        raise InputError(f"{source}: its config is not YAML; save the model again with NeMo.") from None
-    while isinstance(content, dict) and "encoder" not in content and ("model" in content or "cfg" in content):
-        content = content.get("model") or content.get("cfg")
-    if not isinstance(content, dict):
+    if not isinstance(node, DictConfig):
         raise InputError(f"{source}: its config has no model; save the model again with NeMo.")
-    config = {str(key): value for key, value in content.items()}
+    config = {}
+    with _no_environment():
+        for key in node:
+            try:
+                value = node[key]
+                config[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            except (OmegaConfBaseException, ValueError) as error:
+                if key in NEEDED:
+                    reason = str(error).splitlines()[0]
+                    raise InputError(
+                        f"{source}: {key} of its config cannot be resolved ({reason}); correct it."
+                    ) from None
+    for key in NEEDED - {"target", "labels"}:
+        if not isinstance(config.get(key) or {}, dict):
+            raise InputError(f"{source}: {key} of its config is {config[key]!r:.80} where settings belong; correct it.")
     require_transducer(config, source)
     return config
+
+
+@contextmanager
+def _no_environment() -> Iterator[None]:
+    """Have `${oc.env:NAME}` refused: a stranger's config has no business with the environment."""
+
+    def refuse(name: str, *_: Any) -> None:
+        raise ValueError(f"it asks for the environment variable {name}")
+
+    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def whole(config: dict[str, Any], path: str) -> int:
+    """Return a setting by its dotted name. Raises: KeyError, or ValueError if it is not a whole number above 0."""
+    value: Any = config
+    for key in path.split("."):
+        value = value[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{path} is {value!r} where a whole number above 0 belongs")
+    return value
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Turn what a config of another form makes code raise into one sentence. Raises: InputError."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"{source}: its config lacks {error.args[0]}; save the model again with NeMo.") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{source}: its config has a value of another kind ({error}); save the model again.") from None
 
 
 def require_transducer(config: dict[str, Any], source: str) -> None:

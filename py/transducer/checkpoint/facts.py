@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.config import reading, whole
 from transducer.core.cli import InputError
 from transducer.core.version import __version__
 
@@ -40,9 +41,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     Dims are named as in the graph contracts: F features, D encoder width, L LSTM layers, H predictor
     width, V labels plus blank, K durations. `blank_id` is always V - 1.
     """
+    with reading(checkpoint.source):
+        return _describe(checkpoint)
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     config, labels, durations = checkpoint.config, checkpoint.labels, checkpoint.durations
-    encoder, prednet = config["encoder"], config["decoder"]["prednet"]
-    if len(labels) != int(config["joint"]["num_classes"]):
+    if len(labels) != whole(config, "joint.num_classes"):
         raise InputError(
             f"{checkpoint.source}: the config lists {len(labels)} labels but joint.num_classes is "
             f"{config['joint']['num_classes']}; save the model again with NeMo."
@@ -52,17 +57,17 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "model_class": checkpoint.manifest["model_class"],
         "model_type": "tdt" if durations else "rnnt",
         "dims": {
-            "F": int(encoder["feat_in"]),
-            "D": int(encoder["d_model"]),
-            "L": int(prednet["pred_rnn_layers"]),
-            "H": int(prednet["pred_hidden"]),
+            "F": whole(config, "encoder.feat_in"),
+            "D": whole(config, "encoder.d_model"),
+            "L": whole(config, "decoder.prednet.pred_rnn_layers"),
+            "H": whole(config, "decoder.prednet.pred_hidden"),
             "V": len(labels) + 1,
             "K": len(durations),
         },
         "blank_id": len(labels),
         "durations": durations,
         "max_symbols": int(greedy.get("max_symbols") or greedy.get("max_symbols_per_step") or 10),
-        "subsampling_factor": int(encoder["subsampling_factor"]),
+        "subsampling_factor": whole(config, "encoder.subsampling_factor"),
         **describe_input(config),
         "tokenizer": tokenizer_kind(checkpoint),
         "source": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
@@ -80,7 +85,7 @@ def describe_input(config: dict[str, Any]) -> dict[str, Any]:
         return {"swipe": swipe}
     frontend = {**FRONTEND_DEFAULTS, **{k: v for k, v in config["preprocessor"].items() if k in FRONTEND_DEFAULTS}}
     return {
-        "sample_rate": int(config["preprocessor"]["sample_rate"]),
+        "sample_rate": whole(config, "preprocessor.sample_rate"),
         "window_stride": float(frontend["window_stride"]),
         "frontend": frontend,
     }

@@ -9,6 +9,7 @@ import pickle
 import typing
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
@@ -21,6 +22,24 @@ if typing.TYPE_CHECKING:
     import torch
 
 ONE_RUN = "config and weights must come from one training run"
+
+
+# Modules whose objects hold data beside the tensors of a training checkpoint: an instance of Skipped takes their place.
+INERT_MODULES = {"numpy", "pathlib", "datetime", "argparse", "decimal", "uuid", "omegaconf", "lightning",
+                 "pytorch_lightning", "nemo"}  # fmt: skip
+
+
+class Skipped:
+    """Stands for a pickled object that nobody needs: it takes any arguments and state, and does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "Skipped":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
 
 
 def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
@@ -36,21 +55,33 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
         DictConfig, ListConfig, AnyNode, Metadata, ContainerMetadata,
         typing.Any, dict, list, int, collections.defaultdict, collections.OrderedDict,
     ]  # fmt: skip
-    try:
-        with torch.serialization.safe_globals(inert):
-            content = torch.load(path, mmap=True, weights_only=True, map_location="cpu")
-    except pickle.UnpicklingError as error:
-        name = str(error).partition("GLOBAL ")[2].partition(" ")[0]
-        what = f"code ({name})" if name else "something other than weights"
-        raise InputError(
-            f"{source}: its weights file pickles {what}, which is never run; save plain tensors with NeMo's save_to."
-        ) from None
-    except (RuntimeError, EOFError, ValueError):
-        raise InputError(f"{source}: its weights file is damaged; copy or download it again.") from None
+    content: Any = None
+    while content is None:
+        try:
+            with torch.serialization.safe_globals(inert):
+                # Only the newer of torch's two formats can be mapped.
+                content = torch.load(path, mmap=is_zipfile(path), weights_only=True, map_location="cpu")
+        except pickle.UnpicklingError as error:
+            name = str(error).partition("GLOBAL ")[2].partition(" ")[0]
+            if name.partition(".")[0] in INERT_MODULES and (Skipped, name) not in inert:
+                inert.append((Skipped, name))
+                continue
+            what = f"code ({name})" if name else "something other than weights"
+            raise InputError(
+                f"{source}: its weights file pickles {what}, which is never run; save plain tensors with NeMo's "
+                "save_to."
+            ) from None
+        except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError):
+            # What a pickle of random bytes makes the unpickler raise.
+            raise InputError(f"{source}: its weights file is damaged; copy or download it again.") from None
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(isinstance(value, torch.Tensor) for value in weights.values())
+    ):
         raise InputError(f"{source}: its weights file has no tensors by name; save the model again with NeMo.")
-    weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in weights.items()}
+    weights = {str(name).replace("_orig_mod.", ""): tensor for name, tensor in weights.items()}
     for wrapper in ("module.", "model."):
         if all(name.startswith(wrapper) for name in weights):
             weights = {name.removeprefix(wrapper): tensor for name, tensor in weights.items()}

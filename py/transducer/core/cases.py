@@ -28,6 +28,16 @@ class Case:
     relative_rms: float
 
 
+# Rounding grows with the values: logits of hundreds differ by some 1e-4 between two right fp32 graphs.
+RELATIVE = 2e-6
+
+
+def bound_of(cases: Sequence[Case], absolute: float) -> float:
+    """Return the bound of `max_abs`: an absolute part and one relative to the largest value, as numpy.isclose has."""
+    largest = max((case.max_abs / case.max_relative for case in cases if case.max_relative), default=0.0)
+    return absolute + RELATIVE * largest
+
+
 def largest_errors(cases: Sequence[Case]) -> dict[str, float]:
     """Return the largest error of all cases by kind; nothing without cases."""
     return {name: max(float(getattr(case, name)) for case in cases) for name in ERRORS if cases}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import as_props, describe
-from transducer.core.cli import log, parser, replacing
+from transducer.core.cli import InputError, log, parser, replacing
 from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
 from transducer.core.onnx_files import IR_VERSION, interface, save_graph, set_metadata
 from transducer.core.onnx_weights import attach_weights, share_weights
@@ -91,12 +91,13 @@ def export_graph(
     module = load_module(name, checkpoint, streaming).to(device)
     sizes = facts["dims"] | (FIXED if fixed else TRACED)[name]
     log.info("%s: axes are %s", name, "fixed" if fixed else f"dynamic ({', '.join(DYNAMIC_AXES)})")
+    inputs = [torch.from_numpy(array).to(device) for array in example(name, sizes).values()]
+    names = input_names(name, "swipe" in facts)
+    require_runs(name, module, inputs, checkpoint.source)
     with contextlib.ExitStack() as stack:
         for patch in patches(name, module):
             stack.enter_context(patch)
         weights = stack.enter_context(detached_weights(module))
-        inputs = [torch.from_numpy(array).to(device) for array in example(name, sizes).values()]
-        names = input_names(name, "swipe" in facts)
         model = trace(name, module, dict(zip(names, inputs, strict=True)), opset, fixed)
     if weights_of:
         share_weights(model, weights, weights_of)
@@ -106,6 +107,18 @@ def export_graph(
     with replacing(output) as tmp:
         save_graph(model, tmp)
     log.info("%s: %s", output, interface(model))
+
+
+def require_runs(name: str, module: nn.Module, inputs: list[Tensor], source: str) -> None:
+    """Raise InputError for a module that fails on an input of the graph's contract, before anything is patched."""
+    try:
+        with torch.inference_mode():
+            module(*inputs)
+    except Exception as error:  # whatever NeMo's code says of settings that it was not written for
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(
+            f"{source}: NeMo's {name} fails as it is configured ({said}); correct the checkpoint's config."
+        ) from None
 
 
 def patches(name: str, module: Any) -> list[contextlib.AbstractContextManager[None]]:

@@ -1,0 +1,69 @@
+"""Settings of a checkpoint's modules: those that cannot be exported, and those that NeMo's constructors refuse.
+
+Example:
+    require_exportable("decoder", config["decoder"], "demo-tdt.nemo")
+    module = construct(RNNTDecoder, config["decoder"], "decoder", "demo-tdt.nemo")
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transducer.core.cli import InputError
+
+# Settings by section and dotted name, the values that graphs can be made of, and why there are no others.
+EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
+    "encoder": {
+        "self_attention_model": (("rel_pos",), "attention is exported with relative positions alone"),
+    },
+    "decoder": {
+        "blank_as_pad": ((True, None), "graphs look blank up as a label"),
+        "normalization_mode": ((None,), "its LSTM has no counterpart in ONNX"),
+        "prednet.rnn_hidden_size": ((None, -1, 0), "a projected LSTM has no counterpart in ONNX"),
+    },
+}
+
+
+def require_exportable(section: str, settings: Mapping[str, Any], source: str) -> None:
+    """Raise InputError for a setting that loads but cannot be exported."""
+    for name, (values, reason) in EXPORTABLE.get(section, {}).items():
+        value: Any = settings
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None and value not in values:
+            wanted = " or ".join(str(one) for one in values if one is not None) or "nothing"
+            raise InputError(
+                f"{source}: {section}.{name} is {value} and only {wanted} can be exported, as {reason}; train without "
+                "it."
+            )
+
+
+def construct(kind: Any, settings: dict[str, Any], section: str, source: str) -> Any:
+    """Return a module built from its settings. Raises: InputError that names the setting which NeMo refuses."""
+    try:
+        return kind(**settings)
+    except MemoryError:
+        raise InputError(f"{source}: its {section} does not fit into memory; correct its config.") from None
+    except Exception as error:  # whatever a constructor says of settings that it was not written for
+        name = _culprit(kind, settings) or section
+        where = section if name == section else f"{section}.{name}"
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"{source}: NeMo's {kind.__name__} refuses {where} ({said}); correct its config.") from None
+
+
+def _culprit(kind: Any, settings: dict[str, Any]) -> str:
+    """Return the dotted name of the one setting without which the module can be built, if there is one."""
+    small = settings | {"n_layers": 1} if settings.get("n_layers") else settings
+    for name in settings:
+        inner = settings[name]
+        trials = [(name, {key: value for key, value in small.items() if key != name})]
+        if isinstance(inner, dict):
+            trials = [
+                (f"{name}.{key}", small | {name: {k: v for k, v in inner.items() if k != key}}) for key in inner
+            ] + trials
+        for path, trial in trials:
+            try:
+                kind(**trial)
+            except Exception:
+                continue
+            return path
+    return ""
