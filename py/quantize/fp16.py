@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from transducer.core.cli import parser, run
-from transducer.quantize.source import Named, Source, signal
+from transducer.quantize.source import Named, Source
 
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -72,6 +72,15 @@ def converted(graph: Source, fp16_io: bool) -> list[NodeProto]:
         helper.make_node("Cast", [internal], [name], name=f"{name}/Cast", to=TensorProto.FLOAT)
         for name, internal in renamed.items()
     ]
+
+
+def signal(nodes: Iterable[NodeProto], sources: Iterable[str]) -> set[str]:
+    """Return the names of `sources` and of all that is computed from their values, not their shapes alone."""
+    reached = set(sources)
+    for node in nodes:
+        if node.op_type != "Shape" and reached.intersection(node.input):
+            reached.update(node.output)
+    return reached
 
 
 class Casts:

@@ -13,8 +13,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
+from transducer.report.harms import harms
 from transducer.report.speeds import engines, speeds
-from transducer.report.tables import accuracies, facts_of, files, harms, packages
+from transducer.report.tables import accuracies, facts_of, files, packages
 
 TEMPLATES = Path(__file__).parents[1] / "transducer/report/templates"
 

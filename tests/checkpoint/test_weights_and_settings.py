@@ -207,7 +207,7 @@ def test_settings_that_mean_the_same_are_taken(
 
 
 def test_large_logits_pass_and_a_wrong_graph_does_not(nemo_file: ByKind, tmp_path: Path, capsys: Capture) -> None:
-    """Rounding grows with the values; a millionth of the weights changed is no rounding."""
+    """Rounding grows with the values; weights that are off by a fifty thousandth are wrong."""
 
     def edit(weights: dict[str, Any]) -> None:
         for name in ("joint.joint_net.2.weight", "joint.joint_net.2.bias"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from transducer.core.cli import InputError
 
-# Settings by section and dotted name, the values that graphs can be made of, and why there are no others.
+# Settings by section and dotted name, the values that graphs can be made of, and why only those.
 EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
     "encoder": {
         "self_attention_model": (("rel_pos",), "attention is exported with relative positions alone"),

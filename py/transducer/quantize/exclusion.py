@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import log
-from transducer.quantize.source import Source, int8_columns
+from transducer.quantize.rounding import int8_columns
+from transducer.quantize.source import Source
 
 # Rows of an activation that a product is measured on.
 ROWS = 256

@@ -192,30 +192,9 @@ class Source:
         self.model.graph.node.extend(nodes)
 
 
-def int8_columns(array: NDArray[Any], axis: int, limit: int = 127) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantize along `axis`: int8 values of the same shape, within ±limit, and a scale for each other index."""
-    scale = np.abs(array).max(axis=axis, keepdims=True) / np.float32(limit)
-    scale[scale == 0] = 1
-    return np.rint(array / scale).astype(np.int8), scale.astype(np.float32).squeeze(axis)
-
-
-def signal(nodes: Iterable[NodeProto], sources: Iterable[str]) -> set[str]:
-    """Return the names of `sources` and of all that is computed from their values, not their shapes alone."""
-    reached = set(sources)
-    for node in nodes:
-        if node.op_type != "Shape" and reached.intersection(node.input):
-            reached.update(node.output)
-    return reached
-
-
 def _require_fp32(path: Path, nodes: Iterable[NodeProto], weights: Iterable[TensorProto]) -> None:
     found = {node.op_type for node in nodes} & QUANTIZED_OPS
     if found:
         raise InputError(f"{path} is quantized already ({min(found)}); give the fp32 graph.")
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in weights):
         raise InputError(f"{path} is in fp16; give the fp32 graph.")
-
-
-def variant_of(path: Path) -> str:
-    """Return what a file's name says of its variant: "" for fp32."""
-    return path.name.removesuffix(".onnx").partition(".")[2]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from transducer.core.onnx_weights import inline_tensor
-from transducer.quantize.source import Named, Source, int8_columns
+from transducer.quantize.rounding import int8_columns
+from transducer.quantize.source import Named, Source
 
 # The zero point of all activations.
 ZERO = "int8_zero"

@@ -49,22 +49,6 @@ class File:
 
 
 @dataclass(frozen=True)
-class Harm:
-    """Where the error of an integer form of the encoder arises, in relative root mean squares.
-
-    channels, rows: the largest magnitude over the median one, in fp32 and in the form.
-    """
-
-    name: str
-    layer: str
-    layer_error: float
-    channels: tuple[float, float]
-    rows: tuple[float, float]
-    by_frames: list[tuple[int, float]]
-    in_batch: float
-
-
-@dataclass(frozen=True)
 class Package:
     """A folder that was packaged, and the bytes of the archive beside it, if there is one."""
 
@@ -120,20 +104,6 @@ def files(model: Path) -> list[File]:
     """Return every built file that has passed its check, fp32 graphs first."""
     rows = [row for path in sorted((model / "checks").glob("*.check.json")) for row in _file(model, Check.read(path))]
     return sorted(rows, key=lambda row: (list(FORMATS.values()).index(row.format), row.name.count("."), row.name))
-
-
-def harms(model: Path) -> list[Harm]:
-    """Return where the error of each integer form of the encoder arises."""
-    rows = []
-    for path in sorted((model / "checks").glob("encoder.*.check.json")):
-        check = Check.read(path)
-        if found := check.facts.get("harm"):
-            layer, error = max(found["layers"].items(), key=lambda item: item[1])
-            ratios = [(found[name]["fp32"], found[name]["variant"]) for name in ("channels", "rows")]
-            lengths = sorted((int(frames), error) for frames, error in found["by_frames"].items())
-            name = layer.strip("/").removesuffix("/MatMul_output_0")
-            rows.append(Harm(check.file, name, error, ratios[0], ratios[1], lengths, found["in_batch"]["variant"]))
-    return rows
 
 
 def _file(model: Path, check: Check) -> Iterator[File]:
