@@ -61,7 +61,7 @@ def main() -> int:
     report = {
         "words": len(chosen),
         "beam": options.beam,
-        "lexicon": {"file": options.lexicon.name, "words": len(search.lexicon.words)},
+        "lexicon": {"file": " ".join(Path(text).name for text in options.lexicon), "words": len(search.lexicon.words)},
         "models": {
             name: {"encoder": encoder.name, "rnnt_step": step.name, **figures(np.array(times[name]) * 1000)}
             for name, (encoder, step) in options.pairs

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.swipe.lexicon import Lexicon, read_words
+from transducer.swipe.lexicon import Lexicon, read_lists
 from transducer.swipe.trie import write_trie
 
 
 def main() -> int:
     args = parser(__doc__)
-    args.add_argument("--lexicon", type=Path, required=True, help="a word a line, the most frequent first")
+    args.add_argument(
+        "--lexicon", nargs="+", required=True, metavar="FILE[:WEIGHT]", help="a word a line, by frequency"
+    )
     args.add_argument("--checkpoint", type=Path, required=True, help="unpacked; its labels spell the words")
     args.add_argument("--output", type=Path, required=True, help="trie.bin; words.txt goes beside it")
     options = args.parse_args()
@@ -26,7 +28,7 @@ def main() -> int:
             f"{checkpoint.source}: its labels are pieces of words, which spell a word in many ways; a trie takes a "
             "model of characters, so leave LEXICON out."
         )
-    lexicon = Lexicon(read_words(options.lexicon), checkpoint.labels)
+    lexicon = Lexicon.of_lists(read_lists(options.lexicon), checkpoint.labels)
     with replacing(options.output.with_name("words.txt")) as tmp:
         tmp.write_text("".join(f"{word}\n" for word in lexicon.words), encoding="utf-8")
     write_trie(lexicon, options.output)

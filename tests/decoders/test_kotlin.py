@@ -113,6 +113,25 @@ def test_every_golden_case_comes_out_the_same(decoder: Decoder, lexicon: Lexicon
     assert len(decoder.runs) - len(steps) == len(CASES)
 
 
+def test_a_second_list_ranks_as_in_python(decoder: Decoder, package: Path, lexicon: Lexicon, tmp_path: Path) -> None:
+    """Of a list in reverse order at a lower weight, with words that the first lacks."""
+    second = [*reversed(lexicon.words[:3000]), "zorkmid", "qwop"]
+    (tmp_path / "second.txt").write_text("\n".join(second), encoding="utf-8")
+    assert decoder.do("open", package=str(package)) is None
+    assert decoder.do("addAll", words=str(tmp_path / "second.txt"), weight=0.3) > 100
+    union = Lexicon.of_lists([(lexicon.words, 1.0), (second, 0.3)], META["tokens"][:-1])
+    assert decoder.do("contains", word="zorkmid") and "zorkmid" in union.words
+    dims = META["dims"]
+    search = BeamSearch(union, META["blank_id"], (dims["L"], dims["H"]), **META["decoding"])
+    step = open_step(package / "graphs/rnnt_step.onnx")
+    for case in CASES[::25]:
+        expected = search.decode(unpacked(case["encoder_frames"]), step, 10)
+        n_best = [{"word": one.word, "log_prob": one.log_prob, "score": one.score} for one in expected]
+        require_same_words(decoder.do("decode", points=case["points"], count=10)["n_best"], n_best)
+    assert decoder.do("addAll", words=str(tmp_path / "second.txt"), weight=0.0)["error"] == "BadLexicon"
+    assert decoder.do("open", package=str(package)) is None
+
+
 def test_a_swipe_is_read_on_the_keyboard_that_it_was_made_on(decoder: Decoder, package: Path) -> None:
     """The word's keys lie elsewhere on Dvorak, so it takes another swipe there."""
     dvorak = read_layout(DEMO.parent / "configs/layouts/dvorak.json")[0]

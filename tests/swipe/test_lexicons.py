@@ -1,17 +1,22 @@
 """Lexicons as written: their words, order, sizes, and the statistics beside them."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import run_worker
-from transducer.swipe.lexicon import log_prior, read_words
+from transducer.core.cli import InputError
+from transducer.swipe.lexicon import Lexicon, log_prior, read_lists, read_words
+from transducer.swipe.trie import TrieLexicon, write_trie
 from transducer.swipe.words import CONTRACTIONS, ranked_words
 
 SIZES = {"lexicon_small.txt": 12_000, "lexicon_full.txt": 70_000}
+LABELS = "abcdefghijklmnopqrstuvwxyz'"
 FREQUENCIES = dict(ranked_words())
 
 
@@ -72,3 +77,34 @@ def test_the_prior_of_a_rank_follows_the_frequencies() -> None:
     apart = logs - log_prior(np.arange(70_000))
     apart -= np.median(apart)
     assert np.abs(apart[100:]).max() < 0.5
+
+
+def test_several_lists_are_one_lexicon_with_each_word_once(tmp_path: Path) -> None:
+    """A word has the best of its rank's priors in the lists, each with the logarithm of its list's weight."""
+    (tmp_path / "a.txt").write_text("the\nthen\na\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("zork\na\nthe\n", encoding="utf-8")
+    lists = read_lists([str(tmp_path / "a.txt"), f"{tmp_path}/b.txt:0.5"])
+    union = Lexicon.of_lists(lists, LABELS)
+    prior = log_prior(np.arange(3))
+    expected = {"the": prior[0], "then": prior[1], "a": prior[2], "zork": prior[0] + math.log(0.5)}
+    assert dict(zip(union.words, union.prior.tolist(), strict=True)) == pytest.approx(expected)
+    assert union.ahead[0] == prior[0] == union.prior.max()
+    for word, index in zip(union.words, range(4), strict=True):
+        node = 0
+        for letter in word:
+            node = union.children[node, LABELS.index(letter)]
+            assert union.ahead[node] >= union.prior[index]
+        assert union.word[node] == index
+    # One list without a weight is what it was, and trie.bin keeps the priors of several.
+    alone = Lexicon.of_lists(read_lists([str(tmp_path / "a.txt")]), LABELS)
+    assert np.array_equal(alone.prior, prior)
+    write_trie(union, tmp_path / "trie.bin")
+    packed = TrieLexicon(tmp_path / "trie.bin", union.words)
+    np.testing.assert_allclose(packed.prior, union.prior, rtol=1e-6)
+    assert packed.ahead[0] == pytest.approx(union.ahead[0])
+
+
+@pytest.mark.parametrize("weight", ["many", "0", "-1", "nan"])
+def test_a_list_whose_weight_is_not_above_zero_is_refused(weight: str) -> None:
+    with pytest.raises(InputError, match="not FILE:WEIGHT with a weight above 0"):
+        read_lists([f"a.txt:{weight}"])

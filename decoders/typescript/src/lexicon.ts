@@ -127,6 +127,26 @@ export class Lexicon {
     path.reverse().forEach((each) => this.lookAhead(each));
   }
 
+  /**
+   * Add another list, the most frequent first: of a second language, or of an app's own words. Each word gets the log
+   * prior of its rank in that list plus the logarithm of `weight`, unless it can be found with a better one already;
+   * words that the labels cannot spell are left out. Returns how many words were added or became likelier.
+   */
+  addList(list: Iterable<string>, weight = 1): number {
+    if (!(weight > 0 && Number.isFinite(weight))) throw new TransducerError("bad-lexicon", `The weight of a word list is ${weight}; give a number above 0.`);
+    const spellable = [...new Set(list)].filter((word) => word && typeof spell(word, this.characters) !== "string");
+    const better = spellable.map((word, rank) => [word, logPrior(rank) + Math.log(weight)] as const).filter(([word, prior]) => !(this.priorOf(word) >= prior));
+    for (const [word, prior] of better) this.add(word, prior);
+    return better.length;
+  }
+
+  /** Return the log prior of a word, or -Infinity if it cannot be found. */
+  private priorOf(word: string): number {
+    const path = this.walk(word);
+    const index = path ? this.word[path[path.length - 1]!]! : NONE;
+    return index === NONE ? -Infinity : this.prior[index]!;
+  }
+
   /** Take back an added word; one that the lexicon had before gets its prior back. Returns whether it was there. */
   remove(word: string): boolean {
     if (!this.own.has(word)) return false;

@@ -112,3 +112,15 @@ test("words are added and taken back at run time", () => {
   assert.throws(() => lexicon.add(""), expectError("bad-word", "empty"));
   assert.throws(() => lexicon.add("word", NaN), expectError("bad-word", "finite"));
 });
+
+test("a second list counts by its weight, and a word of both once, with the better prior", () => {
+  const lexicon = Lexicon.fromWords(["the", "then", "a"], CHARACTERS);
+  assert.equal(lexicon.addList(["zork", "a", "naïve", "the"], 0.5), 1);
+  const found = check(lexicon);
+  assert.equal(found.size, 4);
+  assert.equal(lexicon.prior[found.get("zork")!], logPrior(0) + Math.log(0.5));
+  // Rank 1 at half the weight is less likely than rank 2.
+  assert.equal(lexicon.prior[found.get("a")!], logPrior(2));
+  assert.equal(lexicon.prior[found.get("the")!], logPrior(0));
+  assert.throws(() => lexicon.addList(["x"], 0), expectError("bad-lexicon", "weight", "0"));
+});

@@ -5,6 +5,7 @@ Example:
     node = lexicon.children[0, labels.index("h")]
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,21 @@ def log_prior(rank: NDArray[np.int64]) -> NDArray[np.float64]:
     return -np.log(rank + 10.0) - rank / 30_000
 
 
+def read_lists(texts: Sequence[str]) -> list[tuple[list[str], float]]:
+    """Return the words of files, each as FILE or FILE:WEIGHT, with their weights. Raises: InputError."""
+    lists = []
+    for text in texts:
+        path, _, weight = text.partition(":")
+        try:
+            number = float(weight or 1)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise InputError(f"{text}: not FILE:WEIGHT with a weight above 0; correct LEXICON.")
+        lists.append((read_words(Path(path)), number))
+    return lists
+
+
 class Lexicon:
     """A trie over label ids.
 
@@ -49,14 +65,15 @@ class Lexicon:
     prior: float64 [words], log prior; ahead: float64 [nodes], the best prior of the words that a node leads to.
     """
 
-    def __init__(self, words: Sequence[str], labels: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], labels: Sequence[str], prior: Sequence[float] | None = None) -> None:
+        """Build the trie of words, the likeliest first; `prior` is theirs where that is not of their ranks."""
         ids = {label: number for number, label in enumerate(labels)}
         self.words = [word for word in dict.fromkeys(words) if set(word) <= ids.keys()]
         if strange := len(set(words)) - len(self.words):
             log.warning("left out %d words of the lexicon: they have characters outside the vocabulary.", strange)
         if not self.words:
             raise InputError("The lexicon has no word that the vocabulary can spell; give LEXICON another list.")
-        self.prior = log_prior(np.arange(len(self.words)))
+        self.prior = log_prior(np.arange(len(self.words))) if prior is None else np.asarray(prior, np.float64)
         children: list[list[int]] = [[NONE] * len(labels)]
         word_at, ahead = [NONE], [self.prior[0]]
         for index, word in enumerate(self.words):
@@ -73,3 +90,20 @@ class Lexicon:
         self.children = np.array(children, dtype=np.int32)
         self.word = np.array(word_at, dtype=np.int32)
         self.ahead = np.array(ahead)
+
+    @classmethod
+    def of_lists(cls, lists: Sequence[tuple[Sequence[str], float]], labels: Sequence[str]) -> "Lexicon":
+        """Return the union of several word lists with weights, of two languages or a user's own words.
+
+        A list gives a word the log prior of its rank there plus the logarithm of the list's weight; a word that several
+        have counts once, with the best of these.
+        """
+        if len(lists) == 1 and lists[0][1] == 1:
+            return cls(lists[0][0], labels)
+        best: dict[str, float] = {}
+        for words, weight in lists:
+            single = cls(words, labels)
+            for word, prior in zip(single.words, single.prior + math.log(weight), strict=True):
+                best[word] = max(best.get(word, -math.inf), float(prior))
+        ranked = sorted(best, key=lambda word: -best[word])
+        return cls(ranked, labels, [best[word] for word in ranked])

@@ -21,14 +21,16 @@ from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.beam_search import BeamSearch, Step, graph_step
 from transducer.swipe.keyboard import Layout, read_layout
-from transducer.swipe.lexicon import Lexicon, read_words
+from transducer.swipe.lexicon import Lexicon, read_lists
 from transducer.swipe.traces import Trace
 
 
 def search_arguments(args: argparse.ArgumentParser) -> None:
     """Add the options of a search and of what it is measured on."""
     args.add_argument("--manifest", type=Path, required=True, help="traces, .jsonl or .jsonl.gz")
-    args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument(
+        "--lexicon", nargs="+", required=True, metavar="FILE[:WEIGHT]", help="words, the most frequent first"
+    )
     args.add_argument("--layout", type=Path, help="the keyboard swiped on, JSON, where that is not the model's own")
     args.add_argument("--beam", type=int, default=16)
     args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
@@ -38,7 +40,7 @@ def search_arguments(args: argparse.ArgumentParser) -> None:
 def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[str, int]) -> BeamSearch:
     """Return the beam search that the options ask for."""
     return BeamSearch(
-        Lexicon(read_words(options.lexicon), labels),
+        Lexicon.of_lists(read_lists(options.lexicon), labels),
         blank=len(labels),
         state_shape=(dims["L"], dims["H"]),
         beam=options.beam,
@@ -90,7 +92,7 @@ def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequen
         "manifest": options.manifest.name,
         "layout": options.layout.name if options.layout else None,
         "traces": len(traces),
-        "lexicon": {"file": options.lexicon.name, "words": len(search.lexicon.words)},
+        "lexicon": {"file": " ".join(Path(text).name for text in options.lexicon), "words": len(search.lexicon.words)},
         "not_in_lexicon": sum(trace.word not in known for trace in traces),
         "beam": options.beam,
         "prior_weight": options.prior_weight,

@@ -40,6 +40,7 @@ private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
     "features" -> Features.of(points(command), keyboard(command).arranged(files.meta.layout.keys)).run { mapOf("rows" to rows, "columns" to columns, "values" to values.toList()) }
     "decode" -> decode(command)
     "add" -> command["prior"].let { if (it is Double) lexicon.add(command.text("word"), it) else lexicon.add(command.text("word")) }
+    "addAll" -> lexicon.addAll(File(command.text("words")).readLines(), command["weight"] as Double)
     "remove" -> lexicon.remove(command.text("word"))
     "contains" -> command.text("word") in lexicon
     "close" -> decoder.close()

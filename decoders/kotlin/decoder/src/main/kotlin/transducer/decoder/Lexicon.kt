@@ -93,6 +93,29 @@ public class Lexicon private constructor(
         return true
     }
 
+    /**
+     * Add another list, the most frequent first: of a second language, or of an app's own words. Each word gets the log
+     * prior of its rank in that list plus the logarithm of `weight`, unless it can be found with a better one already;
+     * words that the characters cannot spell are left out. Returns how many words were added or became likelier.
+     *
+     * @throws DecoderException.BadLexicon if the weight is not a number above 0.
+     */
+    public fun addAll(list: Iterable<String>, weight: Double = 1.0): Int {
+        if (!(weight > 0 && weight.isFinite())) {
+            throw DecoderException.BadLexicon("The weight of a word list is $weight; give a number above 0.")
+        }
+        val better = list.filter { it.isNotEmpty() && it.all(characters::containsKey) }.distinct()
+            .mapIndexed { rank, word -> word to logPrior(rank) + ln(weight) }
+            .filter { (word, prior) -> priorOf(word) < prior }
+        for ((word, prior) in better) add(word, prior)
+        return better.size
+    }
+
+    private fun priorOf(word: String): Double {
+        val index = path(word)?.let { this.word[it.last()] } ?: NONE
+        return if (index == NONE) Double.NEGATIVE_INFINITY else prior[index]
+    }
+
     /** Return the letters on the way to a node. */
     public fun prefix(node: Int): String {
         val letters = characters.entries.associate { (letter, label) -> label to letter }
