@@ -38,7 +38,9 @@ def test_equals_pytorch(kind: str, graph: str, built: ByKind, tmp_path: Path) ->
     arguments = ["--graph", graph, "--onnx", out / f"onnx/{graph}.onnx", "--checkpoint", out / "checkpoint"]
     assert run_worker("export/check", *arguments, "--output", report) == 0
     found = json.loads(report.read_text())
-    assert found["facts"]["checker"] == "valid" and found["figures"]["max_abs"] <= found["bounds"]["max_abs"] == 1e-4
+    assert found["facts"]["checker"] == "valid" and found["figures"]["max_abs"] <= 1e-4
+    # Two millionths of the largest value are allowed beside.
+    assert 1e-4 < found["bounds"]["max_abs"] < 1.5e-4
     sizes = [case["sizes"] for case in found["cases"]]
     assert {1, 3} <= {size["B"] for size in sizes}
     if graph == "encoder":

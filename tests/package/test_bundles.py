@@ -230,7 +230,7 @@ def test_manifest_tells_every_file_and_what_its_check_found(swipe: Path, bundled
     encoder, step = entries["graphs/encoder.int8.onnx"], entries["graphs/rnnt_step.onnx"]
     assert (encoder["role"], encoder["source"]) == ("graph", "ort/encoder.web.int8.onnx")
     assert 0 < encoder["check"]["figures"]["relative_rms"] <= encoder["check"]["bounds"]["relative_rms"] == 0.05
-    assert step["check"]["figures"]["max_abs"] <= step["check"]["bounds"]["max_abs"] == 1e-4
+    assert step["check"]["figures"]["max_abs"] <= 1e-4 < step["check"]["bounds"]["max_abs"] < 2e-4
     assert step["licence"] == "Apache-2.0" and entries["lexicon/words.txt"]["licence"] == "NOASSERTION"
     assert manifest["checkpoint"]["sha256"] == sha256_of(DEMO / "demo-swipe.nemo")
     assert manifest["versions"]["torch"] == version("torch").partition("+")[0]
