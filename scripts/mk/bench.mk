@@ -32,7 +32,7 @@ words  := $(call timed,fp32-onnx,$(OUT)/onnx/encoder.onnx,$(OUT)/onnx/rnnt_step.
           $(foreach form,$(PTE_FORMS),$(call timed,$(form)-pte,$(PTE)/encoder.$(form).pte,$(PTE)/rnnt_step.pte))
 
 $(BENCH)/words.json: $(sort $(filter $(OUT)/%,$(subst =, ,$(subst $(comma), ,$(words))))) $(META) $(TEST) \
-    $(word_lists) $(OUT)/.flags/swipe $(call worker,bench/swipe)
+    $(LEXICON) $(OUT)/.flags/swipe $(call worker,bench/swipe)
 	$(call say,BENCH)
 	$(call run,bench/swipe) --pairs $(words) --meta $(OUT)/meta/model_meta.json $(search_flags) --output $@
 

@@ -8,9 +8,9 @@ TARGET        ?= all
 BUNDLE_ASSETS ?=
 # SPDX ids or expressions; where unset, the package states no licence.
 MODEL_LICENCE   ?= NOASSERTION
-LEXICON_LICENCE ?= $(if $(filter $(LEXICONS),$(word_lists)),CC-BY-SA-4.0,NOASSERTION)
+LEXICON_LICENCE ?= $(if $(filter $(LEXICONS),$(LEXICON)),CC-BY-SA-4.0,NOASSERTION)
 # Whom that licence asks to name.
-LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(word_lists)),words and their order are from wordfreq by Robyn \
+LEXICON_CREDIT  ?= $(if $(filter $(LEXICONS),$(LEXICON)),words and their order are from wordfreq by Robyn \
                      Speer$(comma) which credits SUBTLEX$(comma) OpenSubtitles$(comma) Wikipedia$(comma) the Leeds \
                      Internet Corpus$(comma) ParaCrawl and Google Books Ngrams)
 # Bytes that a web package may have as a .zip.
@@ -50,7 +50,7 @@ options.bundled = $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(
 inputs.bundled := $(TRIE)
 # The command that the manifest records: the settings that matter, without local paths.
 command.dynamic := make package-dynamic
-command.bundled := make package-bundled $(if $(LEXICON),LEXICON="$(strip $(notdir $(LEXICON)))") \
+command.bundled := make package-bundled $(if $(LEXICON),LEXICON=$(notdir $(LEXICON))) \
                      $(if $(BUNDLE_ASSETS),BUNDLE_ASSETS="$(notdir $(BUNDLE_ASSETS))")
 model_named     := $(if $(CONFIG),CONFIG=$(CONFIG),MODEL=$(notdir $(MODEL)))
 

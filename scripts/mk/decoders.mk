@@ -5,7 +5,7 @@ GOLDEN := decoders/golden/cases.json.gz
 flags.golden = $(TEST) $(LEXICON)
 
 # The words that the cases are decoded with are written beside them, in words.txt.gz.
-$(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $(TEST) $(word_lists) \
+$(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $(TEST) $(LEXICON) \
     $(OUT)/.flags/golden $(call worker,swipe/write_golden)
 	$(call say,GOLDEN)
 	$(call run,swipe/write_golden) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \

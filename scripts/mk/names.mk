@@ -7,17 +7,15 @@ unsafe := $$ ' " \ ` ; & | < > ( ) [ ] { } * ? ! \# % : =
 # NAME=FILE,FILE pairs hold these.
 unsafe.OUT         := $(unsafe) ,
 unsafe.PACKAGE_DIR := $(unsafe) ,
-# A manifest to train on has a weight and a layout after it, a word list a weight.
+# A manifest to train on has a weight and a layout after it.
 unsafe.TRAIN_MANIFEST := $(filter-out :,$(unsafe))
-unsafe.LEXICON        := $(unsafe.TRAIN_MANIFEST)
-word_lists = $(foreach list,$(LEXICON),$(firstword $(subst :, ,$(list))))
 # A checkpoint is read only, by its name in single quotations, as NeMo gives names with = in them.
 unsafe.MODEL := \ $$ '
 
 # One name each, but for the last row.
-single := CONFIG MODEL NAME OUT PACKAGE_DIR VALIDATION CALIB_MANIFEST VOCABULARY TEST LAYOUT TRACES SPEECH \
+single := CONFIG MODEL NAME OUT PACKAGE_DIR VALIDATION LEXICON CALIB_MANIFEST VOCABULARY TEST LAYOUT TRACES SPEECH \
             TEACHER INIT TRAINED DIR
-names  := $(single) LEXICON BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST
+names  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST
 
 # What a user set: our own defaults may refer to variables.
 set_by_user = $(foreach v,$1,$(if $(filter command environment,$(firstword $(origin $v))),$v))

@@ -20,13 +20,13 @@ $(RUNTIME_META): $(META) $(VOCABULARY) $(OUT)/.flags/runtime-meta $(call worker,
 	    $(runtime_meta_options) --output $@
 
 ifneq ($(LEXICON),)
-$(TRIE) &: $(word_lists) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)
+$(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)
 	$(call say,LEXICON,$(OUT)/lexicon)
 	$(call run,swipe/write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
 endif
 
 # This is reached only if a file is missing and nothing makes it; the worker then names it.
-$(VOCABULARY) $(filter-out $(LEXICONS),$(word_lists)):
+$(VOCABULARY) $(filter-out $(LEXICONS),$(LEXICON)):
 
 ## What decoders read beside the graphs
 .PHONY: runtime-meta trie
