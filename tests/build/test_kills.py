@@ -172,6 +172,8 @@ def test_a_full_disk_gives_one_sentence_and_then_what_is_right(project: Project,
             break
         failures += 1
         said = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+        # What a build without calibration data logs anyway.
+        said = [line for line in said if not line.endswith("equalized by their weights alone")]
         assert len(said) == 1 and re.fullmatch(r"error: [^\n]*free some space[^\n]*\.", said[0]), done.stderr
     assert failures >= points / 2
     filler.unlink()
