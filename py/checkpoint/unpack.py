@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
 from transducer.checkpoint.config import read_config, reading
-from transducer.checkpoint.weights import load_weights
+from transducer.checkpoint.weights import load_weights, require_finite
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
@@ -44,7 +44,7 @@ def main() -> int:
             fill_sizes(config, packed_tokenizer(config, folder), model.name)
         # What is vetted is what everything later reads, NeMo too.
         write_config(config, folder / CONFIG)
-        load_weights(folder / WEIGHTS, model.name)
+        require_finite(load_weights(folder / WEIGHTS, model.name), model.name)
         write_json(folder / options.output.name, manifest_of(folder, model, config, digest.result()))
     return 0
 
@@ -56,13 +56,17 @@ def unpack_nemo(archive: Path, folder: Path) -> None:
     """
     try:
         with tarfile.open(archive, "r:*") as tar:
-            members = [(safe_path(member, archive), member) for member in tar if not member.isdir()]
-            total = sum(member.size for _, member in members)
-            if len(members) > MAX_MEMBERS or total > MAX_GROWTH * archive.stat().st_size:
-                raise InputError(
-                    f"{archive}: unpacks to {len(members):,} files of {total:,} bytes, which no model does; do not "
-                    "trust this file."
-                )
+            members, total = [], 0
+            for member in tar:
+                members.append((safe_path(member, archive), member))
+                total += member.size
+                # Before the next header, to reach which this member would be decompressed.
+                if len(members) > MAX_MEMBERS or total > MAX_GROWTH * archive.stat().st_size:
+                    raise InputError(
+                        f"{archive}: unpacks to {len(members):,} files of {total:,} bytes and more, as no model does; "
+                        "do not trust this file."
+                    )
+            members = [(path, member) for path, member in members if not member.isdir()]
             with tqdm(total=total, unit="B", unit_scale=True, desc=archive.name, delay=5, leave=False) as progress:
                 for path, member in members:
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +93,7 @@ def safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{archive}: its member {member.name} points outside the archive; do not trust this file.")
-    if not member.isreg():
+    if not (member.isreg() or member.isdir()):
         raise InputError(f"{archive}: its member {member.name} is a link or device; do not trust this file.")
     return path
 
@@ -118,6 +122,7 @@ def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
     if tokenizer:
         shutil.copyfile(tokenizer, folder / "tokenizer.model")
         config["tokenizer"] |= {"model_path": "nemo:tokenizer.model"}
+    fill_sizes(config, tokenizer, config_path.name)
     # Only the weights are kept: a training checkpoint carries optimizer states several times their size.
     torch.save(weights, folder / WEIGHTS)
     write_config(config, folder / CONFIG)
@@ -130,7 +135,9 @@ def write_config(config: dict[str, Any], path: Path) -> None:
 
 def find_tokenizer(config: dict[str, Any], place: Path) -> Path | None:
     """Return the SentencePiece model that a config names, also searched beside the config."""
-    tokenizer = config.get("tokenizer") or {}
+    tokenizer = config.get("tokenizer")
+    if not tokenizer:
+        return None
     names = [str(tokenizer[key]) for key in ("model_path", "dir") if tokenizer.get(key)]
     for name in [name.removeprefix("nemo:") for name in names] + ["."]:
         for path in (place / name, place / name / "tokenizer.model", place / Path(name).name):

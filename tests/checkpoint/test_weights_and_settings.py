@@ -4,6 +4,7 @@ import collections
 import datetime
 import io
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -90,32 +91,65 @@ def test_the_older_format_and_harmless_objects_load(
     assert unpack(model, tmp_path) == export(tmp_path) == check(tmp_path) == 0
 
 
-class Attack:
+class Call:
     """Pickles as a call, of what a checkpoint must never have called."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._call = function, arguments
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (pathlib.os.mkdir, (str(self.path),))  # type: ignore[attr-defined]
-
-
-class Array(Attack):
-    """The same by way of a module whose objects are skipped: NumPy can load files too."""
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return (np.save, (str(self.path), np.arange(3)))
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._call
 
 
-@pytest.mark.parametrize("attack", [Attack, Array])
-def test_nothing_that_is_pickled_runs(attack: type[Attack], nemo_file: ByKind, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda path: Call(os.mkdir, path), 2),
+        # Objects of this module are skipped; it can write files too.
+        (lambda path: Call(np.save, path, np.arange(3)), 0),
+        (lambda path: None, 0),
+    ],
+)
+def test_nothing_that_is_pickled_runs(
+    call: Callable[[str], Any], code: int, nemo_file: ByKind, tmp_path: Path, capsys: Capture
+) -> None:
     def change(members: dict[str, bytes]) -> None:
         weights = torch.load(io.BytesIO(members["model_weights.ckpt"]), weights_only=True)
-        members["model_weights.ckpt"] = saved({"state_dict": weights, "more": attack(tmp_path / "escaped")})
+        members["model_weights.ckpt"] = saved({"state_dict": weights, "more": call(str(tmp_path / "escaped"))})
 
     model = repack(nemo_file("bpe-tdt"), tmp_path / "model.nemo", change)
-    unpack(model, tmp_path)
+    assert unpack(model, tmp_path) == code, capsys.readouterr().err
     assert not list(tmp_path.glob("escaped*"))
+
+
+@pytest.mark.parametrize("content", [None, 3, [], {}, {"state_dict": None}, {"state_dict": [1]}])
+def test_what_is_not_weights_is_refused(content: Any, nemo_file: ByKind, tmp_path: Path, capsys: Capture) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        members["model_weights.ckpt"] = saved(content)
+
+    model = repack(nemo_file("bpe-tdt"), tmp_path / "model.nemo", change)
+    assert "has no tensors by name" in refusal(capsys, unpack(model, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["bpe-tdt", "char-rnnt"])
+def test_a_training_run_has_its_sizes_filled_in(kind: str, nemo_file: ByKind, tmp_path: Path) -> None:
+    """Its config names the vocabulary but not how large that makes the layers, and a stray tokenizer harms nothing."""
+    assert unpack(nemo_file(kind), tmp_path) == 0
+    folder = tmp_path / "checkpoint"
+    config = json.loads((folder / "model_config.yaml").read_text(encoding="utf-8"))
+    for section, key in (("joint", "num_classes"), ("decoder", "vocab_size")):
+        config[section][key] = -1
+    (tmp_path / "run.yaml").write_text(json.dumps(config), encoding="utf-8")
+    shutil.copy(folder / "model_weights.ckpt", tmp_path / "run.ckpt")
+    (tmp_path / "tokenizer.model").write_bytes(
+        next(iter(folder.glob("*tokenizer.model")), folder / "manifest.json").read_bytes()
+    )
+    assert (
+        unpack(tmp_path / "run.ckpt", tmp_path / "again")
+        == export(tmp_path / "again")
+        == check(tmp_path / "again")
+        == 0
+    )
 
 
 def test_labels_that_yaml_takes_for_something_else(nemo_file: ByKind, tmp_path: Path) -> None:

@@ -106,8 +106,6 @@ class Checkpoint:
                 problem = f"the weight {section}.{name} has shape {shape} where the config asks for {expected_shape}"
             elif weights[name].is_floating_point() != expected[name].is_floating_point():
                 problem = f"the weight {section}.{name} is of {weights[name].dtype}, which its layer is not"
-            elif not weights[name].isfinite().all():
-                problem = f"the weight {section}.{name} has values that are not finite"
             else:
                 continue
             raise InputError(f"{self.source}: {problem}; {ONE_RUN}.")

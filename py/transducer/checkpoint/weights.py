@@ -55,12 +55,12 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
         DictConfig, ListConfig, AnyNode, Metadata, ContainerMetadata,
         typing.Any, dict, list, int, collections.defaultdict, collections.OrderedDict,
     ]  # fmt: skip
-    content: Any = None
-    while content is None:
+    while True:
         try:
             with torch.serialization.safe_globals(inert):
                 # Only the newer of torch's two formats can be mapped.
                 content = torch.load(path, mmap=is_zipfile(path), weights_only=True, map_location="cpu")
+            break
         except pickle.UnpicklingError as error:
             name = str(error).partition("GLOBAL ")[2].partition(" ")[0]
             if name.partition(".")[0] in INERT_MODULES and (Skipped, name) not in inert:
@@ -71,8 +71,7 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
                 f"{source}: its weights file pickles {what}, which is never run; save plain tensors with NeMo's "
                 "save_to."
             ) from None
-        except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError):
-            # What a pickle of random bytes makes the unpickler raise.
+        except Exception:  # whatever damaged bytes make the unpickler do
             raise InputError(f"{source}: its weights file is damaged; copy or download it again.") from None
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if (
@@ -89,3 +88,10 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
     if strangers:
         raise InputError(f"{source}: the config has no place for the weight {strangers[0]}; {ONE_RUN}.")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
+def require_finite(weights: "dict[str, torch.Tensor]", source: str) -> None:
+    """Raise InputError for weights of a training that diverged."""
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{source}: the weight {name} has values that are not finite; save an earlier checkpoint.")
