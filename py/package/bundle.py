@@ -25,6 +25,7 @@ from transducer.package.folder import MANIFEST, SUMS, copy, files_in, new_packag
 from transducer.package.readme import readme
 from transducer.package.runtime_meta import describe_graphs
 from transducer.package.sbom import UNKNOWN_LICENCE, Part, bill_of_materials
+from transducer.swipe.keyboard import read_layout
 
 FORMAT = 1
 SBOM = "sbom.cdx.json"
@@ -125,7 +126,7 @@ def gather(options: argparse.Namespace, meta: dict[str, Any], digests: Digests) 
         contents.add(LEXICON["trie"], File(options.trie, "trie", options.lexicon_licence))
         contents.add(LEXICON["words"], File(options.trie.with_name("words.txt"), "lexicon", options.lexicon_licence))
     for layout in options.layouts:
-        read_facts(layout)
+        read_layout(layout)
         contents.add(f"layouts/{layout.name}", File(layout, "layout", LAYOUT_LICENCE))
     for asset in options.assets:
         existing(asset, "correct BUNDLE_ASSETS")

@@ -18,6 +18,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.swipe.features import FRAME_SECONDS, feature_count
 from transducer.swipe.keyboard import Layout, layout_of, read_layout
+from transducer.swipe.sources import Source
 from transducer.swipe.traces import read_traces
 from transducer.swipe.vocabulary import read_vocabulary
 from transducer.train.run import claim, load_config, use_cpu_loss
@@ -41,7 +42,7 @@ def main() -> int:
     import torch
     from nemo.utils import logging
 
-    from transducer.swipe.corpus import MixedBatches, Source, TraceCorpus
+    from transducer.swipe.corpus import MixedBatches, TraceCorpus
     from transducer.swipe.distillation import Distillation
     from transducer.swipe.training import SwipeRun
 
@@ -52,7 +53,7 @@ def main() -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = [Source.parse(text) for text in args.train_manifest]
     layouts = [read_layout(source.layout)[0] if source.layout else layout for source in sources]
-    parts = [(read_traces(source.manifest, labels), keys) for source, keys in zip(sources, layouts, strict=True)]
+    parts = [(read_traces(source.path, labels), keys) for source, keys in zip(sources, layouts, strict=True)]
     corpus = TraceCorpus(parts, labels, device, layout.keys)
     held_out = TraceCorpus([(read_traces(args.validation_manifest, labels), layout)], labels, device)
     weights = [source.weight for source in sources]

@@ -199,7 +199,8 @@ def test_a_swipe_package_reads_what_the_build_reads(swipe: Path, bundled: Path) 
     graphs = describe_graphs([swipe / f"onnx/{graph}.onnx" for graph in ("encoder", "rnnt_step")], swipe)
     expected = read_swipes(swipe, plain, load(swipe / "meta/runtime_meta.json") | {"graphs": graphs}, "fp32")
     assert np.mean([a[0] == b[0] for a, b in zip(found, expected, strict=True)]) >= 0.95
-    assert np.mean([words[0] == trace.word for words, trace in zip(found, some_traces(), strict=True)]) >= 0.5
+    # Of swipes like people's, the first word is right for four of five, and one of three for nearly all.
+    assert np.mean([trace.word in words for words, trace in zip(found, some_traces(), strict=True)]) >= 0.8
 
 
 def test_what_is_in_a_package(bundled: Path, desktop: Path) -> None:

@@ -13,8 +13,7 @@ import torch
 import outliers
 from conftest import DEMO, ByKind, make, run_worker
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.quantize.harm import relative_rms
-from transducer.runtime.parity import compare_files
+from transducer.runtime.parity import compare_files, relative_rms
 from transducer.runtime.sessions import open_session
 from transducer.speech.batches import speech_batches
 

@@ -13,9 +13,10 @@ from conftest import ROOT
 from transducer.core.cli import InputError
 from transducer.swipe.augmentation import augment
 from transducer.swipe.batched_features import batched_features
-from transducer.swipe.corpus import MixedBatches, Source, TraceCorpus
+from transducer.swipe.corpus import MixedBatches, TraceCorpus
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import read_layout
+from transducer.swipe.sources import Source
 from transducer.swipe.traces import Trace, read_traces
 
 LABELS = "abcdefghijklmnopqrstuvwxyz'"
@@ -154,7 +155,7 @@ def test_a_source_has_a_weight_and_a_layout() -> None:
 def test_a_source_whose_weight_is_not_a_number_above_zero_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refusal:
         Source.parse(text)
-    assert str(refusal.value).startswith(f"{text}: not MANIFEST:WEIGHT")
+    assert str(refusal.value).startswith(f"{text}: not FILE:WEIGHT")
 
 
 def test_batches_hold_sources_by_weight_and_words_by_inverse_frequency() -> None:

@@ -31,9 +31,9 @@ def test_rare_long_short_and_apostrophe_words_are_there_in_5_mb() -> None:
     assert kinds.total() == 200
     assert min(kinds[kind] for kind in ("rare", "long", "short", "apostrophe", "common")) >= 20
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 5e6
-    right = sum(case["n_best"][:1] != [] and case["n_best"][0]["word"] == case["word"] for case in golden()["cases"])
-    # Cases of a model that reads nothing would test nothing; half of these are of kinds that are hard to read.
-    assert right >= 120
+    # Cases of a model that reads nothing would test nothing. Half of them are of kinds that are hard to read.
+    right = sum(case["word"] in [one["word"] for one in case["n_best"][:3]] for case in golden()["cases"])
+    assert right >= 160
 
 
 @pytest.fixture(scope="module")

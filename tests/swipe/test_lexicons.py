@@ -106,5 +106,5 @@ def test_several_lists_are_one_lexicon_with_each_word_once(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("weight", ["many", "0", "-1", "nan"])
 def test_a_list_whose_weight_is_not_above_zero_is_refused(weight: str) -> None:
-    with pytest.raises(InputError, match="not FILE:WEIGHT with a weight above 0"):
+    with pytest.raises(InputError, match="not FILE:WEIGHT or FILE:WEIGHT:LAYOUT with a weight above 0"):
         read_lists([f"a.txt:{weight}"])

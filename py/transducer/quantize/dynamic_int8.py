@@ -56,35 +56,36 @@ class Dynamic:
         """Quantize an activation to uint8, each row by its own range.
 
         Rows of all frames and utterances then have one range, so that a loud one leaves the others as they are. What a
-        norm gives lies about 0 and is divided by its largest magnitude; any other row is moved to lie between 0 and 1,
-        which `_matmul` makes up for.
+        norm gives lies about 0 and is divided by its largest magnitude; any other row is moved to begin at 0, which
+        `_matmul` makes up for.
         """
         if name in self._activations:
             return
         self._activations.add(name)
         self.graph.weights.setdefault(TINY, inline_tensor(TINY, np.array(np.finfo(np.float32).tiny)))
-        # Nodes around the product have no names, which are theirs to be excluded by.
+        # Nodes around the product have no names: in a small graph these are as large as the weights.
+        moved = name
         if name in self._normed:
             yield helper.make_node("Abs", [name], [f"{name}_abs"])
             yield helper.make_node("ReduceMax", [f"{name}_abs"], [f"{name}_most"], axes=[-1])
-            moved = name
+        elif self._lowest.get(name) == 0:
+            yield helper.make_node("ReduceMax", [name], [f"{name}_most"], axes=[-1])
         else:
-            low = f"{name}_low"
+            low, moved = f"{name}_low", f"{name}_moved"
             if name in self._lowest:
                 self.graph.weights[low] = inline_tensor(low, np.array(self._lowest[name], np.float32))
             else:
                 yield helper.make_node("ReduceMin", [name], [low], axes=[-1])
             yield helper.make_node("ReduceMax", [name], [f"{name}_high"], axes=[-1])
             yield helper.make_node("Sub", [f"{name}_high", low], [f"{name}_most"])
-            yield helper.make_node("Sub", [name, low], [f"{name}_moved"])
-            moved = f"{name}_moved"
+            yield helper.make_node("Sub", [name, low], [moved])
         # A row of one value stays finite.
         yield helper.make_node("Max", [f"{name}_most", TINY], [f"{name}_range"])
         # To divide every value would take several times as long.
         yield helper.make_node("Reciprocal", [f"{name}_range"], [f"{name}_factor"])
         yield helper.make_node("Mul", [moved, f"{name}_factor"], [f"{name}_rows"])
         outputs = [f"{name}_uint8", f"{name}_scale", f"{name}_zero"]
-        yield helper.make_node("DynamicQuantizeLinear", [f"{name}_rows"], outputs, name=f"{name}/DynamicQuantizeLinear")
+        yield helper.make_node("DynamicQuantizeLinear", [f"{name}_rows"], outputs)
 
     def _matmul(self, node: NodeProto) -> Iterator[NodeProto]:
         """uint8 by int8 to int32, then one Mul back to float32: the form that runtimes fuse to one kernel.
@@ -94,21 +95,20 @@ class Dynamic:
         """
         activation, weight = node.input
         output, factor = self._scaled.get(node.output[0], (node.output[0], 1.0))
-        moved = activation not in self._normed
+        moved = activation not in self._normed and self._lowest.get(activation) != 0
         low = self._lowest.get(activation, 1.0) if moved else 0.0
         self.graph.convert(weight, partial(self._columns, factor=factor, low=low), bits=8)
-        inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero", f"{weight}_zero"]
+        # The zero point of a weight is 0 where it is left out.
+        inputs = [f"{activation}_uint8", f"{weight}_int8", f"{activation}_zero"]
         yield helper.make_node("MatMulInteger", inputs, [f"{output}_int32"], name=f"{node.name}Integer")
-        yield helper.make_node(
-            "Cast", [f"{output}_int32"], [f"{output}_float"], name=f"{node.name}/Cast", to=TensorProto.FLOAT
-        )
+        yield helper.make_node("Cast", [f"{output}_int32"], [f"{output}_float"], to=TensorProto.FLOAT)
         scales = [f"{activation}_scale", f"{weight}_scale"]
         yield helper.make_node("Mul", scales, [f"{output}_scale_of"])
         product = [f"{output}_float", f"{output}_scale_of"]
         yield helper.make_node("Mul", product, [f"{output}_rows"])
         back = f"{output}_back" if moved else output
         yield helper.make_node("Mul", [f"{output}_rows", f"{activation}_range"], [back])
-        if activation in self._lowest:
+        if moved and activation in self._lowest:
             yield helper.make_node("Add", [back, f"{weight}_sum"], [output])
         elif moved:
             yield helper.make_node("Mul", [f"{activation}_low", f"{weight}_sum"], [f"{output}_shift"])
@@ -119,7 +119,6 @@ class Dynamic:
         scale = scale * np.float32(factor)
         yield f"{name}_int8", values
         yield f"{name}_scale", scale
-        yield f"{name}_zero", np.zeros(scale.shape, np.int8)
         if low:
             yield f"{name}_sum", values.sum(axis=0, dtype=np.float32) * scale * np.float32(low)
 
@@ -165,13 +164,13 @@ class Dynamic:
 
 
 def lowest_values(nodes: Iterable[NodeProto]) -> dict[str, float]:
-    """Return the least value that an activation function can give, by the name of its output: of SiLU, x sigmoid(x)."""
+    """Return the least value that activation functions can give, by the names of their outputs: ReLU, SiLU."""
     sigmoids = {(node.input[0], node.output[0]) for node in nodes if node.op_type == "Sigmoid"}
-    return {
-        node.output[0]: LOWEST_SILU
-        for node in nodes
-        if node.op_type == "Mul" and {tuple(node.input), tuple(reversed(node.input))} & sigmoids
-    }
+    silus = [
+        node for node in nodes if node.op_type == "Mul" and {tuple(node.input), tuple(reversed(node.input))} & sigmoids
+    ]
+    relus = [node for node in nodes if node.op_type == "Relu"]
+    return {node.output[0]: LOWEST_SILU for node in silus} | {node.output[0]: 0.0 for node in relus}
 
 
 def scaled_products(graph: Source) -> dict[str, tuple[str, float]]:

@@ -52,7 +52,7 @@ def find_pairs(graph: Source) -> list[Pair]:
     made = {name: node for node in graph.nodes for name in node.output}
     uses = {name: len(nodes) for name, nodes in readers.items()}
     pairs = [_norm_pair(graph, node, readers, uses) for node in graph.nodes if node.op_type == "LayerNormalization"]
-    pairs += [_value_pair(graph, node, readers, made, uses) for node in graph.nodes if _is_matrix(graph, node)]
+    pairs += [_value_pair(graph, node, readers, made, uses) for node in graph.nodes if graph.is_matrix(node)]
     return [pair for pair in pairs if pair]
 
 
@@ -62,7 +62,7 @@ def _norm_pair(
     """Return a norm with the matrices that alone read it, if that is so and all their weights are theirs alone."""
     parts = list(norm.input[1:])
     read = [node for node in readers.get(norm.output[0], []) if node.op_type != "Shape"]
-    matrices = [node.input[1] for node in read if _is_matrix(graph, node)]
+    matrices = [node.input[1] for node in read if graph.is_matrix(node)]
     if not read or len(matrices) != len(read) or any(uses[name] != 1 for name in [*parts, *matrices]):
         return None
     return Pair(norm.output[0], dict.fromkeys(parts, 0), matrices)
@@ -78,14 +78,15 @@ def _value_pair(
     """Return a matrix with the one whose channels it reads after attention has mixed them over time."""
     name, mixed, divided = output.input[0], False, {}
     while node := made.get(name):
-        if _is_matrix(graph, node):
-            divided[node.input[1]] = 1
-            break
+        # Where another branch reads the channels too, they have to stay what they are.
         if len([one for one in readers[name] if one.op_type != "Shape"]) != 1:
             return None
+        if graph.is_matrix(node):
+            divided[node.input[1]] = 1
+            break
         if node.op_type == "MatMul" and not mixed and made.get(node.input[0], node).op_type == "Softmax":
             mixed, name = True, node.input[1]
-        elif node.op_type == "Where" and not graph.array(node.input[1]).any():
+        elif node.op_type == "Where" and node.input[1] in graph.weights and not graph.array(node.input[1]).any():
             name = node.input[2]
         elif node.op_type in MOVES - {"Where"}:
             name = node.input[0]
@@ -98,10 +99,6 @@ def _value_pair(
     if not mixed or not node or any(uses[weight] != 1 for weight in weights):
         return None
     return Pair(output.input[0], divided, [output.input[1]])
-
-
-def _is_matrix(graph: Source, node: NodeProto) -> bool:
-    return node.op_type == "MatMul" and len(graph.shape(node.input[1])) == 2
 
 
 def equalize(graph: Source, pairs: Sequence[Pair], maxima: Mapping[str, Floats]) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transducer.core.cli import log
 from transducer.quantize.rounding import int8_columns
 from transducer.quantize.source import Source
+from transducer.runtime.parity import relative_rms
 
 # Rows of an activation that a product is measured on.
 ROWS = 256
@@ -63,5 +64,4 @@ def product_error(rows: NDArray[Any], matrix: NDArray[Any], limit: float) -> flo
     step = np.float32(limit / 127 or 1)
     values, scale = int8_columns(matrix, axis=0)
     found = (np.rint(rows / step).clip(-128, 127) * step) @ (values * scale)
-    expected = rows @ matrix
-    return float(np.sqrt(np.square(found - expected).sum() / max(float(np.square(expected).sum()), 1e-30)))
+    return relative_rms(rows @ matrix, found)

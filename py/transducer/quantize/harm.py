@@ -15,6 +15,7 @@ from transducer.core.contracts import GRAPHS, Floats
 from transducer.core.onnx_files import load_graph
 from transducer.quantize.calibration import observed_session
 from transducer.quantize.source import Source
+from transducer.runtime.parity import relative_rms
 from transducer.runtime.sessions import open_session
 
 # Feature frames: of speech 2, 10, 30 and 60 s, of a swipe half a second to 8 s.
@@ -93,9 +94,3 @@ def _run(session: InferenceSession, rows: list[Floats]) -> list[Floats]:
 def _values(session: InferenceSession, names: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
     given = dict(zip([value.name for value in session.get_inputs()], inputs.values(), strict=True))
     return dict(zip(names, session.run(names, given), strict=True))
-
-
-def relative_rms(expected: NDArray[Any], found: NDArray[Any]) -> float:
-    """Return the root mean square of the error over that of the values."""
-    wrong = np.square(expected.astype(np.float64) - found).sum()
-    return float(np.sqrt(wrong / max(float(np.square(expected, dtype=np.float64).sum()), 1e-30)))

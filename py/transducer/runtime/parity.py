@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,3 +141,9 @@ def case_errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
             wrong += float(np.square(difference, dtype=np.float64).sum())
             power += float(np.square(array, dtype=np.float64).sum())
     return worst, worst / max(largest, 1e-12), worst and math.sqrt(wrong / max(power, 1e-12))
+
+
+def relative_rms(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    """Return the root mean square of the error over that of the values."""
+    wrong = np.square(expected.astype(np.float64) - found).sum()
+    return float(np.sqrt(wrong / max(float(np.square(expected, dtype=np.float64).sum()), 1e-30)))

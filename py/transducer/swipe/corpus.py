@@ -9,14 +9,12 @@ Example:
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from transducer.core.cli import InputError
 from transducer.swipe.features import distinct_times
 from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.traces import Trace
@@ -27,29 +25,6 @@ Draw = tuple[Rows, Doubles]
 
 # Batches that are drawn together, and so ordered by length: more keep padding lower, fewer mix better.
 POOL = 64
-
-
-@dataclass(frozen=True)
-class Source:
-    """A manifest of traces with its weight among others, and its layout where that is not the model's."""
-
-    manifest: Path
-    weight: float = 1.0
-    layout: Path | None = None
-
-    @staticmethod
-    def parse(text: str) -> "Source":
-        """Read MANIFEST, MANIFEST:WEIGHT or MANIFEST:WEIGHT:LAYOUT. Raises: InputError."""
-        path, *rest = text.split(":")
-        try:
-            weight = float(rest[0]) if rest else 1.0
-        except ValueError:
-            weight = 0.0
-        if not path or len(rest) > 2 or not (0 < weight < float("inf")):
-            raise InputError(
-                f"{text}: not MANIFEST:WEIGHT or MANIFEST:WEIGHT:LAYOUT with a weight above 0; correct it."
-            )
-        return Source(Path(path), weight, Path(rest[1]) if len(rest) == 2 else None)
 
 
 @dataclass(frozen=True)

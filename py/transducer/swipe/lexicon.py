@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError, log
+from transducer.swipe.sources import Source
 
 ROOT = 0
 NONE = -1
@@ -43,17 +44,16 @@ def log_prior(rank: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def read_lists(texts: Sequence[str]) -> list[tuple[list[str], float]]:
     """Return the words of files, each as FILE or FILE:WEIGHT, with their weights. Raises: InputError."""
-    lists = []
-    for text in texts:
-        path, _, weight = text.partition(":")
-        try:
-            number = float(weight or 1)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < float("inf"):
-            raise InputError(f"{text}: not FILE:WEIGHT with a weight above 0; correct LEXICON.")
-        lists.append((read_words(Path(path)), number))
-    return lists
+    return [(read_words(source.path), source.weight) for source in map(Source.parse, texts)]
+
+
+def _spellable(words: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return the words that the labels can spell, each once; the number of others is logged."""
+    known = set(labels)
+    found = [word for word in dict.fromkeys(words) if set(word) <= known]
+    if strange := len(set(words)) - len(found):
+        log.warning("left out %d words of the lexicon: they have characters outside the vocabulary.", strange)
+    return found
 
 
 class Lexicon:
@@ -68,9 +68,7 @@ class Lexicon:
     def __init__(self, words: Sequence[str], labels: Sequence[str], prior: Sequence[float] | None = None) -> None:
         """Build the trie of words, the likeliest first; `prior` is theirs where that is not of their ranks."""
         ids = {label: number for number, label in enumerate(labels)}
-        self.words = [word for word in dict.fromkeys(words) if set(word) <= ids.keys()]
-        if strange := len(set(words)) - len(self.words):
-            log.warning("left out %d words of the lexicon: they have characters outside the vocabulary.", strange)
+        self.words = _spellable(words, labels)
         if not self.words:
             raise InputError("The lexicon has no word that the vocabulary can spell; give LEXICON another list.")
         self.prior = log_prior(np.arange(len(self.words))) if prior is None else np.asarray(prior, np.float64)
@@ -102,8 +100,8 @@ class Lexicon:
             return cls(lists[0][0], labels)
         best: dict[str, float] = {}
         for words, weight in lists:
-            single = cls(words, labels)
-            for word, prior in zip(single.words, single.prior + math.log(weight), strict=True):
+            known = _spellable(words, labels)
+            for word, prior in zip(known, log_prior(np.arange(len(known))) + math.log(weight), strict=True):
                 best[word] = max(best.get(word, -math.inf), float(prior))
         ranked = sorted(best, key=lambda word: -best[word])
         return cls(ranked, labels, [best[word] for word in ranked])
