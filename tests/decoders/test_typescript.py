@@ -262,6 +262,9 @@ def test_the_demo_in_chromium(tmp_path: Path) -> None:
     absent, added, removed = found["own"]
     assert "zorkmid" not in absent and added[0] == "zorkmid" and "zorkmid" not in removed
     assert found["ghost"][0]["word"] == found["gpu"][0]["word"] == "keyboard"
+    assert found["dvorak"][0]["word"] == "keyboard"
+    on_qwerty = reference.words([(point["x"], point["y"], point["t"]) for point in found["dvorakPoints"]])
+    assert on_qwerty[0] != "keyboard"
     assert found["chosen"][0] == found["chosen"][1]
     assert found["dynamic"]["before"] == 0 and found["dynamic"]["after"][0] == meant[0]
     # Exact traces: the top word of Python.

@@ -92,7 +92,8 @@ export class SwipeTab {
     try {
       const opened = await this.engine.call("open", { task: "swipe", url: new URL(found.url, location.href).href, variant, device: this.device(), threads: 1, words });
       const names = [opened.layout!.name, ...opened.layouts.filter((name) => name !== opened.layout!.name)];
-      this.keyboardName ??= choice("swipe-layout", names.map((value) => ({ value, label: value.toUpperCase() })), () => void this.useLayout());
+      const changed = () => void this.useLayout().catch((error) => say("swipe-status", reason(error), true));
+      this.keyboardName ??= choice("swipe-layout", names.map((value) => ({ value, label: value.toUpperCase() })), changed);
       await this.useLayout(opened.layout);
       for (const word of this.own) await this.engine.call("add", word);
       element("swipe-facts").textContent =

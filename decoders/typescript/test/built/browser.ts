@@ -126,6 +126,15 @@ await page.focus("#candidates button:nth-child(2)");
 await page.keyboard.press("Enter");
 const chosen = [await page.textContent("#text .new"), ghost[1]?.word];
 
+// On another keyboard the same word takes another swipe.
+async function switchTo(name: string, firstKey: string): Promise<void> {
+  await page.click(`#swipe-layout label:has-text("${name}")`);
+  await page.waitForFunction((key) => document.querySelector("#keyboard text")?.textContent?.toLowerCase() === key, firstKey);
+}
+await switchTo("DVORAK", "p");
+const { words: dvorak, points: dvorakPoints } = await watch(page, "keyboard");
+await switchTo("QWERTY", "q");
+
 // The dynamic package knows no words until it is given some.
 await page.click("#swipe-kind label:has-text('Dynamic')");
 await page.waitForSelector("html[data-swipe=loading]");
@@ -229,5 +238,5 @@ async function touch(page: Page, context: BrowserContext, points: Point[]): Prom
 
 writeFileSync(
   outputFile,
-  JSON.stringify({ requests: [...new Set(requests)], problems, swipes, own, ghost, gpu, chosen, dynamic: { before, after }, timed, audio, microphone, isolated, overflows }),
+  JSON.stringify({ requests: [...new Set(requests)], problems, swipes, own, ghost, dvorak, dvorakPoints, gpu, chosen, dynamic: { before, after }, timed, audio, microphone, isolated, overflows }),
 );
