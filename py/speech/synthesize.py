@@ -1,7 +1,8 @@
-"""Synthesise one split of the demo speech corpus with espeak-ng: audio files and a NeMo manifest.
+"""Synthesise one split of the demo speech corpus: audio files and a NeMo manifest.
 
 Example:
-    .venv/bin/python py/speech/synthesize.py --split train --count 16000 --output out/speech/train/manifest.jsonl
+    .venv/bin/python py/speech/synthesize.py --split train --engines kokoro:4 flite:1 --kokoro kokoro --count 3000 \
+        --output out/speech/train-natural/manifest.jsonl
 """
 
 import argparse
@@ -9,41 +10,52 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
-from transducer.speech.corpus import SPEAKERS, NoiseBank, spoken_sentence
+from transducer.speech.augmentation import NoiseBank, band_limited, room
+from transducer.speech.corpus import SPEAKERS, spoken_sentence
+from transducer.speech.engines import ENGINES, SAMPLE_RATE, Engine, open_engine
+from transducer.speech.ogg import set_ogg_serial
 
-SAMPLE_RATE = 16_000
 FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "OPUS")}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A split, what speaks it and how it is stored."""
+
+    folder: Path
+    split: str
+    seed: int
+    audio_format: str
+    engines: dict[str, tuple[Engine, float]]  # with their shares
+    noise: NoiseBank
 
 
 def main() -> int:
     """Write the audio first and the manifest, which is the target, last."""
     args = parse_args()
-    require_espeak()
+    shares = dict(map(engine_share, args.engines))
+    engines = {name: (open_engine(name, args.kokoro), share) for name, share in shares.items()}
     folder = args.output.parent
     args.output.unlink(missing_ok=True)  # from here on the folder is incomplete, and shows it
     shutil.rmtree(folder / "audio", ignore_errors=True)
     (folder / "audio").mkdir(parents=True)
 
     noise = NoiseBank(np.random.default_rng(args.seed))
-
-    def one(index: int) -> dict[str, Any]:
-        return synthesize(folder, args.split, index, args.seed, args.audio_format, noise)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads suffice: the work is done by espeak-ng and numpy
-        progress = tqdm(pool.map(one, range(args.count)), total=args.count, desc=args.split, delay=5, unit="clip")
-        entries = list(progress)
+    corpus = Corpus(folder, args.split, args.seed, args.audio_format, engines, noise)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads suffice: the work is done by the engines and numpy
+        clips = pool.map(lambda index: synthesize(corpus, index), range(args.count))
+        entries = list(tqdm(clips, total=args.count, desc=args.split, delay=5, unit="clip"))
 
     with replacing(args.output) as tmp:
         tmp.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
@@ -55,6 +67,8 @@ def main() -> int:
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     args.add_argument("--split", choices=sorted(SPEAKERS), required=True, help="whose voices and speeds to use")
+    args.add_argument("--engines", nargs="+", required=True, metavar="NAME[:SHARE]", help=f"of {', '.join(ENGINES)}")
+    args.add_argument("--kokoro", type=Path, help="folder of Kokoro's model, vocabulary and voices")
     args.add_argument("--count", type=int, required=True, help="number of utterances")
     args.add_argument("--seed", type=int, default=1, help="seed of sentences, voices and noise")
     args.add_argument("--audio-format", choices=sorted(FORMATS), default="flac", help="ogg is Ogg/Opus")
@@ -62,54 +76,56 @@ def parse_args() -> argparse.Namespace:
     return args.parse_args()
 
 
-def require_espeak() -> None:
-    """Raise InputError where espeak-ng is not installed."""
-    if shutil.which("espeak-ng") is None:
-        raise InputError("espeak-ng was not found on PATH; install it (Debian and Ubuntu: the package espeak-ng).")
+def engine_share(text: str) -> tuple[str, float]:
+    """Read NAME or NAME:SHARE. Raises: InputError."""
+    name, _, share = text.partition(":")
+    try:
+        value = float(share or 1)
+    except ValueError:
+        value = 0.0
+    if name not in ENGINES or not 0 < value < float("inf"):
+        raise InputError(f"--engines {text}: give NAME or NAME:SHARE with one of {', '.join(ENGINES)}.")
+    return name, value
 
 
-def synthesize(folder: Path, split: str, index: int, seed: int, audio_format: str, noise: NoiseBank) -> dict[str, Any]:
-    """Write utterance `index` and return its manifest entry; the same arguments give the same audio."""
-    rng = random.Random(f"{seed}/{split}/{index}")
-    speakers = SPEAKERS[split]
-    text = spoken_sentence(rng, speakers.held_out)
-    voice = f"{rng.choice(speakers.accents)}+{rng.choice(speakers.variants)}"
-    speed, pitch = rng.choice(speakers.speeds), rng.choice(speakers.pitches)
-    wave = speak(text, voice, speed, pitch, amplitude=rng.choice((60, 80, 100, 120)))
+def synthesize(corpus: Corpus, index: int) -> dict[str, Any]:
+    """Write utterance `index` and return its manifest entry; the same arguments give the same file."""
+    rng = random.Random(f"{corpus.seed}/{corpus.split}/{index}")
+    held_out = corpus.split == "validation"
+    text = spoken_sentence(rng, held_out)
+    names = list(corpus.engines)
+    name = rng.choices(names, [share for _, share in corpus.engines.values()])[0]
+    speakers = SPEAKERS[corpus.split][name]
+    voice, speed, pitch = speakers.voice(rng), rng.choice(speakers.speeds), rng.choice(speakers.pitches)
+    wave = corpus.engines[name][0].speak(text, voice, speed, pitch) * np.float32(10 ** (rng.uniform(-12, 0) / 20))
 
-    entry: dict[str, Any] = {"audio_filepath": f"audio/{index:05d}.{audio_format}"}
-    entry |= {"duration": round(len(wave) / SAMPLE_RATE, 3), "text": text, "voice": voice, "speed": speed}
-    if rng.random() < speakers.noisy_share:
-        entry["snr_db"] = rng.randint(10, 25)
-        wave = noise.mix(wave, entry["snr_db"], np.random.default_rng([seed, index]))
-    container, subtype = FORMATS[audio_format]
-    path = folder / entry["audio_filepath"]
+    entry: dict[str, Any] = {"audio_filepath": f"audio/{index:05d}.{corpus.audio_format}"}
+    entry |= {"duration": round(len(wave) / SAMPLE_RATE, 3), "text": text.lower()}
+    entry |= {"engine": name, "voice": voice, "speed": speed}
+    if held_out:  # training keeps clean audio, since the trainer draws rooms and noise again for every use
+        wave = as_heard(wave, entry, rng, corpus.noise, np.random.default_rng([corpus.seed, index]))
+    container, subtype = FORMATS[corpus.audio_format]
+    path = corpus.folder / entry["audio_filepath"]
     soundfile.write(path, np.clip(wave, -1, 1), SAMPLE_RATE, format=container, subtype=subtype)
+    if corpus.audio_format == "ogg":
+        set_ogg_serial(path, index)  # libsndfile draws one by the clock
     return entry
 
 
-def speak(text: str, voice: str, speed: int, pitch: int, amplitude: int) -> np.ndarray:
-    """Return `text` spoken by espeak-ng: float32 [samples] at 16 kHz.
-
-    Args:
-        voice: accent+variant, for example en-us+f2.
-        speed: words a minute.
-        pitch: 0 to 99.
-        amplitude: 0 to 200.
-    Raises:
-        InputError: espeak-ng does not know the voice.
-    """
-    command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-a", str(amplitude), "--stdout", text]
-    done = subprocess.run(command, capture_output=True, check=False)
-    wav = done.stdout
-    if done.returncode or len(wav) <= 44:
-        reason = done.stderr.decode(errors="replace").strip() or "it wrote no audio"
-        raise InputError(f"espeak-ng failed for voice {voice}: {reason}; version 1.51 is known to work.")
-    # The sizes in the header of a streamed WAV are placeholders, so the 44 byte header is read by hand.
-    rate = int.from_bytes(wav[24:28], "little")
-    samples = np.frombuffer(wav[44:], dtype="<i2").astype(np.float32) / 32768
-    divisor = int(np.gcd(SAMPLE_RATE, rate))
-    return np.asarray(resample_poly(samples, SAMPLE_RATE // divisor, rate // divisor), dtype=np.float32)
+def as_heard(
+    wave: np.ndarray, entry: dict[str, Any], rng: random.Random, noise: NoiseBank, generator: np.random.Generator
+) -> np.ndarray:
+    """Return some utterances in a room, by telephone or with noise, as the entry then says."""
+    if rng.random() < 0.2:
+        entry["room_seconds"] = rng.choice((0.2, 0.3, 0.4))
+        wave = room(wave, SAMPLE_RATE, entry["room_seconds"], 0.5, generator)
+    if rng.random() < 0.1:
+        entry["band_hz"] = [300, 3400]
+        wave = band_limited(wave, SAMPLE_RATE, 300, 3400)
+    if rng.random() < 0.5:
+        entry["snr_db"] = rng.randint(10, 25)
+        wave = noise.mix(wave, entry["snr_db"], generator)
+    return wave
 
 
 if __name__ == "__main__":

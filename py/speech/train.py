@@ -2,16 +2,19 @@
 
 Example:
     .venv/bin/python py/speech/train.py --config configs/demo-tdt.yaml \
-        --train-manifest out/speech/train/manifest.jsonl --validation-manifest models/validation/manifest.jsonl \
+        --train-manifest out/speech/train/espeak-ng/manifest.jsonl:1 recordings.jsonl:2 \
+        --validation-manifest models/validation/manifest.jsonl \
         --work out/demo-tdt/train --output out/demo-tdt/train/demo-tdt.nemo
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transducer.core.cli import log, replacing, run
-from transducer.train.run import build_trainer, claim, fit, load_config, training_parser, use_cpu_loss
+from transducer.core.sources import Source
+from transducer.train.run import build_trainer, claim, fit, load_config, parse_args, store_in_half, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
@@ -20,35 +23,42 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
 
 def main() -> int:
     """Train from the last checkpoint of the work folder, if any, to the last step, and write the .nemo file."""
-    args = training_parser(__doc__).parse_args()
+    args = parse_args(__doc__)
+    sources = [Source.parse(text) for text in args.train_manifest]
     config = load_config(args.config, args.steps)
-    claim(args.work, config)
+    claim(args.work, {**config, "sources": args.train_manifest})
 
     import lightning.pytorch as pl
     import torch
     from nemo.utils import logging
     from torch.utils.data import DataLoader
 
-    from transducer.speech.training import Augmentation, Corpus, collate, standardise_input
+    from transducer.speech.augmentation import Augmentation
+    from transducer.speech.training import Corpus, collate, convolve_channels_last, standardise_input
     from transducer.train.batches import LengthBatches
 
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)
     torch.set_num_threads(torch.get_num_threads() if args.threads is None else args.threads)
-    tokenizer = train_tokenizer(args.train_manifest, config, args.work / "tokenizer")
+    tokenizer = train_tokenizer(sources, config, args.work / "tokenizer")
     trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
     model = build_model(config, tokenizer, trainers[0])
     fold = standardise_input(model.encoder.pre_encode.conv[0], **config.input) if "input" in config else None
+    if not torch.cuda.is_available():
+        convolve_channels_last(model.encoder.pre_encode.conv)
     log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
 
     rate, encode = config.model.sample_rate, model.tokenizer.text_to_ids
     augmentation = Augmentation(config.augmentation, rate, config.seed)
-    corpus = Corpus(args.train_manifest, rate, encode, augmentation)
-    validation = DataLoader(Corpus(args.validation_manifest, rate, encode), batch_size=64, collate_fn=collate)
+    corpus = Corpus(sources, rate, encode, augmentation)
+    held_out = Corpus([Source(args.validation_manifest)], rate, encode)
+    validation = DataLoader(held_out, batch_size=64, collate_fn=collate)
+    # A GPU waits for speech where one process augments it; a CPU has no core to spare.
+    workers = min(len(os.sched_getaffinity(0)), 12) if torch.cuda.is_available() else 0
 
     def loader(start: int, stop: int) -> DataLoader[Any]:
-        batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, start, stop)
-        return DataLoader(corpus, batch_sampler=batches, collate_fn=collate)
+        batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, start, stop, corpus.weights)
+        return DataLoader(corpus, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
     fit(model, trainers, config.cycles, loader, validation)
     if fold:
@@ -57,7 +67,7 @@ def main() -> int:
     return 0
 
 
-def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
+def train_tokenizer(sources: list[Source], config: Any, folder: Path) -> Path:
     """Train SentencePiece BPE on the training transcripts and return the folder of NeMo's tokenizer files."""
     import sentencepiece
 
@@ -65,7 +75,7 @@ def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([entry["text"] for entry in read_manifest(manifest)]),
+        sentence_iterator=iter([entry["text"] for source in sources for entry in read_manifest(source.path)]),
         model_prefix=str(folder / "tokenizer"),
         vocab_size=config.tokenizer.vocab_size,
         model_type="bpe",
@@ -82,7 +92,7 @@ def train_tokenizer(manifest: Path, config: Any, folder: Path) -> Path:
 
 
 def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecRNNTBPEModel":
-    """Return NeMo's model; on a CPU its loss, which needs CUDA or is slow there, is replaced while training."""
+    """Return NeMo's model with a loss that needs no CUDA compiler."""
     from nemo.collections.asr.models import EncDecRNNTBPEModel
     from omegaconf import open_dict
 
@@ -90,13 +100,13 @@ def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecR
         config.model.tokenizer = {"dir": str(tokenizer), "type": "bpe"}
     model = EncDecRNNTBPEModel(cfg=config.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(config)
-    if trainer.strategy.root_device.type == "cpu":
-        use_cpu_loss(model)
+    use_cpu_loss(model)
     return model
 
 
 def save(model: "EncDecRNNTBPEModel", output: Path) -> None:
-    """Write the model as stock NeMo reads it."""
+    """Write the model as stock NeMo reads it, its matrices in half the size."""
+    store_in_half(model)
     model.cfg.tokenizer.dir = None  # a folder of this machine; restoring takes the packed files
     with replacing(output) as tmp:
         model.save_to(str(tmp))

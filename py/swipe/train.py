@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log, parser, replacing, run
+from transducer.core.sources import Source
 from transducer.swipe.features import FRAME_SECONDS, feature_count
 from transducer.swipe.keyboard import Layout, layout_of, read_layout
-from transducer.swipe.sources import Source
 from transducer.swipe.traces import read_traces
 from transducer.swipe.vocabulary import read_vocabulary
-from transducer.train.run import claim, load_config, use_cpu_loss
+from transducer.train.run import claim, load_config, store_in_half, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     from nemo.collections.asr.models import EncDecRNNTModel
@@ -136,17 +136,11 @@ def warm_start(model: "EncDecRNNTModel", checkpoint: Checkpoint) -> None:
 
 
 def save(model: "EncDecRNNTModel", output: Path) -> None:
-    """Write the model as stock NeMo reads it, and its weights as a .ckpt with the config beside it.
-
-    Matrices are stored in fp16, half the size; NeMo and this project load them as fp32.
-    """
+    """Write the model as stock NeMo reads it, and its weights as a .ckpt with the config beside it."""
     import torch
     from omegaconf import OmegaConf
 
-    for module in (model.encoder, model.decoder, model.joint):
-        for parameter in module.parameters():
-            if parameter.ndim > 1:
-                parameter.data = parameter.data.half()
+    store_in_half(model)
     with replacing(output.with_suffix(".ckpt")) as tmp:
         torch.save({"state_dict": model.state_dict()}, tmp)
     with replacing(output.with_suffix(".yaml")) as tmp:

@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 
 from conftest import ROOT
 from transducer.core.cli import InputError
+from transducer.core.sources import Source
 from transducer.swipe.augmentation import augment
 from transducer.swipe.batched_features import batched_features
 from transducer.swipe.corpus import MixedBatches, TraceCorpus
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import read_layout
-from transducer.swipe.sources import Source
 from transducer.swipe.traces import Trace, read_traces
 
 LABELS = "abcdefghijklmnopqrstuvwxyz'"

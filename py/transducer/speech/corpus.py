@@ -1,4 +1,4 @@
-"""The demo models' little language and its voices: what is said, who says it, and over which noise.
+"""The demo models' little language and its voices: what is said, and who says it.
 
 Example:
     sentence = spoken_sentence(random.Random(7))   # "set a timer for twenty five minutes"
@@ -6,12 +6,12 @@ Example:
 
 import random
 import re
+import string
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 GRAMMAR = Path(__file__).parents[3] / "configs/demo-grammar.yaml"
@@ -59,7 +59,19 @@ def _year(rng: random.Random) -> str:
 
 
 def _digits(rng: random.Random) -> str:
-    return " ".join(rng.choice(_ONES[:10]) for _ in range(rng.randint(3, 7)))
+    zero = rng.choice(("zero", "oh"))
+    digits = (rng.randint(0, 9) for _ in range(rng.randint(3, 7)))
+    return " ".join(_ONES[digit] if digit else zero for digit in digits)
+
+
+def _letters(rng: random.Random) -> str:
+    return " ".join(rng.choices(string.ascii_uppercase, k=rng.randint(2, 7)))
+
+
+def _spelled(rng: random.Random) -> str:
+    """A name letter by letter; the rest of the grammar says which."""
+    name = rng.choice(_RULES[rng.choice(("name", "city", "weekday", "month", "food"))])
+    return " ".join("apostrophe" if letter == "'" else letter.upper() for letter in name if letter != " ")
 
 
 # Slots that are computed; every other slot is a list of alternatives in _RULES.
@@ -74,13 +86,15 @@ _COMPUTED: dict[str, Callable[[random.Random], str]] = {
     "day": lambda rng: ordinal_words(rng.randint(1, 31)),
     "year": _year,
     "digits": _digits,
+    "letters": _letters,
+    "spelled": _spelled,
 }
 
 _RULES: dict[str, list[str]] = yaml.safe_load(GRAMMAR.read_text(encoding="utf-8"))
 
 
 def spoken_sentence(rng: random.Random, held_out: bool = False) -> str:
-    """Return one sentence of the grammar: lower case words separated by single spaces.
+    """Return one sentence of the grammar: lower case words separated by single spaces, spelled letters as capitals.
 
     One sentence in eight, chosen by its checksum, is held out: the two kinds have no sentence in common.
     """
@@ -98,58 +112,63 @@ def _expand(rng: random.Random, symbol: str) -> str:
 
 @dataclass(frozen=True)
 class Speakers:
-    """espeak-ng settings that a split draws from: accent+variant is a voice, speed is words a minute."""
+    """What a split draws from an engine: speeds are relative to the engine's usual one."""
 
-    accents: tuple[str, ...]
-    variants: tuple[str, ...]
-    speeds: tuple[int, ...]
-    pitches: tuple[int, ...]
-    noisy_share: float  # of the utterances that are stored with noise
-    held_out: bool  # whether the sentences are the held-out ones
+    voices: tuple[str, ...]
+    speeds: tuple[float, ...]
+    pitches: tuple[int, ...] = (50,)
+    mixed_share: float = 0.0  # of the utterances that are spoken by a mixture of two voices
+
+    def voice(self, rng: random.Random) -> str:
+        """Return a voice, or two of one accent as NAME+NAME."""
+        voice = rng.choice(self.voices)
+        if rng.random() < self.mixed_share:
+            others = [name for name in self.voices if name[0] == voice[0] and name != voice]
+            voice = "+".join(sorted((voice, rng.choice(others))))
+        return voice
 
 
-# The two splits share no variant (hence no voice), no speed and no sentence. Training stores clean audio, since the
-# trainer mixes fresh noise into every epoch.
-_ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbcwmd", "en-gb-x-gbclan", "en-029")
+_ESPEAK_ACCENTS = (
+    "en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbcwmd", "en-gb-x-gbclan", "en-029",
+)  # fmt: skip
+
+
+def _espeak_voices(variants: str) -> tuple[str, ...]:
+    return tuple(f"{accent}+{variant}" for accent in _ESPEAK_ACCENTS for variant in variants.split())
+
+
+# Who speaks, by split and engine. The two splits share no voice, no speed, and no sentence.
 SPEAKERS = {
-    "train": Speakers(
-        accents=_ACCENTS,
-        variants=(
-            "m1", "m2", "m3", "m4", "m6", "m8", "f1", "f2", "f3", "f5", "klatt", "klatt2", "klatt4", "Alex", "Andy",
-            "Annie", "Alicia", "Andrea", "belinda", "benjamin", "boris", "caleb", "ed", "edward", "Gene", "john", "Lee",
-            "linda", "max", "paul", "rob", "steph", "steph2", "travis", "victor", "shelby", "quincy", "zac",
+    "train": {
+        "espeak-ng": Speakers(
+            voices=_espeak_voices(
+                "m1 m2 m3 m4 m6 m8 f1 f2 f3 f5 klatt klatt2 klatt4 Alex Andy Annie Alicia Andrea belinda benjamin "
+                "boris caleb ed edward Gene john Lee linda max paul rob steph steph2 travis victor shelby quincy zac"
+            ),
+            speeds=(0.71, 0.80, 0.89, 0.97, 1.06, 1.14, 1.23),
+            pitches=tuple(range(20, 85, 5)),
         ),
-        speeds=(125, 140, 155, 170, 185, 200, 215),
-        pitches=tuple(range(20, 85, 5)),
-        noisy_share=0.0,
-        held_out=False,
-    ),
-    "validation": Speakers(
-        accents=_ACCENTS,
-        variants=("m5", "m7", "f4", "klatt3", "adam", "anika", "david", "Hugo", "Michael", "robert"),
-        speeds=(132, 148, 163, 178, 193, 208),
-        pitches=tuple(range(25, 80, 5)),
-        noisy_share=0.5,
-        held_out=True,
-    ),
+        "flite": Speakers(voices=("kal16", "awb"), speeds=(0.8, 0.95, 1.1, 1.25)),
+        "kokoro": Speakers(
+            voices=(
+                "af_alloy", "af_aoede", "af_heart", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river",
+                "af_sarah", "am_adam", "am_echo", "am_eric", "am_fenrir", "am_liam", "am_onyx", "am_santa",
+                "bf_alice", "bf_isabella", "bm_daniel", "bm_fable",
+            ),
+            speeds=(0.8, 0.9, 1.0, 1.1, 1.25),
+            mixed_share=0.4,
+        ),
+    },
+    "validation": {
+        "espeak-ng": Speakers(
+            voices=_espeak_voices("m5 m7 f4 klatt3 adam anika david Hugo Michael robert"),
+            speeds=(0.75, 0.85, 0.93, 1.02, 1.10, 1.19),
+            pitches=tuple(range(25, 80, 5)),
+        ),
+        "flite": Speakers(voices=("rms", "slt"), speeds=(0.87, 1.02, 1.17)),
+        "kokoro": Speakers(
+            voices=("af_bella", "af_sky", "am_michael", "am_puck", "bf_emma", "bf_lily", "bm_george", "bm_lewis"),
+            speeds=(0.85, 0.95, 1.05, 1.15),
+        ),
+    },
 }  # fmt: skip
-
-
-class NoiseBank:
-    """Looped white, pink and brown noise, all of unit power, cut at random places.
-
-    Generating coloured noise once and cutting it is some fifty times cheaper than shaping it per utterance.
-    """
-
-    def __init__(self, rng: np.random.Generator, samples: int = 480_000):
-        spectrum = np.fft.rfft(rng.standard_normal(samples))
-        # The floor keeps brown noise from being nothing but a drift that no microphone would pass.
-        frequency = np.maximum(np.arange(len(spectrum)), 60 * samples / 16_000)
-        shaped = (np.fft.irfft(spectrum / frequency**slope, samples) for slope in (0.0, 0.5, 1.0))
-        self._noises = [(noise / noise.std()).astype(np.float32) for noise in shaped]
-
-    def mix(self, wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-        """Return `wave` (float32 [samples]) with noise of a random colour at `snr_db` below its power."""
-        noise = self._noises[rng.integers(len(self._noises))]
-        cut = np.take(noise, np.arange(len(wave)) + rng.integers(len(noise)), mode="wrap")
-        return wave + cut * np.float32(np.sqrt(np.mean(wave**2)) * 10 ** (-snr_db / 20))

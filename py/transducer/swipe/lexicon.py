@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError, log
-from transducer.swipe.sources import Source
+from transducer.core.sources import Source
 
 ROOT = 0
 NONE = -1

@@ -11,12 +11,12 @@ import numpy as np
 from torch.utils.data import Sampler
 
 
-class LengthBatches(Sampler[list[tuple[int, int]]]):
+class LengthBatches(Sampler[list[tuple[int, int, int]]]):
     """Batches of utterances of similar length in random order, from step `start` to `stop`.
 
     A step's batch depends only on the seed and the step, so that a resumed run continues as if it had never
-    stopped. Indices are (utterance, epoch). With `weights`, which sum to 1, an epoch draws as many utterances as
-    there are with these probabilities, some of them several times.
+    stopped. Indices are (utterance, epoch, place in the epoch). With `weights`, which sum to 1, an epoch draws as many
+    utterances as there are with these probabilities, some of them several times.
     """
 
     def __init__(
@@ -37,13 +37,14 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         return self._stop
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         per_epoch = len(self._lengths) // self._batch_size
         for step in range(self._start, self._stop):
             epoch, position = divmod(step, per_epoch)
             if position == 0 or step == self._start:
                 batches = self._epoch(epoch)
-            yield [(int(index), epoch) for index in batches[position]]
+            first = position * self._batch_size
+            yield [(int(index), epoch, first + place) for place, index in enumerate(batches[position])]
 
     def _epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, epoch])

@@ -22,17 +22,17 @@ if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should
 LOG_EVERY = 100
 
 
-def training_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return the command line that all training workers share."""
+def parse_args(doc: str | None) -> argparse.Namespace:
+    """Return the command line of a speech training."""
     args = parser(doc)
     args.add_argument("--config", type=Path, required=True, help="training YAML")
-    args.add_argument("--train-manifest", type=Path, required=True)
+    args.add_argument("--train-manifest", nargs="+", required=True, metavar="MANIFEST[:WEIGHT]")
     args.add_argument("--validation-manifest", type=Path, required=True)
     args.add_argument("--work", type=Path, required=True, help="folder of this run's checkpoints and logs")
     args.add_argument("--steps", type=int, help="train this many steps instead of the config's")
     args.add_argument("--threads", type=int, help="CPU threads; default: all cores")
     args.add_argument("--output", type=Path, required=True, help="the .nemo file")
-    return args
+    return args.parse_args()
 
 
 def load_config(path: Path, steps: int | None) -> Any:
@@ -79,7 +79,17 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
     class Progress(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
             if trainer.global_step % LOG_EVERY == 0:
-                log.info("step %d: loss %.3f", trainer.global_step, float(trainer.callback_metrics["train_loss"]))
+                loss = float(trainer.callback_metrics["train_loss"])
+                log.info("step %d: loss %.3f, %s", trainer.global_step, loss, self._speed(trainer.global_step))
+
+        def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            self._first, self._start = trainer.global_step, time.monotonic()
+
+        def _speed(self, step: int) -> str:
+            """Say how fast this cycle goes and when it will end, validation included."""
+            speed = (step - self._first) / (time.monotonic() - self._start)
+            end = time.localtime(time.time() + (steps - step) / speed)
+            return f"{speed:.1f} steps/s, {steps} steps end at {time.strftime('%H:%M', end)}"
 
         def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
             wer = float(trainer.callback_metrics["val_wer"])
@@ -110,6 +120,14 @@ def computes_in_bf16() -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()
+
+
+def store_in_half(model: "EncDecRNNTModel") -> None:
+    """Store a trained model's matrices in fp16, half the size; NeMo and this project load them as fp32."""
+    for module in (model.encoder, model.decoder, model.joint):
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                parameter.data = parameter.data.half()
 
 
 def use_cpu_loss(model: "EncDecRNNTModel") -> None:

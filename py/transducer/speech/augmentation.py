@@ -1,0 +1,145 @@
+"""What happens to speech between mouth and file: speed, rooms, telephones, codecs, noise, silence, other recordings.
+
+Example:
+    augmentation = Augmentation(config.augmentation, sample_rate=16000, seed=1)
+    wave = augmentation([wave], np.random.default_rng(7))
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+import soundfile
+from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+
+CODECS = ("mu-law", "opus")
+
+
+class NoiseBank:
+    """Looped white, pink and brown noise, all of unit power, cut at random places.
+
+    Generating coloured noise once and cutting it is some fifty times cheaper than shaping it per utterance.
+    """
+
+    def __init__(self, rng: np.random.Generator, samples: int = 480_000):
+        spectrum = np.fft.rfft(rng.standard_normal(samples))
+        # The floor keeps brown noise from being nothing but a drift that no microphone would pass.
+        frequency = np.maximum(np.arange(len(spectrum)), 60 * samples / 16_000)
+        shaped = (np.fft.irfft(spectrum / frequency**slope, samples) for slope in (0.0, 0.5, 1.0))
+        self._noises = [(noise / noise.std()).astype(np.float32) for noise in shaped]
+
+    def draw(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return noise of a random colour and of unit power, float32 [samples]."""
+        noise = self._noises[rng.integers(len(self._noises))]
+        return np.take(noise, np.arange(samples) + rng.integers(len(noise)), mode="wrap")
+
+    def mix(self, wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+        """Return `wave` (float32 [samples]) with noise of a random colour at `snr_db` below its power."""
+        level = np.float32(np.sqrt(np.mean(wave**2)) * 10 ** (-snr_db / 20))
+        return wave + self.draw(len(wave), rng) * level
+
+
+def room(wave: np.ndarray, sample_rate: int, decay: float, distance: float, rng: np.random.Generator) -> np.ndarray:
+    """Return `wave` as a microphone in a room hears it, of the same length and power.
+
+    The impulse response is the direct sound, and noise that decays exponentially.
+
+    Args:
+        decay: seconds in which the echo falls by 60 dB.
+        distance: power of the echo relative to the direct sound, 0 to about 2.
+    """
+    samples = int(decay * sample_rate)
+    echo = rng.standard_normal(samples) * 10 ** (-3 * np.arange(samples) / samples)
+    echo[: int(0.002 * sample_rate)] = 0
+    echo *= np.sqrt(distance / np.sum(echo**2))
+    echo[0] = 1
+    heard = fftconvolve(wave, echo)[: len(wave)]
+    return np.asarray(heard * np.sqrt(np.mean(wave**2) / max(np.mean(heard**2), 1e-12)), np.float32)
+
+
+def band_limited(wave: np.ndarray, sample_rate: int, low: float, high: float) -> np.ndarray:
+    """Return `wave` between two frequencies in Hz, for example those of a telephone, 300 and 3400."""
+    return np.asarray(sosfilt(butter(4, (low, high), "bandpass", fs=sample_rate, output="sos"), wave), np.float32)
+
+
+def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
+    """Return `wave` after a codec: mu-law's 8 bits a sample, or Opus."""
+    container, subtype = {"mu-law": ("WAV", "ULAW"), "opus": ("OGG", "OPUS")}[codec]
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(wave, -1, 1), sample_rate, format=container, subtype=subtype)
+    file.seek(0)
+    return np.asarray(soundfile.read(file, dtype="float32")[0])
+
+
+def resampled(wave: np.ndarray, factor: float) -> np.ndarray:
+    """Return `wave` played `factor` times as fast, which raises its pitch by as much."""
+    return np.asarray(resample_poly(wave, 100, max(round(100 * factor), 1)), np.float32)
+
+
+class Augmentation:
+    """Draws all of it, as the `augmentation` part of a config says; a part that is left out is not drawn."""
+
+    def __init__(self, config: Any, sample_rate: int, seed: int):
+        self._config = config
+        self._sample_rate = sample_rate
+        self._noise = NoiseBank(np.random.default_rng(seed))
+
+    def is_empty(self, rng: np.random.Generator) -> bool:
+        """Return whether a recording without speech comes in place of an utterance."""
+        return bool(rng.random() < self._config.get("empty_share", 0.0))
+
+    def empty(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return silence, noise or tones at some level, float32 [samples]."""
+        kind = rng.integers(4)
+        if kind == 0:
+            wave = np.zeros(samples, np.float32)
+        elif kind == 1:
+            wave = self._noise.draw(samples, rng)
+        else:
+            wave = self._tones(samples, rng)
+            if kind == 3:
+                wave = self._noise.mix(wave, rng.uniform(0, 30), rng)
+        return np.asarray(wave * 10 ** (rng.uniform(-75, -12) / 20), np.float32)
+
+    def companions(self, epoch: int, weights: np.ndarray, rng: np.random.Generator) -> list[int]:
+        """Return which utterances follow one, drawn by `weights`, so that recordings hold several too."""
+        joined = self._config.get("joined")
+        if joined is None or epoch < joined.from_epoch or rng.random() >= joined.share:
+            return []
+        members = rng.random(rng.integers(1, joined.most))
+        return [int(member) for member in np.searchsorted(np.cumsum(weights)[:-1], members)]
+
+    def __call__(self, waves: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """Return one recording, float32 [samples], of utterances that follow one another."""
+        config, rate = self._config, self._sample_rate
+        if rng.random() < config.get("speed_share", 0.0):
+            factor = rng.uniform(*config.speed)
+            waves = [resampled(wave, factor) for wave in waves]
+        seconds = config.silence_seconds if len(waves) == 1 else config.joined.silence_seconds
+        if len(waves) > 1 or rng.random() < config.silent_share:
+            gaps = (rng.uniform(0, seconds, len(waves) + 1) * rate).astype(int)
+            waves = [np.pad(wave, (0, gap)) for wave, gap in zip(waves, gaps[1:], strict=True)]
+            waves[0] = np.pad(waves[0], (gaps[0], 0))
+        wave = np.concatenate(waves)
+        if rng.random() < config.get("room_share", 0.0):
+            wave = room(wave, rate, rng.uniform(*config.room_decay), rng.uniform(0, 1.5), rng)
+        if rng.random() < config.noisy_share:
+            wave = self._noise.mix(wave, rng.uniform(*config.snr_db), rng)
+        if rng.random() < config.get("band_share", 0.0):
+            wave = band_limited(wave, rate, rng.uniform(60, 400), rng.uniform(3000, 7000))
+        wave = np.asarray(wave * 10 ** (rng.uniform(*config.gain_db) / 20), np.float32)
+        if rng.random() < config.get("codec_share", 0.0):
+            wave = coded(wave, rate, CODECS[rng.integers(len(CODECS))])
+        return wave
+
+    def _tones(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a melody of chords with overtones, float32 [samples], of unit power."""
+        wave = np.zeros(samples)
+        note = int(rng.uniform(0.1, 0.8) * self._sample_rate)
+        for start in range(0, samples, note):
+            time = np.arange(min(note, samples - start)) / self._sample_rate
+            for pitch in 110 * 2 ** (rng.integers(0, 36, rng.integers(1, 4)) / 12):
+                for overtone in range(1, int(rng.integers(2, 8))):
+                    sound = np.sin(2 * np.pi * overtone * pitch * time + rng.uniform(0, 6.28)) / overtone
+                    wave[start : start + note] += sound * np.exp(-time * rng.uniform(0, 8))
+        return np.asarray(wave / max(wave.std(), 1e-6), np.float32)
