@@ -21,7 +21,7 @@ _CRC = [_crc_of_byte(byte) for byte in range(256)]
 
 
 def set_ogg_serial(path: Path, serial: int) -> None:
-    """Give every page of an Ogg file of one stream this serial number, and its checksum anew (RFC 3533, section 6)."""
+    """Give every page of an Ogg file of one stream this serial number, and its new checksum (RFC 3533, section 6)."""
     data, start = bytearray(path.read_bytes()), 0
     while start < len(data):
         segments = data[start + 26]
