@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from tqdm import tqdm
 
 from transducer.bench.figures import as_svg, as_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
 from transducer.core.contracts import Arrays, example
 from transducer.core.onnx_files import external_files, load_graph, metadata
+from transducer.core.progress import progress
 from transducer.runtime.sessions import open_session
 
 FRAMES_PER_SECOND = 100
@@ -74,7 +74,7 @@ def collect(encoders: dict[str, Path], options: argparse.Namespace) -> dict[str,
     found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in encoders}
     outputs: dict[str, Arrays] = {}
     steps = [(threads, name) for _ in range(options.rounds) for threads in options.threads for name in encoders]
-    for threads, name in tqdm(steps, desc="bench", delay=5):
+    for threads, name in progress(steps, desc="bench"):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             report, outputs[name] = pool.apply(measured, (encoders[name], features, options.seconds, threads))
         for key, value in report.items():

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.bench.figures import as_words_table
 from transducer.core.cli import InputError, existing, parser, replacing, run, write_json
+from transducer.core.progress import progress
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
@@ -47,7 +47,7 @@ def main() -> int:
     chosen = np.linspace(0, len(traces) - 1, min(options.words, len(traces))).round().astype(int)
     models = {name: (open_encoder(encoder), open_step(step)) for name, (encoder, step) in options.pairs}
     times: dict[str, list[list[float]]] = {name: [] for name in models}
-    for number, row in enumerate(tqdm([chosen[0], *chosen], desc="words", delay=5, disable=None, leave=False)):
+    for number, row in enumerate(progress([chosen[0], *chosen], desc="words", leave=False)):
         for name, (encode, step) in models.items():
             began = time.perf_counter()
             features = swipe_features(traces[row].points, layout)

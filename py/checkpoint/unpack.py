@@ -12,14 +12,16 @@ import tarfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
-
-from tqdm import tqdm
+from typing import IO, TYPE_CHECKING, Any
 
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
 from transducer.checkpoint.config import read_config, reading
 from transducer.checkpoint.weights import load_weights, require_finite
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
+from transducer.core.progress import progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
 CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
@@ -67,13 +69,13 @@ def unpack_nemo(archive: Path, folder: Path) -> None:
                         "do not trust this file."
                     )
             members = [(path, member) for path, member in members if not member.isdir()]
-            with tqdm(total=total, unit="B", unit_scale=True, desc=archive.name, delay=5, leave=False) as progress:
+            with progress(total=total, unit="B", unit_scale=True, desc=archive.name, leave=False) as bar:
                 for path, member in members:
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
                     content = tar.extractfile(member)
                     assert content is not None  # safe_path allows only regular files
                     with (folder / path).open("wb") as target:
-                        copy(content, target, progress)
+                        copy(content, target, bar)
     except (tarfile.ReadError, EOFError, zlib.error):
         with archive.open("rb") as stream:
             head = stream.read(512)
@@ -98,10 +100,10 @@ def safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
     return path
 
 
-def copy(source: IO[bytes], target: IO[bytes], progress: "tqdm[Any]") -> None:
+def copy(source: IO[bytes], target: IO[bytes], bar: "tqdm[Any]") -> None:
     while block := source.read(1 << 22):
         target.write(block)
-        progress.update(len(block))
+        bar.update(len(block))
 
 
 def unpack_ckpt(checkpoint: Path, folder: Path) -> None:

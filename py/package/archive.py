@@ -11,9 +11,9 @@ import zipfile
 from pathlib import Path
 
 import zstandard
-from tqdm import tqdm
 
 from transducer.core.cli import CheckError, InputError, existing, log, parser, replacing, run
+from transducer.core.progress import progress
 from transducer.package.folder import files_in, verify
 
 # zip's first day; tar's is 1970, which some tools take for a missing date.
@@ -51,7 +51,7 @@ def main() -> int:
 
 def write_zip(folder: Path, root: str, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for file in tqdm(files_in(folder), desc=root, unit="file", delay=5, leave=False):
+        for file in progress(files_in(folder), desc=root, unit="file", leave=False):
             entry = zipfile.ZipInfo(f"{root}/{file}", DATE)
             entry.create_system, entry.external_attr = UNIX, MODE << 16
             archive.writestr(entry, (folder / file).read_bytes(), zipfile.ZIP_DEFLATED, ZIP_LEVEL)
@@ -63,7 +63,7 @@ def write_tar(folder: Path, root: str, path: Path) -> None:
         zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(raw) as stream,
         tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for file in tqdm(files_in(folder), desc=root, unit="file", delay=5, leave=False):
+        for file in progress(files_in(folder), desc=root, unit="file", leave=False):
             entry = tarfile.TarInfo(f"{root}/{file}")
             entry.size, entry.mtime, entry.mode = (folder / file).stat().st_size, SECONDS, MODE
             with (folder / file).open("rb") as source:

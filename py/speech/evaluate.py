@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
+from transducer.core.progress import progress
 from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import Utterance, read_lines, stretch
@@ -110,7 +109,7 @@ def transcribe(
     heard, unheard = [], []
     stretches = list(map(stretch, utterances))
     total = round(sum(part.duration or 0.0 for part in stretches))
-    with tqdm(total=total, unit="s", desc="evaluate", delay=5) as bar:
+    with progress(total=total, unit="s", desc="evaluate") as bar:
         for utterance, found in zip(utterances, recognizer.transcribe_files(stretches, bar.update), strict=True):
             if isinstance(found, InputError):
                 unheard.append(found)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
+from transducer.core.progress import progress
 from transducer.speech.augmentation import NoiseBank, band_limited, room
 from transducer.speech.corpus import SPEAKERS, spoken_sentence
 from transducer.speech.engines import ENGINES, SAMPLE_RATE, Engine, open_engine
@@ -55,7 +55,7 @@ def main() -> int:
     corpus = Corpus(folder, args.split, args.seed, args.audio_format, engines, noise)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads suffice: the work is done by the engines and numpy
         clips = pool.map(lambda index: synthesize(corpus, index), range(args.count))
-        entries = list(tqdm(clips, total=args.count, desc=args.split, delay=5, unit="clip"))
+        entries = list(progress(clips, total=args.count, desc=args.split, unit="clip"))
 
     with replacing(args.output) as tmp:
         tmp.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, run
+from transducer.core.progress import progress
 from transducer.speech.audio import CutError, Stretch, Wave, read_audio, require_whole
 from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.live import LiveRecognizer
@@ -70,7 +70,7 @@ def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int
     """Print the text of every file and return how many could not be read."""
     paths = list(map(Path, options.audio))
     failures = 0
-    with tqdm(total=round(sum(map(duration, paths))), unit="s", desc="transcribe", delay=5, file=sys.stderr) as bar:
+    with progress(total=round(sum(map(duration, paths))), unit="s", desc="transcribe", file=sys.stderr) as bar:
         for path, result in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):
             if isinstance(result, InputError):
                 failures += 1

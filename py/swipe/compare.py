@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, run, write_json
+from transducer.core.progress import progress
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.realism import compared, statistics
 from transducer.swipe.synthesis import User
@@ -52,7 +52,7 @@ def main() -> int:
 def twins(traces: list[Trace], layout: Layout, seed: int) -> list[Trace]:
     """Return synthetic swipes of the same words, by users that swipe 40 words each."""
     synthetic = []
-    for number, trace in enumerate(tqdm(traces, desc="synthetic", delay=5, disable=None, unit="trace")):
+    for number, trace in enumerate(progress(traces, desc="synthetic", unit="trace")):
         user = User.draw(np.random.default_rng([seed, number // TRACES_PER_USER]))
         if len(layout.centres_of(trace.word)):
             points = user.swipe(trace.word, layout, np.random.default_rng([seed, number // TRACES_PER_USER, number]))

@@ -10,10 +10,9 @@ import string
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from transducer.core.checks import Check
 from transducer.core.cli import log, parser, run
+from transducer.core.progress import progress
 from transducer.swipe.accuracy import DEPTHS, accuracy, groups_of, summary
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import read_words
@@ -31,10 +30,7 @@ def main() -> int:
     traces = read_traces(options.manifest, f"{string.ascii_lowercase}'")
     lexicon = read_words(options.lexicon)
     templates = Templates(lexicon, read_layout(options.layout)[0])
-    words = [
-        templates.decode(trace.points, max(DEPTHS))
-        for trace in tqdm(traces, delay=5, disable=None, unit="trace", leave=False)
-    ]
+    words = [templates.decode(trace.points, max(DEPTHS)) for trace in progress(traces, unit="trace", leave=False)]
     figures = accuracy(traces, words, groups_of(traces, set(lexicon)))
     check = Check.of(
         options.layout,

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
+from transducer.core.progress import progress
 from transducer.swipe.recordings import STUDY_AREA, Gestures, futo, how_we_swipe
 from transducer.swipe.traces import Trace, TraceError, checked, open_text, report, trace_line
 from transducer.swipe.vocabulary import read_vocabulary
@@ -43,7 +43,7 @@ def main() -> int:
     count = 0
     with replacing(args.output) as tmp:
         with open_text(tmp, "w") as stream:
-            for path, user in tqdm(people(files, args), delay=5, disable=None, unit="file"):
+            for path, user in progress(people(files, args), unit="file"):
                 gestures = futo(path) if args.format == "futo" else how_we_swipe(path, tuple(args.letter_area))
                 for line in lines(path, gestures, labels, dropped, {} if user is None else {"user": user}):
                     stream.write(line + "\n")

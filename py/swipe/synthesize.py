@@ -14,9 +14,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, log, parser, replacing, run
+from transducer.core.progress import progress
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.synthesis import User
 from transducer.swipe.traces import open_text, trace_line
@@ -38,9 +38,7 @@ def main() -> int:
     chunks = [list(range(at, min(at + CHUNK, args.count))) for at in range(0, args.count, CHUNK)]
     work = partial(synthesize, jobs, layout, [args.seed, SPLITS[args.split]])
     with replacing(args.output) as tmp, get_context("fork").Pool(os.cpu_count()) as pool, open_text(tmp, "w") as stream:
-        for lines in tqdm(
-            pool.imap(work, chunks), total=len(chunks), desc=args.split, delay=5, disable=None, unit="chunk"
-        ):
+        for lines in progress(pool.imap(work, chunks), total=len(chunks), desc=args.split, unit="chunk"):
             stream.writelines(lines)
     log.info("%s: %d traces of %d words", args.output, len(jobs), len({word for word, _ in jobs}))
     return 0

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
+from transducer.core.progress import progress
 from transducer.swipe.beam_search import BeamSearch, Integers
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
@@ -49,7 +49,7 @@ def main() -> int:
     chosen = choose(read_traces(options.manifest, labels), lexicon)
     prefixes = spell_nodes(lexicon, labels)
     cases = []
-    for kind, trace in tqdm(chosen, desc="golden cases", delay=5, disable=None, unit="case", leave=False):
+    for kind, trace in progress(chosen, desc="golden cases", unit="case", leave=False):
         features = swipe_features(trace.points, layout)
         frames = encoder_frames(encode, features)
         beams = Beams(prefixes)

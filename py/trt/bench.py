@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, parser, run, write_json
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
+from transducer.core.progress import progress
 from transducer.runtime.sessions import session_runner
 from transducer.runtime.trt import open_engine, read_manifest
 from transducer.runtime.trt_backend import exclusively, require_loadable
@@ -46,7 +46,7 @@ def main() -> int:
     facts = metadata(load_graph(existing(options.onnx, "run `make trt-engines`")))
     rows = []
     with exclusively(plan.parent):
-        for key in tqdm(BOUNDS, desc=plan.name, delay=5, leave=False):
+        for key in progress(BOUNDS, desc=plan.name, leave=False):
             chosen = {axis: bounds[key] for axis, bounds in manifest["profile"]["axes"].items()}
             if found["tensorrt"] == "trtexec":
                 shapes = {tensor: bounds[key] for tensor, bounds in manifest["profile"]["inputs"].items()}

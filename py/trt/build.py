@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import onnx
-from tqdm import tqdm
 
 from transducer.core.checks import identity
 from transducer.core.cli import InputError, existing, log, parser, replacing, run, sha256_of, write_json
 from transducer.core.onnx_files import interface, load_graph
+from transducer.core.progress import progress
 from transducer.runtime.trt_backend import exclusively
 from transducer.trt.commands import Job, build_command, failure, polygraphy, script_command
 from transducer.trt.graph import precision, require_supported
@@ -158,9 +158,7 @@ def watched(command: Sequence[str], environment: Mapping[str, str], log_path: Pa
             command, stdout=report, stderr=subprocess.STDOUT, env=os.environ | environment, pass_fds=[lock.fileno()]
         )
         try:
-            for _ in tqdm(
-                iter(lambda: waiting(process), False), desc=log_path.stem, unit="s", delay=5, leave=False, disable=None
-            ):
+            for _ in progress(iter(lambda: waiting(process), False), desc=log_path.stem, unit="s", leave=False):
                 pass
         finally:
             process.kill()

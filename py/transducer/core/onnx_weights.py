@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, replacing
+from transducer.core.progress import progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ def store_weights(model: onnx.ModelProto, arrays: Iterable[tuple[str, NDArray[An
     with (
         replacing(sidecar) as tmp,
         tmp.open("wb") as stream,
-        tqdm(desc=sidecar.name, total=size, unit="B", unit_scale=True, delay=5, leave=False) as bar,
+        progress(desc=sidecar.name, total=size, unit="B", unit_scale=True, leave=False) as bar,
     ):
         for name, array in arrays:
             bar.update(array.nbytes)
@@ -100,7 +100,7 @@ def share_weights(model: onnx.ModelProto, weights: "Mapping[str, Tensor]", other
         for tensor in load_graph(other).graph.initializer
         if tensor.data_location == TensorProto.EXTERNAL
     }
-    for name in tqdm(_remove_inputs(model, weights), desc="shared weights", unit="tensor", delay=5, leave=False):
+    for name in progress(_remove_inputs(model, weights), desc="shared weights", unit="tensor", leave=False):
         if name not in shared:
             model.graph.initializer.append(inline_tensor(name, weights[name].contiguous().numpy()))
             continue

@@ -8,14 +8,12 @@ Example:
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from transducer.core.cli import InputError, existing, replacing, sha256_of
 from transducer.core.digests import Digests
+from transducer.core.progress import progress
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
@@ -55,9 +53,10 @@ def copy(source: Path, target: Path, digests: Digests | None = None) -> None:
     with (
         source.open("rb") as raw,
         target.open("xb") as stream,
-        tqdm.wrapattr(raw, "read", total=size, desc=source.name, delay=5, leave=False) as reader,
+        progress(desc=source.name, total=size, unit="B", unit_scale=True, leave=False) as bar,
     ):
-        shutil.copyfileobj(reader, stream, 1 << 22)
+        while block := raw.read(1 << 22):
+            bar.update(stream.write(block))
     if digests:
         digests.record_copy(source, target)
 

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from tqdm import tqdm
 
 from transducer.core.cli import log, quiet_stderr, replacing, sha256_of, write_json
 from transducer.core.contracts import GRAPHS, input_names
+from transducer.core.progress import progress
 from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.pte.parts import Part, any_length
 
@@ -36,7 +36,7 @@ def quantize(part: Part, quantizer: Any, inputs: Iterable[Sequence[Tensor]]) -> 
 
     prepared = prepare_pt2e(part.export().module(check_guards=False), quantizer)
     with torch.inference_mode():
-        for arrays in tqdm(inputs, desc="calibrate", unit="utterance", delay=5, leave=False):
+        for arrays in progress(inputs, desc="calibrate", unit="utterance", leave=False):
             prepared(*arrays)
     program = part.export(convert_pt2e(prepared))
     if not quantized_nodes(program.graph_module)["dequantize"]:

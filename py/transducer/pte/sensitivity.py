@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from transducer.core.progress import progress
 from transducer.pte.forms import FORMS
 
 Plan = dict[str, str]
@@ -111,7 +111,7 @@ def smallest(sensitivity: Sensitivity, max_error: float) -> tuple[Plan, float]:
     layers = sensitivity.layers
     harms = {
         name: {form: sensitivity.error({name: form}) ** 2 for form in sensitivity.forms(name)}
-        for name in tqdm(layers, desc="sensitivity", unit="layer", delay=5, leave=False)
+        for name in progress(layers, desc="sensitivity", unit="layer", leave=False)
     }
     sizes = {name: {form: FORMS[form].bytes(layers[name]) for form in harm} for name, harm in harms.items()}
     # Prices at which a layer goes from one form to a smaller one.

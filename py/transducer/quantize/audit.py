@@ -16,11 +16,11 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
-from tqdm import tqdm
 
 from transducer.core.contracts import example
 from transducer.core.onnx_files import external_files
 from transducer.core.operators import operator
+from transducer.core.progress import progress
 from transducer.runtime.sessions import fixed_sizes, fp32_runner
 
 # What is measured: 10 s of audio or 2 s of a swipe for an encoder, one step for the others.
@@ -51,7 +51,7 @@ def sizes(path: Path, model: onnx.ModelProto) -> dict[str, int]:
     """Return a graph's bytes with its sidecars, as they are and deflated, as a package or a download has them."""
     files = [path, *(path.parent / name for name in sorted(external_files(model)))]
     deflated = 0
-    with tqdm(desc="deflate", total=sum(file.stat().st_size for file in files), unit="B", delay=5, leave=False) as bar:
+    with progress(desc="deflate", total=sum(file.stat().st_size for file in files), unit="B", leave=False) as bar:
         for file in files:
             packer = zlib.compressobj(6)
             with file.open("rb") as stream:

@@ -13,11 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 from onnxruntime import InferenceSession
-from tqdm import tqdm
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays
 from transducer.core.onnx_files import load_graph
+from transducer.core.progress import progress
 
 METHODS = ("Error", "MinMax", "Entropy", "Percentile")
 # Of the values of an activation, those that Percentile keeps within the limit.
@@ -56,7 +56,7 @@ def observations(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -> 
     """Run a graph on inputs and yield each named tensor of each run. Raises: InputError for one that is not finite."""
     session = observed_session(path, names)
     given = [value.name for value in session.get_inputs()]
-    for arrays in tqdm(inputs, desc="calibrate", unit="batch", delay=5, leave=False):
+    for arrays in progress(inputs, desc="calibrate", unit="batch", leave=False):
         run = dict(zip(given, arrays.values(), strict=True))
         for name, found in zip(names, session.run(names, run), strict=True):
             if not np.isfinite(found).all():

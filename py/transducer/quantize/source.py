@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from tqdm import tqdm
 
 from transducer.core.cli import InputError, existing, replacing
 from transducer.core.onnx_files import load_graph, metadata, save_graph, set_metadata
 from transducer.core.onnx_weights import read_weight, store_weights
+from transducer.core.progress import progress
 
 Named = tuple[str, NDArray[Any]]
 Convert = Callable[[str, NDArray[Any]], Iterable[Named]]
@@ -148,7 +148,7 @@ class Source:
             save_graph(self.model, tmp)
 
     def _arrays(self, kept: set[str]) -> Iterator[Named]:
-        for name in tqdm(self.weights, desc=self.path.name, unit="tensor", delay=5, leave=False):
+        for name in progress(self.weights, desc=self.path.name, unit="tensor", leave=False):
             if name in self._conversions or name in kept:
                 values = self.array(name)
                 if name in self._conversions:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from transducer.core.progress import progress
 from transducer.core.sources import Source
 from transducer.speech.audio import Stretch, read_audio
 from transducer.speech.augmentation import Augmentation
@@ -42,7 +42,7 @@ class Corpus(Dataset[Sample]):
     ):
         parts = [read_manifest(source.path) for source in manifests]
         entries = [entry for part in parts for entry in part]
-        self._waves = [_read_samples(stretch(entry), sample_rate) for entry in tqdm(entries, "audio", delay=5)]
+        self._waves = [_read_samples(stretch(entry), sample_rate) for entry in progress(entries, "audio")]
         self._tokens = [torch.tensor(encode(entry["text"]), dtype=torch.int64) for entry in entries]
         self._augment = augment
         self.lengths = [len(wave) for wave in self._waves]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from transducer.core.contracts import Floats
+from transducer.core.progress import progress
 from transducer.runtime.loader import open_graph
 from transducer.runtime.pte import open_pte
 from transducer.runtime.sessions import Runner, session_runner
@@ -80,7 +80,7 @@ def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: 
     began = time.process_time()
     found = [
         [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
-        for encoded in tqdm(frames, desc="beam search", total=count, delay=5, disable=None, unit="trace", leave=False)
+        for encoded in progress(frames, desc="beam search", total=count, unit="trace", leave=False)
     ]
     return found, round((time.process_time() - began) / count * 1000, 2)
 

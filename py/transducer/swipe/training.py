@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
-from tqdm import tqdm
 
 from transducer.core.cli import log, replacing
+from transducer.core.progress import progress
 from transducer.swipe.augmentation import augment
 from transducer.swipe.batched_features import batched_features
 from transducer.swipe.corpus import Batch, MixedBatches, TraceCorpus
@@ -90,7 +90,7 @@ class SwipeRun:
         """Train to the end of the schedule; `path` is the checkpoint that a killed run resumes from."""
         log.info("training from step %d on %s, %s", self.step, self._device, "bf16" if self._bf16 else "fp32")
         first, began, before = self.step, time.monotonic(), self.seconds
-        with tqdm(total=100, unit="%", desc="train", delay=5, bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+        with progress(total=100, unit="%", desc="train", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
             while self.progress < 1:
                 loss = self._train_step()
                 self.step += 1
