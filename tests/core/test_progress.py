@@ -9,10 +9,11 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 from conftest import ROOT
 
-LOOP = "from transducer.core.progress import progress; [None for _ in progress(range(3), delay=0, ncols=80, desc='calibrate')]"
+LOOP = "from transducer.core.progress import progress; [None for _ in progress(range(3), delay=0, desc='calibrate')]"
 
 
 def test_a_log_holds_no_bar_and_a_terminal_does() -> None:
@@ -21,6 +22,7 @@ def test_a_log_holds_no_bar_and_a_terminal_does() -> None:
     logged = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert logged.stderr == ""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     subprocess.run(command, env=environment, stderr=theirs, check=True)
     os.close(theirs)
     drawn = b""
