@@ -45,9 +45,24 @@ def main() -> int:
         for (role, variant), source in sorted(model.graphs.items()):
             write_graph(adapted_graph(model, role, source), source, folder / file_name(role, variant))
         write_tokens(model, folder / "tokens.txt")
-        readme = online_readme(model) if options.online else offline_readme(model)
+        tokenizer = options.tokens.with_name("tokenizer.model")
+        if tokenizer.exists():
+            write_bpe_vocab(tokenizer, folder / "bpe.vocab")
+        readme = (online_readme if options.online else offline_readme)(model, tokenizer.exists())
         (folder / "README.md").write_text(readme, encoding="utf-8")
     return 0
+
+
+def write_bpe_vocab(tokenizer: Path, output: Path) -> None:
+    """Write the pieces of a SentencePiece model with their scores, by which sherpa-onnx spells hotwords.
+
+    Without this file and `modeling_unit="bpe"` it takes a hotword for Chinese characters, and English ones do nothing.
+    """
+    from sentencepiece import SentencePieceProcessor
+
+    pieces = SentencePieceProcessor(model_file=str(tokenizer))
+    lines = [f"{pieces.id_to_piece(number)}\t{pieces.get_score(number):g}\n" for number in range(len(pieces))]
+    output.write_text("".join(lines), encoding="utf-8")
 
 
 def require_rnnt(model: Model) -> None:

@@ -73,10 +73,10 @@ def open_onnx_asr(folder: Path, model_type: str, quantization: str | None = None
     return lambda clip: str(model.recognize(waveform(clip)))
 
 
-def open_sherpa_onnx(folder: Path, variant: str = "") -> Recognize:
+def open_sherpa_onnx(folder: Path, variant: str = "", **options: Any) -> Recognize:
     files = {name: str(folder / f"{name}{variant}.onnx") for name in ("encoder", "decoder", "joiner")}
     recognizer = sherpa_onnx.OfflineRecognizer.from_transducer(
-        **files, tokens=str(folder / "tokens.txt"), model_type="nemo_transducer"
+        **files, tokens=str(folder / "tokens.txt"), model_type="nemo_transducer", **options
     )
 
     def recognize(clip: str) -> str:
@@ -418,3 +418,25 @@ def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
     assert make(*arguments, "--touch", f"{out}/checks/joint.int8.onnx.check.json", cwd=project).returncode == 0
     assert make(*arguments, target, cwd=project).returncode == 0
     assert (tmp_path / "elsewhere/onnx-asr/decoder_joint-model.int8.onnx").exists()
+
+
+def test_sherpa_onnx_hears_hotwords_by_the_package_s_own_pieces(demo: Path, tmp_path: Path) -> None:
+    folder, phrases = demo / "package/sherpa-onnx", tmp_path / "hotwords.txt"
+    phrases.write_text("cancel\n", encoding="utf-8")
+    ids = [line.split(" ")[0] for line in (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()]
+    pieces = [line.split("\t")[0] for line in (folder / "bpe.vocab").read_text(encoding="utf-8").splitlines()]
+    assert pieces == ids[: len(pieces)] and len(pieces) == len(ids) - 1
+
+    beam: dict[str, Any] = {"decoding_method": "modified_beam_search", "hotwords_file": str(phrases)}
+    spelled = beam | {"modeling_unit": "bpe", "bpe_vocab": str(folder / "bpe.vocab")}
+    clips = [clip["audio_filepath"] for clip in manifest()[:24] if "cancel" not in clip["text"]]
+    found = {}
+    for name, options in (
+        ("without pieces", beam | {"hotwords_score": 2.0}),
+        ("hardly weighted", spelled | {"hotwords_score": 0.01}),
+        ("too strong", spelled | {"hotwords_score": 3.0}),
+    ):
+        recognize = open_sherpa_onnx(folder, **options)
+        found[name] = sum("cancel" in recognize(clip) for clip in clips)
+    assert found["without pieces"] == found["hardly weighted"] == 0, found
+    assert found["too strong"] >= 3, found

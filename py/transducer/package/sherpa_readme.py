@@ -43,7 +43,7 @@ print(stream.result.text)
 ```
 
 {variants}
-
+{hotwords}
 ## What differs from NeMo
 
 sherpa-onnx computes features itself, and not quite as NeMo did for this model's training:
@@ -88,7 +88,7 @@ print(recognizer.get_result(stream))
 ```
 
 {variants}
-
+{hotwords}
 ## What to know
 
 - sherpa-onnx decodes full chunks of {shift:g} ms only, so {tail:g} s of silence after a recording brings out its end.
@@ -103,11 +103,28 @@ print(recognizer.get_result(stream))
 {facts}"""
 
 
-def offline_readme(model: Model) -> str:
+# With another tokenizer there is no bpe.vocab, and no hotword.
+HOTWORDS = """
+## Hotwords
+
+Phrases in a file, one a line, are heard more easily with
+
+```
+--decoding-method=modified_beam_search --hotwords-file=hotwords.txt --hotwords-score=0.3 \\
+    --modeling-unit=bpe --bpe-vocab=bpe.vocab
+```
+
+Without the last two options English hotwords do nothing. Begin with a score of 0.3: with 2, a small TDT model heard
+phrases that nobody had said.
+"""
+
+
+def offline_readme(model: Model, hotwords: bool) -> str:
     facts = model.facts
     return OFFLINE.format(
         headline=headline(model, "sherpa-onnx"),
         variants=variants_text(model),
+        hotwords=HOTWORDS if hotwords else "",
         highfreq=frontend_of(facts)["highfreq"],
         max_tokens=MAX_TOKENS[facts["model_type"]],
         max_symbols=facts["max_symbols"],
@@ -115,7 +132,7 @@ def offline_readme(model: Model) -> str:
     )
 
 
-def online_readme(model: Model) -> str:
+def online_readme(model: Model, hotwords: bool) -> str:
     facts, streaming = model.facts, model.facts["streaming"]
     return ONLINE.format(
         name=Path(model.source).stem,
@@ -125,6 +142,7 @@ def online_readme(model: Model) -> str:
         shift=streaming["shift_ms"],
         tail=round(streaming["shift_ms"] / 1000 + TAIL, 2),
         variants=variants_text(model),
+        hotwords=HOTWORDS if hotwords else "",
         max_symbols=facts["max_symbols"],
         facts=facts_text(model),
     )
