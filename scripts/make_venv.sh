@@ -4,7 +4,11 @@
 set -eu
 python=$1 folder=$2 modules=$3
 if ! command -v "$python" >/dev/null; then
-    echo "error: $python is not installed; install Python 3.11, or set BASE_PYTHON or PYTHON to one." >&2
+    echo "error: $python is not installed; install Python 3.11 to 3.13, or set BASE_PYTHON or PYTHON to one." >&2
+    exit 2
+fi
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; then
+    echo "error: $python is $("$python" --version); install Python 3.11 to 3.13, or set BASE_PYTHON to one." >&2
     exit 2
 fi
 # A killed run leaves half an environment, which is made again; a whole one stays, so that pip has little to do.

@@ -5,7 +5,9 @@ ifeq ($(PYTHON),.venv/bin/python)
   ENV      := .venv/.installed
   TEST_ENV := .venv/.installed-tests
 endif
-BASE_PYTHON ?= python3.11
+# 3.11 is what this project is tested on. A pyenv shim may stand for a version that does not run.
+BASE_PYTHON ?= $(or $(firstword $(foreach minor,11 12 13,$(if \
+                 $(shell python3.$(minor) --version 2>/dev/null),python3.$(minor)))),python3.11)
 
 .venv/.installed: requirements.txt constraints.txt
 	$(call say,SETUP)

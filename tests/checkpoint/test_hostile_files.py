@@ -282,6 +282,31 @@ def test_no_python(tmp_path: Path) -> None:
     assert done.returncode == 2 and "python9.9 is not installed" in done.stderr
 
 
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    """By an interpreter that says so of itself: no older one can be had on every machine."""
+    folder = make_project(tmp_path)
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" || exit 1\n', encoding="utf-8")
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "setup", f"BASE_PYTHON={old}"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "is Python 3.9.2; install Python 3.11 to 3.13" in done.stderr
+    assert not (folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(("missing", "taken"), [([], "python3.11"), (["python3.11"], "python3.12")])
+def test_the_first_python_that_runs_is_taken(missing: list[str], taken: str, tmp_path: Path) -> None:
+    folder = make_project(tmp_path)
+    for name in ("python3.11", "python3.12"):
+        script = "#!/bin/sh\nexit 127\n" if name in missing else f"#!/bin/sh\necho {name}\n"
+        (tmp_path / name).write_text(script, encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = make("--eval=show:;@echo $(BASE_PYTHON)", "show", cwd=folder, env=os.environ | {"PATH": path})
+    assert done.stdout.strip() == taken
+
+
 def test_workers_explain_themselves() -> None:
     workers = sorted(path for path in (ROOT / "py").glob("*/*.py") if path.parent.name != "transducer")
     assert len(workers) > 40

@@ -103,7 +103,7 @@ print(recognizer.get_result(stream))
 {facts}"""
 
 
-# With another tokenizer there is no bpe.vocab, and no hotword.
+# A model with another tokenizer gets no bpe.vocab, and so no hotwords.
 HOTWORDS = """
 ## Hotwords
 
