@@ -149,6 +149,7 @@ def test_folder_is_whole(packaged: tuple[Path, Path]) -> None:
         "encoder.onnx",
         "decoder.onnx",
         "joiner.onnx",
+        "bpe.vocab",
         "tokens.txt",
         "README.md",
         "SHA256SUMS",
