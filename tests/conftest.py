@@ -115,7 +115,7 @@ def built(nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> ByKind
     def of_kind(kind: str) -> Path:
         out = folder / Path(kind).stem
         if not (out / "meta/model_meta.json").exists():
-            build(Path(kind) if kind.endswith((".nemo", ".ckpt")) else nemo_file(kind), out)
+            build(Path(kind) if Path(kind).exists() else nemo_file(kind), out)
         return out
 
     return of_kind

@@ -1,4 +1,6 @@
-"""Unpack a .nemo archive, or a .ckpt with its config beside it, into a folder from which other workers map the weights.
+"""Unpack a checkpoint of any form into a folder from which other workers map the weights.
+
+It may be a .nemo archive, one unpacked before, a .ckpt with its config beside it, or a Hugging Face folder.
 
 Example:
     .venv/bin/python py/checkpoint/unpack.py --model models/demo-tdt.nemo \
@@ -8,102 +10,93 @@ Example:
 import json
 import shutil
 import sys
-import tarfile
-import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
+from transducer.checkpoint.archive import unpack_nemo
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
 from transducer.checkpoint.config import read_config, reading
+from transducer.checkpoint.huggingface import is_huggingface, read_huggingface
 from transducer.checkpoint.weights import load_weights, require_finite
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
-from transducer.core.progress import progress
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 # Where NeMo and Lightning leave the config of a .ckpt, in order of preference.
 CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
 
-# A .nemo has some ten members, and weights hardly shrink when they are packed.
-MAX_MEMBERS, MAX_GROWTH = 10_000, 20
-
 
 def main() -> int:
     args = parser(__doc__)
-    args.add_argument("--model", type=Path, required=True, help="a .nemo or .ckpt file")
+    args.add_argument("--model", type=Path, required=True, help="a .nemo or .ckpt file, or a folder")
     args.add_argument("--output", type=Path, required=True, help="manifest.json, written last, in the folder to fill")
     options = args.parse_args()
-    model: Path = existing(options.model, "give MODEL the path of a .nemo or .ckpt file")
+    model: Path = existing(options.model, "give MODEL the path of a .nemo or .ckpt file, or of a folder")
     # The folder is replaced as a whole: file by file, a kill would leave a mix of two checkpoints.
     with replacing(options.output.parent) as folder, ThreadPoolExecutor() as pool:
-        digest = pool.submit(sha256_of, model)
+        digest = pool.submit(digest_of, model)
         folder.mkdir()
-        (unpack_ckpt if model.suffix == ".ckpt" else unpack_nemo)(model, folder)
-        config = read_config(folder / CONFIG, model.name)
+        source = name_of(model)
+        unpacker_of(model)(model, folder)
+        config = read_config(folder / CONFIG, source)
         if not config["joint"].get("vocabulary"):
-            fill_sizes(config, packed_tokenizer(config, folder), model.name)
+            fill_sizes(config, packed_tokenizer(config, folder), source)
         # What is vetted is what everything later reads, NeMo too.
         write_config(config, folder / CONFIG)
-        require_finite(load_weights(folder / WEIGHTS, model.name), model.name)
-        write_json(folder / options.output.name, manifest_of(folder, model, config, digest.result()))
+        require_finite(load_weights(folder / WEIGHTS, source), source)
+        write_json(folder / options.output.name, manifest_of(folder, source, config, digest.result()))
     return 0
 
 
-def unpack_nemo(archive: Path, folder: Path) -> None:
-    """Write the archive's plain files into `folder`, flat or nested as they are packed.
+def unpacker_of(model: Path) -> Callable[[Path, Path], None]:
+    """Return the function that unpacks a checkpoint of this form. Raises: InputError for a folder of something else."""
+    if not model.is_dir():
+        return unpack_ckpt if model.suffix == ".ckpt" else unpack_nemo
+    if is_huggingface(model):
+        return unpack_huggingface
+    if (model / CONFIG).is_file():
+        return copy_unpacked
+    raise InputError(
+        f"{model} is a folder with neither config.json (Hugging Face's) nor {CONFIG} (an unpacked .nemo); give MODEL a "
+        "checkpoint."
+    )
 
-    Raises: InputError for a file that is not an archive, is truncated, or has members that could escape the folder.
-    """
-    try:
-        with tarfile.open(archive, "r:*") as tar:
-            members, total = [], 0
-            for member in tar:
-                members.append((safe_path(member, archive), member))
-                total += member.size
-                # Before the next header, to reach which this member would be decompressed.
-                if len(members) > MAX_MEMBERS or total > MAX_GROWTH * archive.stat().st_size:
-                    raise InputError(
-                        f"{archive}: unpacks to {len(members):,} files of {total:,} bytes and more, as no model does; "
-                        "do not trust this file."
-                    )
-            members = [(path, member) for path, member in members if not member.isdir()]
-            with progress(total=total, unit="B", unit_scale=True, desc=archive.name, leave=False) as bar:
-                for path, member in members:
-                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                    content = tar.extractfile(member)
-                    assert content is not None  # safe_path allows only regular files
-                    with (folder / path).open("wb") as target:
-                        copy(content, target, bar)
-    except (tarfile.ReadError, EOFError, zlib.error):
-        with archive.open("rb") as stream:
-            head = stream.read(512)
-        # The tar or gzip header, even if the rest is damaged.
-        if b"ustar" in head or head.startswith(b"\x1f\x8b"):
-            problem = "is truncated or damaged; copy or download it again"
-        else:
-            problem = "is not a .nemo archive (a tar file); give MODEL a checkpoint saved with NeMo's save_to"
-        raise InputError(f"{archive} {problem}.") from None
+
+def name_of(model: Path) -> str:
+    """Return what a checkpoint is called: its file or folder, or the model whose snapshot a hub's cache holds."""
+    cached = [part for part in model.absolute().parts if part.startswith("models--")]
+    return cached[-1].rpartition("--")[2] if cached and model.is_dir() else model.absolute().name
+
+
+def digest_of(model: Path) -> str:
+    """Return the SHA-256 of a file, or that of the lines which sha256sum prints for a folder's files."""
+    if not model.is_dir():
+        return sha256_of(model)
+    files = sorted(filter(Path.is_file, model.iterdir()))
+    if is_huggingface(model):
+        files = [path for path in files if path.suffix in (".json", ".safetensors")]
+    return sha256("".join(f"{sha256_of(path)}  {path.name}\n" for path in files).encode()).hexdigest()
+
+
+def unpack_huggingface(model: Path, folder: Path) -> None:
+    """Write a Hugging Face folder's model as NeMo would have saved it."""
+    import torch
+
+    config, weights, tokenizer = read_huggingface(model)
+    (folder / "tokenizer.model").write_bytes(tokenizer)
+    fill_sizes(config, folder / "tokenizer.model", name_of(model))
+    torch.save(weights, folder / WEIGHTS)
+    write_config(config, folder / CONFIG)
+
+
+def copy_unpacked(model: Path, folder: Path) -> None:
+    """Copy the files of an archive that was unpacked before, links followed as a hub's cache needs it."""
     for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(f"{archive} has no {name}; give MODEL a checkpoint saved with NeMo's save_to.")
-
-
-def safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
-    """Return the path of a member, after refusing anything but a plain file inside the folder."""
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{archive}: its member {member.name} points outside the archive; do not trust this file.")
-    if not (member.isreg() or member.isdir()):
-        raise InputError(f"{archive}: its member {member.name} is a link or device; do not trust this file.")
-    return path
-
-
-def copy(source: IO[bytes], target: IO[bytes], bar: "tqdm[Any]") -> None:
-    while block := source.read(1 << 22):
-        target.write(block)
-        bar.update(len(block))
+        if not (model / name).is_file():
+            raise InputError(f"{model} has no {name}; give MODEL a checkpoint saved with NeMo's save_to.")
+    for path in sorted(filter(Path.is_file, model.iterdir())):
+        shutil.copyfile(path, folder / path.name)
 
 
 def unpack_ckpt(checkpoint: Path, folder: Path) -> None:
@@ -173,10 +166,10 @@ def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> N
         joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
 
 
-def manifest_of(folder: Path, model: Path, config: dict[str, Any], digest: str) -> dict[str, Any]:
+def manifest_of(folder: Path, source: str, config: dict[str, Any], digest: str) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        "source": model.name,
+        "source": source,
         "sha256": digest,
         "model_class": str(config.get("target", "")).rpartition(".")[2] or guess_class(config),
         "files": {str(path.relative_to(folder)): path.stat().st_size for path in files},

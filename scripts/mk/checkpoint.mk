@@ -4,8 +4,10 @@ CHECKPOINT := $(OUT)/checkpoint/manifest.json
 
 # A checkpoint's size and time are compared with those that it had: a time in the future would be newer than whatever
 # is made, at each run. As it is not a prerequisite, its name may have characters that are Make's. GNU stat, or BSD's.
-model_state = $(if $(trained_here),,$(shell stat -Lc '%s %.9Y' -- '$(MODEL)' 2> /dev/null || \
-                stat -Lf '%z %Fm' -- '$(MODEL)' 2> /dev/null))
+# Of a folder, those of its files.
+model_files = '$(MODEL)' $(if $(wildcard $(MODEL)/.),'$(MODEL)'/*)
+model_state = $(if $(trained_here),,$(shell stat -Lc '%s %.9Y' -- $(model_files) 2> /dev/null || \
+                stat -Lf '%z %Fm' -- $(model_files) 2> /dev/null))
 # One that is trained in the same run has neither yet.
 trained_here = $(filter $(TRAINED),$(MODEL))
 

@@ -129,7 +129,7 @@ def test_refused_at_unpacking(case: str, nemo_file: ByKind, tmp_path: Path, caps
 def test_a_missing_file_through_make(tmp_path: Path) -> None:
     done = make("all", f"MODEL={tmp_path}/none.nemo", f"OUT={tmp_path}/out")
     assert done.returncode == 2
-    assert "none.nemo does not exist; give MODEL the path of a .nemo or .ckpt file." in done.stderr
+    assert "none.nemo does not exist; give MODEL the path of a .nemo or .ckpt file, or of a folder." in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "out/checkpoint").exists()
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 import checkpoint.unpack as unpack_checkpoint
 import checkpoints
 from export.simplify import simplified
+from transducer.checkpoint.archive import unpack_nemo
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS, Checkpoint
 from transducer.checkpoint.config import read_config
 from transducer.core.cli import InputError, write_json
@@ -80,9 +81,9 @@ def run_nemo(preprocessor: Any, waveform: Floats, lengths: list[int]) -> Feature
 def unpack(model: Path, folder: Path) -> Path:
     """Unpack a .nemo file as the worker does, and return the folder."""
     folder.mkdir(parents=True)
-    unpack_checkpoint.unpack_nemo(model, folder)
+    unpack_nemo(model, folder)
     checkpoint_config = read_config(folder / CONFIG, model.name)
-    write_json(folder / "manifest.json", unpack_checkpoint.manifest_of(folder, model, checkpoint_config, "0" * 64))
+    write_json(folder / "manifest.json", unpack_checkpoint.manifest_of(folder, model.name, checkpoint_config, "0" * 64))
     return folder
 
 
