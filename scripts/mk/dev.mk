@@ -9,9 +9,14 @@ endif
 BASE_PYTHON ?= $(or $(firstword $(foreach minor,11 12 13,$(if \
                  $(shell python3.$(minor) --version 2>/dev/null),python3.$(minor)))),python3.11)
 
+# Address of an index that has PyTorch for CPUs, where the usual one has it for GPUs of NVIDIA, three times the size.
+TORCH_INDEX  ?=
+torch_pinned = $(shell sed -n '/^torch==/p' requirements.txt)
+
 .venv/.installed: requirements.txt constraints.txt
 	$(call say,SETUP)
 	$(Q)scripts/make_venv.sh $(BASE_PYTHON) .venv py
+	$(if $(TORCH_INDEX),$(Q).venv/bin/pip install --quiet --index-url '$(TORCH_INDEX)' $(torch_pinned))
 	$(Q).venv/bin/pip install --quiet --requirement requirements.txt --constraint constraints.txt
 	@touch $@
 
@@ -30,9 +35,10 @@ test: $(TEST_ENV)      ## run the tests, on real checkpoints and runtimes (FAMIL
 	$(Q)$(PYTHON) -m pytest $(tests) -m 'not slow' $(TESTFLAGS)
 test-slow: $(TEST_ENV) ## the heavy tests: the 0.6B architecture, long audio
 	$(Q)$(PYTHON) -m pytest $(tests) -m slow $(TESTFLAGS)
-lint: $(TEST_ENV)      ## ruff, mypy, shellcheck and a few words
+lint: $(TEST_ENV)      ## ruff, mypy, shellcheck, workflows and a few words
 	$(Q)$(PYTHON) -m ruff check .
 	$(Q)$(PYTHON) -m ruff format --check .
 	$(Q)$(PYTHON) -m mypy
 	$(Q)$(dir $(PYTHON))shellcheck scripts/*.sh .ci/run
+	$(Q)$(dir $(PYTHON))check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(Q)scripts/check_words.sh

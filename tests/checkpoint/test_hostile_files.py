@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -305,6 +306,15 @@ def test_the_first_python_that_runs_is_taken(missing: list[str], taken: str, tmp
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = make("--eval=show:;@echo $(BASE_PYTHON)", "show", cwd=folder, env=os.environ | {"PATH": path})
     assert done.stdout.strip() == taken
+
+
+def test_pytorch_comes_first_from_its_own_index(tmp_path: Path) -> None:
+    folder = make_project(tmp_path)
+    command = ["make", "--dry-run", "V=1", "setup", "TORCH_INDEX=https://example.org/cpu?a=1&b"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    torch, rest = (line for line in done.stdout.splitlines() if "pip install" in line)
+    assert re.search(r"--index-url 'https://example.org/cpu\?a=1&b' torch==[\d.]+$", torch)
+    assert "--requirement requirements.txt" in rest
 
 
 def test_workers_explain_themselves() -> None:

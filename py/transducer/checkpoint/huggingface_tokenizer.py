@@ -48,7 +48,7 @@ def _sentencepiece_model(content: dict[str, Any], labels: int) -> bytes:
     proto = model_proto()
     proto.trainer_spec.model_type = UNIGRAM if isinstance(model["vocab"], list) else BPE
     proto.trainer_spec.vocab_size = labels
-    # Its converter sets byte_fallback where there are no bytes too, which SentencePiece refuses.
+    # Its converter sets byte_fallback even without byte pieces, which SentencePiece refuses.
     byte_pieces = {number for number, (piece, _) in pieces.items() if re.fullmatch("<0x[0-9A-F]{2}>", piece)}
     proto.trainer_spec.byte_fallback = bool(model.get("byte_fallback")) and len(byte_pieces) == 256
     unknown = model.get("unk_token") or (pieces[int(model["unk_id"])][0] if "unk_id" in model else "<unk>")
