@@ -61,6 +61,16 @@ KINDS: dict[str, dict[str, Any]] = {
     "char-rnnt": {"model": "EncDecRNNTModel", "durations": []},
     "cache-aware-rnnt": {"model": "EncDecRNNTBPEModel", "durations": [], "encoder": CACHE_AWARE},
     "cache-aware-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": CACHE_AWARE},
+    "local-attention-tdt": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": DURATIONS,
+        "encoder": {"self_attention_model": "rel_pos_local_attn", "att_context_size": [8, 5]},
+    },
+    "absolute-positions-rnnt": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "encoder": {"self_attention_model": "abs_pos"},
+    },
     "parakeet-tdt-0.6b-v3": {
         "model": "EncDecRNNTBPEModel",
         "durations": DURATIONS,

@@ -20,6 +20,7 @@ from transducer.checkpoint.archive import unpack_nemo
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
 from transducer.checkpoint.config import read_config, reading
 from transducer.checkpoint.huggingface import is_huggingface, read_huggingface
+from transducer.checkpoint.settings import limit_attention
 from transducer.checkpoint.weights import load_weights, require_finite
 from transducer.core.cli import InputError, existing, parser, replacing, run, sha256_of, write_json
 
@@ -30,6 +31,7 @@ CONFIGS_BESIDE = ("{stem}.yaml", CONFIG, "hparams.yaml")
 def main() -> int:
     args = parser(__doc__)
     args.add_argument("--model", type=Path, required=True, help="a .nemo or .ckpt file, or a folder")
+    args.add_argument("--att-context", metavar="LEFT,RIGHT", help="encoder frames that a frame attends to, not all")
     args.add_argument("--output", type=Path, required=True, help="manifest.json, written last, in the folder to fill")
     options = args.parse_args()
     model: Path = existing(options.model, "give MODEL the path of a .nemo or .ckpt file, or of a folder")
@@ -42,6 +44,8 @@ def main() -> int:
         config = read_config(folder / CONFIG, source)
         if not config["joint"].get("vocabulary"):
             fill_sizes(config, packed_tokenizer(config, folder), source)
+        if options.att_context:
+            limit_attention(config["encoder"], options.att_context, source)
         # What is vetted is what everything later reads, NeMo too.
         write_config(config, folder / CONFIG)
         require_finite(load_weights(folder / WEIGHTS, source), source)

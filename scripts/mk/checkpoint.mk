@@ -11,11 +11,14 @@ model_state = $(if $(trained_here),,$(shell stat -Lc '%s %.9Y' -- $(model_files)
 # One that is trained in the same run has neither yet.
 trained_here = $(filter $(TRAINED),$(MODEL))
 
-flags.checkpoint = MODEL=$(MODEL) $(model_state)
+# LEFT,RIGHT in encoder frames: an encoder of full attention attends to those only, for hours of audio.
+ATT_CONTEXT ?=
+
+flags.checkpoint = MODEL=$(MODEL) $(model_state) $(ATT_CONTEXT)
 
 $(CHECKPOINT): $$(trained_here) $(OUT)/.flags/checkpoint $(call worker,checkpoint/unpack)
 	$(call say,UNPACK)
-	$(call run,checkpoint/unpack) --model='$(MODEL)' --output $@
+	$(call run,checkpoint/unpack) --model='$(MODEL)' $(if $(ATT_CONTEXT),--att-context='$(ATT_CONTEXT)') --output $@
 
 ## Parts of a model
 .PHONY: checkpoint

@@ -7,16 +7,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import checkpoints
 from conftest import ByKind, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.facts import describe
 from transducer.core.contracts import example
 from transducer.core.onnx_files import interface, load_graph
 from transducer.export.attention_patch import lean_attention
 from transducer.export.modules import load_module
 from transducer.export.patches import (
-    computed_positions,
     dense_layers,
     folded_batch_norm,
     lean_convolutions,
@@ -24,6 +25,7 @@ from transducer.export.patches import (
     no_dropout,
     raw_joint,
 )
+from transducer.export.positions_patch import computed_positions
 from transducer.export.trace import export_graph
 from transducer.runtime.sessions import open_session, session_runner
 
@@ -181,3 +183,51 @@ def test_metadata(kind: str, built: ByKind) -> None:
     props = {entry.key: entry.value for entry in load_graph(out / "onnx/encoder.onnx").metadata_props}
     assert json.loads(props["dims"]) == meta["dims"] and json.loads(props["source"]) == meta["source"]
     assert str(out) not in json.dumps(meta) + json.dumps(props)
+
+
+def test_full_attention_is_limited_on_request(built: ByKind, nemo_file: ByKind, tmp_path: Path) -> None:
+    """Hours of audio: the weights of full attention attend to some seconds, as NeMo's own change of attention does."""
+    out = tmp_path / "out"
+    unpack = ("checkpoint/unpack", "--model", nemo_file("bpe-tdt"), "--output", out / "checkpoint/manifest.json")
+    assert run_worker(*unpack, "--att-context", "8,5") == 0
+    assert describe(Checkpoint(out / "checkpoint"))["local_attention"] == [8, 5]
+    raw, graph = tmp_path / "encoder.raw.onnx", tmp_path / "encoder.onnx"
+    assert (
+        run_worker("export/export_graph", "--graph", "encoder", "--checkpoint", out / "checkpoint", "--output", raw)
+        == 0
+    )
+    assert run_worker("export/simplify", "--graph", "encoder", "--input", raw, "--output", graph) == 0
+    inputs = example("encoder", {"B": 2, "F": 80, "T": 2003})
+    found = session_runner(open_session(graph))(inputs)["encoder_output"]
+    encoder = Checkpoint(built("bpe-tdt") / "checkpoint").build("encoder")
+    full = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    with torch.inference_mode():
+        unlimited = encoder(**full)[0].numpy()
+        encoder._cfg = OmegaConf.create({**checkpoints.ENCODER, "pos_emb_max_len": 5000})  # where NeMo notes the change
+        encoder.change_attention_model("rel_pos_local_attn", [8, 5])
+        encoder.eval()  # the new layers are in training
+        limited, lengths = encoder(**full)
+    for row, length in enumerate(lengths):
+        assert np.abs(found[row, :, :length] - limited[row, :, :length].numpy()).max() <= 1e-4
+        assert np.abs(found[row, :, :length] - unlimited[row, :, :length]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "context", "words"),
+    [
+        ("bpe-tdt", "128", "two numbers"),
+        ("bpe-tdt", "0,0", "two numbers"),
+        ("bpe-tdt", "-1,-1", "two numbers"),
+        ("bpe-tdt", "a,b", "two numbers"),
+        ("cache-aware-rnnt", "128,128", "cannot limit it"),
+        ("local-attention-tdt", "128,128", "cannot limit it"),
+    ],
+)
+def test_attention_that_cannot_be_limited(
+    kind: str, context: str, words: str, nemo_file: ByKind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "checkpoint/manifest.json"
+    unpack = ("checkpoint/unpack", "--model", nemo_file(kind), "--output", output)
+    assert run_worker(*unpack, f"--att-context={context}") == 2
+    assert words in capsys.readouterr().err
+    assert not output.parent.exists()

@@ -68,6 +68,7 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "durations": durations,
         "max_symbols": int(greedy.get("max_symbols") or greedy.get("max_symbols_per_step") or 10),
         "subsampling_factor": whole(config, "encoder.subsampling_factor"),
+        **describe_attention(config["encoder"]),
         **describe_input(config),
         "tokenizer": tokenizer_kind(checkpoint),
         "source": {"file": checkpoint.source, "sha256": checkpoint.manifest["sha256"]},
@@ -77,6 +78,12 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
             "transducer-export": __version__,
         },
     }
+
+
+def describe_attention(encoder: dict[str, Any]) -> dict[str, Any]:
+    """Return how many encoder frames before and after itself a frame attends to, if its attention is local."""
+    local = encoder.get("self_attention_model") == "rel_pos_local_attn"
+    return {"local_attention": list(encoder["att_context_size"])} if local else {}
 
 
 def describe_input(config: dict[str, Any]) -> dict[str, Any]:

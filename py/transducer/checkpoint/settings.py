@@ -13,7 +13,11 @@ from transducer.core.cli import InputError
 # Settings by section and dotted name, the values that graphs can be made of, and why only those.
 EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
     "encoder": {
-        "self_attention_model": (("rel_pos",), "attention is exported with relative positions alone"),
+        "self_attention_model": (
+            ("rel_pos", "rel_pos_local_attn", "abs_pos"),
+            "attention of other kinds has no graph yet",
+        ),
+        "global_tokens": ((0,), "local attention is exported without frames that see everything"),
     },
     "decoder": {
         "blank_as_pad": ((True, None), "graphs look blank up as a label"),
@@ -67,3 +71,25 @@ def _culprit(kind: Any, settings: dict[str, Any]) -> str:
                 continue
             return path
     return ""
+
+
+def limit_attention(encoder: dict[str, Any], context: str, source: str) -> None:
+    """Give an encoder of full attention a local one, LEFT,RIGHT in its frames; the weights are the same.
+
+    Raises: InputError for a context that is not one, or for an encoder whose attention is limited already.
+    """
+    try:
+        left, right = (int(frames) for frames in context.split(","))
+    except ValueError:
+        left = right = -1
+    if min(left, right) < 0 or max(left, right) < 1:
+        raise InputError(f"ATT_CONTEXT is {context}; give two numbers of encoder frames, as 128,128.")
+    limited = encoder.get("att_context_size") not in (None, [-1, -1]) or encoder.get("att_context_style") not in (
+        None,
+        "regular",
+    )
+    if limited or encoder.get("self_attention_model", "rel_pos") != "rel_pos":
+        raise InputError(
+            f"{source}: its attention is not full and relative, so ATT_CONTEXT cannot limit it; leave it out."
+        )
+    encoder |= {"self_attention_model": "rel_pos_local_attn", "att_context_size": [left, right]}

@@ -6,14 +6,13 @@ Example:
 """
 
 import contextlib
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from transducer.export.patches import replaced
+from transducer.export.patches import Once, replaced
 
 
 def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
@@ -24,7 +23,7 @@ def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """
     from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
 
-    masks, positions = _Once(_as_added), _Once(_padded)
+    masks, positions = Once(_as_added), Once(_padded)
     places = [
         (module, "forward", partial(_attend, module, masks, positions))
         for module in encoder.modules()
@@ -35,8 +34,8 @@ def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
 
 def _attend(
     module: Any,
-    masks: "_Once",
-    positions: "_Once",
+    masks: "Once",
+    positions: "Once",
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -61,19 +60,6 @@ def _attend(
         x = torch.matmul(torch.softmax(scores + hidden, dim=-1), v).masked_fill(blind, 0.0)
     x = module.linear_out(x.transpose(1, 2).reshape(batch, -1, heads * width))
     return x if cache is None else (x, next_cache)
-
-
-class _Once:
-    """A function of a tensor that is computed again only for another tensor."""
-
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
-        self.function = function
-        self._known: tuple[Tensor, Any] | None = None
-
-    def __call__(self, given: Tensor) -> Any:
-        if self._known is None or self._known[0] is not given:
-            self._known = given, self.function(given)
-        return self._known[1]
 
 
 def _padded(positions: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ Example:
 """
 
 import contextlib
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -42,6 +41,19 @@ def _attributes(root: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[nn.Mod
                 yield owner, name, child
 
 
+class Once:
+    """A function of a tensor that is computed again only for another tensor."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        self.function = function
+        self._known: tuple[Tensor, Any] | None = None
+
+    def __call__(self, given: Tensor) -> Any:
+        if self._known is None or self._known[0] is not given:
+            self._known = given, self.function(given)
+        return self._known[1]
+
+
 def no_dropout(root: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Set every attribute `dropout` that holds nn.Dropout to None: NeMo asks `if self.dropout:`."""
     places = [(owner, name, None) for owner, name, _ in _attributes(root, nn.Dropout) if name == "dropout"]
@@ -52,26 +64,6 @@ def raw_joint(joint: Any) -> contextlib.AbstractContextManager[None]:
     """Switch off the joint's fused loss, which asks for transcripts, and its log-softmax."""
     places = [(joint, "_fuse_loss_wer", False), (joint, "log_softmax", False)]
     return replaced(places, "joint without fused loss, raw logits")
-
-
-def computed_positions(encoder: Any) -> contextlib.AbstractContextManager[None]:
-    """Compute relative positions from the input's length instead of slicing a table of 5,000 frames."""
-    from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
-
-    table = encoder.pos_enc
-    places = []
-    if type(table) is RelPositionalEncoding:
-
-        def forward(x: Tensor, cache_len: int = 0) -> tuple[Tensor, Tensor]:
-            frames = x.size(1) + cache_len
-            positions = torch.arange(frames - 1, -frames, -1, dtype=torch.float32, device=x.device)
-            even = torch.arange(0, encoder.d_model, 2, dtype=torch.float32, device=x.device)
-            angles = positions.unsqueeze(1) * torch.exp(even * -(math.log(10000.0) / encoder.d_model))
-            waves = torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1)
-            return x * table.xscale if table.xscale else x, waves.reshape(1, -1, encoder.d_model)
-
-        places = [(table, "forward", forward)]
-    return replaced(places, "positions are computed, not a table")
 
 
 def folded_batch_norm(encoder: Any) -> contextlib.AbstractContextManager[None]:

@@ -23,9 +23,9 @@ from transducer.core.onnx_files import IR_VERSION, interface, save_graph, set_me
 from transducer.core.onnx_weights import attach_weights, share_weights
 from transducer.core.version import __version__
 from transducer.export.attention_patch import lean_attention
+from transducer.export.local_attention import block_attention
 from transducer.export.modules import load_module
 from transducer.export.patches import (
-    computed_positions,
     dense_layers,
     folded_batch_norm,
     lean_convolutions,
@@ -33,6 +33,7 @@ from transducer.export.patches import (
     no_dropout,
     raw_joint,
 )
+from transducer.export.positions_patch import computed_positions
 from transducer.export.streaming import Streaming
 
 # Traced with more than one row, frame and token, so that nothing of size one is taken for constant. A streaming
@@ -124,7 +125,9 @@ def require_runs(name: str, module: nn.Module, inputs: list[Tensor], source: str
 def patches(name: str, module: Any) -> list[contextlib.AbstractContextManager[None]]:
     """Return the export-only changes of a graph, in order of application."""
     if name in ("encoder", "encoder_streaming"):
-        rewrites = (computed_positions, folded_batch_norm, lean_masks, lean_convolutions, lean_attention)
+        rewrites = (
+            computed_positions, folded_batch_norm, lean_masks, lean_convolutions, lean_attention, block_attention
+        )  # fmt: skip
         return [*(rewrite(module.encoder) for rewrite in rewrites), dense_layers(module)]
     if name == "predictor":
         return [no_dropout(module)]

@@ -21,7 +21,8 @@ from transducer.checkpoint.facts import describe
 from transducer.core.cli import InputError, existing, parser
 from transducer.core.contracts import GRAPHS, example
 from transducer.export.modules import load_module
-from transducer.export.patches import computed_positions, folded_batch_norm, lean_convolutions, lean_masks
+from transducer.export.patches import folded_batch_norm, lean_convolutions, lean_masks
+from transducer.export.positions_patch import computed_positions
 from transducer.export.streaming import Streaming
 from transducer.pte.encoder import LoweredEncoder
 from transducer.pte.frontend import LoweredFrontend
