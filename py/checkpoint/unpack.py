@@ -90,6 +90,10 @@ def unpack_huggingface(model: Path, folder: Path) -> None:
     config, weights, tokenizer = read_huggingface(model)
     (folder / "tokenizer.model").write_bytes(tokenizer)
     fill_sizes(config, folder / "tokenizer.model", name_of(model))
+    # NeMo asks for this list too.
+    (folder / "vocab.txt").write_text(
+        "".join(f"{label}\n" for label in config["joint"]["vocabulary"]), encoding="utf-8"
+    )
     torch.save(weights, folder / WEIGHTS)
     write_config(config, folder / CONFIG)
 

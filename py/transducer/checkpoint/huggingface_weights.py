@@ -6,7 +6,7 @@ Example:
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,3 +94,16 @@ def fill_biases(weights: "dict[str, torch.Tensor]") -> None:
         bias = re.sub(r"weight$", "bias", name)
         if re.match(r"encoder\.layers\.", name) and name.endswith(".weight") and not UNBIASED.fullmatch(name):
             weights.setdefault(bias, weights[name].new_zeros(len(weights[name])))
+
+
+def frontend_buffers(preprocessor: Mapping[str, Any]) -> "dict[str, torch.Tensor]":
+    """Return the window [samples] and mel filters [1,F,n_fft/2+1] that NeMo keeps among a checkpoint's weights."""
+    import librosa
+    import torch
+
+    rate, fft = preprocessor["sample_rate"], preprocessor["n_fft"]
+    filters = librosa.filters.mel(sr=rate, n_fft=fft, n_mels=preprocessor["features"], fmin=0, fmax=rate / 2)
+    return {
+        "preprocessor.featurizer.window": torch.hann_window(round(preprocessor["window_size"] * rate), periodic=False),
+        "preprocessor.featurizer.fb": torch.tensor(filters, dtype=torch.float32)[None],
+    }
