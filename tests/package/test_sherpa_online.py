@@ -26,7 +26,7 @@ from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
 
-VALIDATION = DEMO / "validation-espeak-ng/manifest.jsonl"  # what demo-streaming knows
+VALIDATION = DEMO / "validation-espeak-ng/manifest.jsonl"
 DEMO_STREAMING = DEMO / "demo-streaming.nemo"
 RATE = 16000
 # 5 ms, which put sherpa-onnx's feature frames where NeMo has them.
