@@ -8,7 +8,6 @@ The architecture is the same, under other names; what transformers keeps outside
 projections, is the joint's here as in NeMo. Nothing is unpickled, and no code of the folder is run.
 """
 
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from transducer.checkpoint.huggingface_weights import (
     read_json,
     read_safetensors,
 )
+from transducer.checkpoint.settings import require_exportable
 from transducer.core.cli import InputError
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ CONFIGS = {
     "parakeet_tdt": "ParakeetTDTConfig",
     "parakeet_rnnt": "ParakeetRNNTConfig",
     "nemotron_asr_streaming": "NemotronAsrStreamingConfig",
-}
-# Settings that NeMo's classes have no counterpart for, but in these values.
-EXPORTABLE: dict[str, tuple[Any, ...]] = {
-    "hidden_act": ("relu", "tanh", "sigmoid"),
-    "encoder_config.hidden_act": ("silu", "swish"),
-    "encoder_config.subsampling_conv_kernel_size": (3,),
-    "encoder_config.subsampling_conv_stride": (2,),
 }
 
 
@@ -99,13 +92,7 @@ def parsed(raw: dict[str, Any], folder: Path) -> Any:
     except Exception as error:  # whatever strict dataclasses say of a stranger's values
         said = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{folder}: transformers refuses its {CONFIG} ({said:.200}); correct it.") from None
-    for name, values in EXPORTABLE.items():
-        value = attrgetter(name)(settings)
-        if value not in values:
-            wanted = " or ".join(str(one) for one in values)
-            raise InputError(
-                f"{folder}: {name} is {value} and only {wanted} can be exported; bring a model without it."
-            )
+    require_exportable("transformers", settings.to_dict(), str(folder))
     return settings
 
 

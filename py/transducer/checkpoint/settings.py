@@ -24,6 +24,13 @@ EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
         "normalization_mode": ((None,), "its LSTM has no counterpart in ONNX"),
         "prednet.rnn_hidden_size": ((None, -1, 0), "a projected LSTM has no counterpart in ONNX"),
     },
+    # Of a Hugging Face folder's config, whose weights become those of NeMo's classes.
+    "transformers": {
+        "hidden_act": (("relu", "tanh", "sigmoid"), "NeMo's joint has no other"),
+        "encoder_config.hidden_act": (("silu", "swish"), "NeMo's Conformer has no other"),
+        "encoder_config.subsampling_conv_kernel_size": ((3,), "NeMo's subsampling has no other"),
+        "encoder_config.subsampling_conv_stride": ((2,), "NeMo's subsampling has no other"),
+    },
 }
 
 
