@@ -34,8 +34,8 @@ def lean_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
 
 def _attend(
     module: Any,
-    masks: "Once",
-    positions: "Once",
+    masks: Once,
+    positions: Once,
     query: Tensor,
     key: Tensor,
     value: Tensor,
