@@ -25,9 +25,10 @@ from transducer.core.progress import progress
 from transducer.speech.audio import CutError, Stretch, Wave, read_audio, require_whole
 from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.live import LiveRecognizer
+from transducer.speech.partial import Partial
 from transducer.speech.pipes import read_pipe
 from transducer.speech.recognizer import Recognizer
-from transducer.speech.streams import Partial
+from transducer.speech.transcript import Transcript
 
 PIPE = "-"
 # Characters of a long stream's text that a line shows, from its end.
@@ -77,7 +78,7 @@ def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int
                 print(f"error: {result}", file=sys.stderr)
                 continue
             words = [rounded(asdict(word)) for word in result.words]
-            content = {"audio": str(path), "text": result.text, "words": words}
+            content = {"audio": str(path), "text": result.text, "words": words} | alternatives_of(result)
             print_line(str(path), content if options.json else result.text, alone=len(paths) == 1)
             failures += is_reported_cut(path)
     return failures
@@ -155,7 +156,16 @@ def json_of(name: str, partial: Partial) -> dict[str, Any]:
     content: dict[str, Any] = {"audio": name, "final": partial.final, "text": partial.transcript.text}
     if partial.final:
         content["words"] = [rounded(asdict(word)) for word in partial.transcript.words]
+        content |= alternatives_of(partial.transcript)
+    else:
+        content["settled"] = partial.transcript.text[: partial.settled]
     return content | rounded(times)
+
+
+def alternatives_of(transcript: Transcript) -> dict[str, Any]:
+    """Return the texts that a beam search found and their scores in nats, the best first; nothing of a greedy one."""
+    found = [{"text": text, "score": round(score, 3)} for text, score in transcript.alternatives]
+    return {"alternatives": found} if found else {}
 
 
 def rounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ unsafe.MODEL := \ $$ '
 
 # One name each, but for the last row.
 single := CONFIG MODEL NAME OUT PACKAGE_DIR VALIDATION LEXICON CALIB_MANIFEST VOCABULARY TEST LAYOUT TRACES SPEECH \
-            TEACHER INIT TRAINED DIR
+            TEACHER INIT TRAINED DIR HOTWORDS TOKEN_LM TEXT
 names  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST
 
 # What a user set: our own defaults may refer to variables.

@@ -13,6 +13,7 @@ PY = ROOT / "py"
 FLOORS = [
     {"core"},
     {"checkpoint", "runtime", "train", "report"},
+    {"decoding"},
     {"export", "ort", "trt", "speech"},
     {"swipe", "demo"},
     {"quantize", "package", "bench"},

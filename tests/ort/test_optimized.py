@@ -19,9 +19,9 @@ from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.contracts import example
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.core.operators import Runtime
+from transducer.decoding.greedy import Decoder
 from transducer.ort.flatbuffer import in_fixed_order
 from transducer.quantize.audit import operators
-from transducer.runtime.greedy import Decoder
 from transducer.runtime.parity import compare_files
 from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer

@@ -16,6 +16,7 @@ from conftest import DEMO, ByKind, lowering_worker, run_worker
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.core.contracts import example
+from transducer.decoding.greedy import Decoder, StepDecoder
 from transducer.export.modules import load_module, load_reference
 from transducer.pte.delegation import delegated
 from transducer.pte.forms import FORMS, INT8
@@ -23,7 +24,6 @@ from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
 from transducer.pte.parts import Part, load_part
 from transducer.pte.quantization import Utterance, linear_layers, quantizer_of
 from transducer.pte.sensitivity import Sensitivity, smallest
-from transducer.runtime.greedy import Decoder, StepDecoder
 from transducer.runtime.pte import open_pte
 from transducer.runtime.sessions import open_session
 

@@ -15,9 +15,9 @@ from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.cases import Case
 from transducer.core.error_rates import rate, word_errors
 from transducer.core.onnx_files import external_files, load_graph
+from transducer.decoding.greedy import Decoder
 from transducer.quantize.calibration import Histogram
 from transducer.quantize.inputs import joint_inputs, step_inputs
-from transducer.runtime.greedy import Decoder
 from transducer.runtime.parity import compare_files
 from transducer.runtime.sessions import open_session
 from transducer.speech.batches import speech_batches

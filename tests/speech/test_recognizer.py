@@ -15,7 +15,7 @@ import torch
 import checkpoints
 from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.core.error_rates import character_errors, interval, rate, word_errors
-from transducer.runtime.greedy import Decoder, Hypothesis
+from transducer.decoding.greedy import Decoder, Hypothesis
 from transducer.runtime.loader import open_graph
 from transducer.runtime.sessions import open_session
 from transducer.speech.audio import read_audio

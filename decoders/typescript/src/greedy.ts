@@ -1,5 +1,5 @@
 /**
- * Greedy decoding of RNN-T and TDT models, one stream: py/transducer/runtime/greedy.py is the reference.
+ * Greedy decoding of RNN-T and TDT models, one stream: py/transducer/decoding/greedy.py is the reference.
  */
 import type { Step } from "./beam-search.js";
 

@@ -17,8 +17,8 @@ from onnxruntime import InferenceSession
 from transducer.core.cli import InputError, existing
 from transducer.core.contracts import GRAPHS, Arrays, Batches
 from transducer.core.onnx_files import load_graph, metadata
+from transducer.decoding.greedy import StepDecoder
 from transducer.export.streaming import Streaming
-from transducer.runtime.greedy import StepDecoder
 from transducer.runtime.parity import FED_BACK
 from transducer.runtime.sessions import Value, open_session
 from transducer.speech.batches import speech_batches

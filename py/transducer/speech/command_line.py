@@ -9,8 +9,10 @@ import argparse
 from pathlib import Path
 
 from transducer.core.cli import InputError
+from transducer.decoding.phrases import WEIGHT
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.recognizer import SEGMENT_SECONDS, Recognizer
+from transducer.speech.steering import LM_WEIGHT, Steering
 
 GRAPHS = ("frontend", "encoder", "predictor", "joint")
 
@@ -21,6 +23,15 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     for name in GRAPHS:
         parser.add_argument(f"--{name}", type=Path, help=f"{name} to use in place of the model's fp32 graph")
     parser.add_argument("--step", type=Path, help="rnnt_step to use in place of predictor and joint")
+    steering = parser.add_argument_group("search; docs/decoding.md has it all")
+    steering.add_argument("--beam", type=int, help="prefixes kept; 1 is the greedy search, the default unless steered")
+    steering.add_argument(
+        "--hotwords", type=Path, help="phrases to prefer, one a line, each with ` :WEIGHT` or without"
+    )
+    steering.add_argument("--hotwords-weight", type=float, default=WEIGHT, help="nats a letter of all other phrases")
+    steering.add_argument("--token-lm", type=Path, help="n-gram model of tokens in ARPA format")
+    steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
+    steering.add_argument("--scripts", nargs="+", default=(), help="write in these only: Latin, Cyrillic, Greek, CJK")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -39,9 +50,27 @@ def open_recognizer(options: argparse.Namespace) -> Recognizer:
             f"The segment seconds {shortest:g} and {longest:g} are not a range; give two, the later at least 2."
         )
     graphs = {name: getattr(options, name) for name in GRAPHS}
-    return Recognizer(options.model, **graphs, segment_seconds=(shortest, longest), step=options.step)
+    segments = shortest, longest
+    return Recognizer(options.model, **graphs, segment_seconds=segments, step=options.step, steering=steering(options))
 
 
 def open_live_recognizer(options: argparse.Namespace) -> LiveRecognizer:
     """Return the live recognizer that graph_arguments name."""
-    return LiveRecognizer(options.model, **{name: getattr(options, name) for name in GRAPHS})
+    return LiveRecognizer(
+        options.model, **{name: getattr(options, name) for name in GRAPHS}, steering=steering(options)
+    )
+
+
+def steering(options: argparse.Namespace) -> Steering:
+    """Return the search that graph_arguments describe."""
+    for name in ("hotwords_weight", "token_lm_weight"):
+        if not 0 < getattr(options, name) <= 100:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}; give a number above 0.")
+    return Steering(
+        options.beam,
+        options.hotwords,
+        options.hotwords_weight,
+        options.token_lm,
+        options.token_lm_weight,
+        tuple(options.scripts),
+    )

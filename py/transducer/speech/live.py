@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
-from transducer.runtime.greedy import DecoderState, Hypothesis, Integers
+from transducer.decoding.beam_search import BeamState
+from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
+from transducer.speech.alternatives import Heard
 from transducer.speech.audio import Wave
-from transducer.speech.recognizer import Recognizer, read_meta
-from transducer.speech.streams import BATCH_ROWS, TYPES, Partial, Streams
+from transducer.speech.meta import read_meta
+from transducer.speech.partial import Partial
+from transducer.speech.recognizer import ALTERNATIVES, GREEDY, Recognizer
+from transducer.speech.steering import Steering
+from transducer.speech.streams import BATCH_ROWS, TYPES, SearchState, Streams
 from transducer.speech.transcript import Token, Transcript
 
 ENCODER = "encoder_streaming.onnx"
@@ -39,11 +44,12 @@ class LiveRecognizer(Recognizer):
         encoder: Path | None = None,
         predictor: Path | None = None,
         joint: Path | None = None,
+        steering: Steering = GREEDY,
     ) -> None:
         if "streaming" not in read_meta(folder):
             raise InputError(f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`.")
         encoder = encoder or folder / "onnx" / ENCODER
-        super().__init__(folder, frontend, encoder, predictor, joint)
+        super().__init__(folder, frontend, encoder, predictor, joint, steering=steering)
         self.streaming = self.meta["streaming"]
         self._inputs = [value.name for value in self._encoder.get_inputs()]
         self._outputs = [value.name for value in self._encoder.get_outputs()]
@@ -61,7 +67,7 @@ class LiveRecognizer(Recognizer):
             yield from streams.run()
         streams.end(0)
         yield from streams.run()
-        yield replace(streams.partial(0), final=True)
+        yield streams.final(0)
 
     def transcribe(
         self, waves: Sequence[Wave], progress: Callable[[float], object] = lambda seconds: None
@@ -76,11 +82,11 @@ class LiveRecognizer(Recognizer):
                 streams.end(row)
             for _ in streams.run():
                 pass
-            transcripts += [streams.partial(row).transcript for row in range(len(batch))]
+            transcripts += [streams.final(row).transcript for row in range(len(batch))]
             progress(sum(map(len, batch)) / self.sample_rate)
         return transcripts
 
-    def initial_state(self, count: int) -> tuple[Arrays, DecoderState]:
+    def initial_state(self, count: int) -> tuple[Arrays, SearchState]:
         """Return what `count` new streams carry along: the encoder's caches and the decoder's state."""
         caches = {
             name: np.full(
@@ -88,27 +94,48 @@ class LiveRecognizer(Recognizer):
             )
             for name, cache in self.streaming["initial_state"].items()
         }
-        return caches, self._decoder.initial_state(count)
+        return caches, (self._search or self._decoder).initial_state(count)
 
     def step(
-        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState], silent: NDArray[np.bool_]
-    ) -> tuple[list[Hypothesis], tuple[Arrays, DecoderState]]:
+        self, windows: Floats, lengths: Integers, state: tuple[Arrays, SearchState], silent: NDArray[np.bool_]
+    ) -> tuple[list[Hypothesis], tuple[Arrays, SearchState]]:
         """Encode and decode the next windows, float32 [B, F, T] and int64 [B]; length 0 leaves a stream as it is.
 
         Streams that are silent, bool [B], are encoded but not decoded, as they have no words.
+        Returns: the labels that are new and will not change, and the state after them.
         """
-        caches, decoder_state = state
+        caches, search_state = state
         signal, length = self._inputs[:2]
         with self._timed("encoder"):
             arrays = self._encoder.run(None, {signal: windows, length: lengths, **caches})
         encoded, frames, *_ = arrays
         after = dict(zip(self._outputs, arrays, strict=True))
         with self._timed("decoder"):
-            found, decoder_state = self._decoder.decode(encoded, np.where(silent, 0, frames), decoder_state)
-        if silent.any():
-            passed = decoder_state.frames + np.where(silent, frames, 0)
-            decoder_state = replace(decoder_state, frames=passed, skip=np.where(silent, 0, decoder_state.skip))
-        return found, ({name: after[f"{name}_out"] for name in caches}, decoder_state)
+            found, search_state = self._decode(encoded, frames, silent, search_state)
+        return found, ({name: after[f"{name}_out"] for name in caches}, search_state)
+
+    def _decode(
+        self, encoded: Floats, frames: Integers, silent: NDArray[np.bool_], state: SearchState
+    ) -> tuple[list[Hypothesis], SearchState]:
+        decoded, passed = np.where(silent, 0, frames), np.where(silent, frames, 0)
+        if self._search and isinstance(state, BeamState):
+            return self._search.settle(self._search.pass_over(self._search.decode(encoded, decoded, state), passed))
+        assert isinstance(state, DecoderState)
+        found, state = self._decoder.decode(encoded, decoded, state)
+        skip = np.where(passed > 0, 0, state.skip)
+        return found, replace(state, frames=state.frames + passed, skip=skip)
+
+    def pending(self, state: tuple[Arrays, SearchState], ended: NDArray[np.bool_]) -> list[list[Heard]]:
+        """Return what each stream may have said since its settled labels, the best first; nothing if searched greedily.
+
+        ended: bool [B], streams of which no more will come.
+        """
+        if not (self._search and isinstance(state[1], BeamState)):
+            return [[] for _ in ended]
+        return [
+            [(self.tokens(hypothesis), score) for hypothesis, _, score in found[:ALTERNATIVES]]
+            for found in self._search.alternatives(state[1], ended)
+        ]
 
     def transcript(self, tokens: list[Token]) -> Transcript:
         """Spell out the tokens of a stream, which may get more of them later."""

@@ -5,28 +5,33 @@ Example:
     [transcript] = recognizer.transcribe([read_audio(Path("a.wav"), recognizer.sample_rate)])
 """
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from transducer.core.cli import InputError, existing
+from transducer.core.cli import InputError
 from transducer.core.contracts import Floats
-from transducer.runtime.greedy import Decoder, Hypothesis, Integers, StepDecoder
+from transducer.decoding.beam_search import Alternative
+from transducer.decoding.greedy import Decoder, Hypothesis, Integers, StepDecoder
 from transducer.runtime.loader import open_graph
-from transducer.runtime.sessions import Session
+from transducer.speech.alternatives import Heard, likeliest
 from transducer.speech.audio import Stretch, Wave, has_signal, read_audio
 from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
-from transducer.speech.long_audio import cut, join
+from transducer.speech.long_audio import Piece, cut, join
+from transducer.speech.meta import read_meta, require_width
+from transducer.speech.steering import Steering
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 
 # Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.
 SEGMENT_SECONDS = (15.0, 30.0)
+# Texts of a recording, where a beam search finds so many.
+ALTERNATIVES = 8
+GREEDY = Steering()
 
 
 class Recognizer:
@@ -36,6 +41,7 @@ class Recognizer:
         folder: the model's build folder, with onnx/ and meta/.
         frontend, encoder, predictor, joint: graphs to use in place of the folder's fp32 ones, ONNX, .pte or .plan.
         step: an rnnt_step graph to use in place of predictor and joint.
+        steering: how to search; the greedy search unless given.
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
     Attributes:
@@ -55,6 +61,7 @@ class Recognizer:
         joint: Path | None = None,
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
         step: Path | None = None,
+        steering: Steering = GREEDY,
     ) -> None:
         meta = read_meta(folder)
         self.meta = meta
@@ -72,6 +79,7 @@ class Recognizer:
         sessions = [open_graph(path, 1) for path in ([] if step else [predictor or graphs / "predictor.onnx"]) + [last]]
         require_width(last, sessions[-1], meta)
         self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
+        self._search = steering.search(self._decoder, self._vocabulary)
         # A TensorRT engine takes the batches that it was built for.
         self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *sessions))
 
@@ -89,19 +97,27 @@ class Recognizer:
             for wave, found in zip(waves, cuttings, strict=True)
         ]
         places = [(row, column) for row, found in enumerate(pieces) for column in range(len(found))]
-        heard: dict[tuple[int, int], list[Token]] = {}
+        heard: dict[tuple[int, int], list[Heard]] = {}
         for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate, self._rows):
             chosen = [pieces[row][column] for row, column in batch]
             parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, chosen, strict=True)]
-            hypotheses = self.recognize(*self.features(parts))
-            heard |= {place: self.tokens(found) for place, found in zip(batch, hypotheses, strict=True)}
+            heard |= dict(zip(batch, self._hear(*self.features(parts)), strict=True))
             progress(sum(map(length, chosen)) / self.sample_rate)
         return [
-            self._vocabulary.transcript(
-                join([(piece, heard[row, column]) for column, piece in enumerate(found)], self.sample_rate)
-            )
+            self._transcript(found, likeliest([heard[row, column] for column in range(len(found))], ALTERNATIVES))
             for row, found in enumerate(pieces)
         ]
+
+    def _transcript(self, pieces: Sequence[Piece], heard: Sequence[tuple[Sequence[list[Token]], float]]) -> Transcript:
+        """Return a recording's transcript by what may have been heard in its pieces, the best first."""
+        found = [
+            (self._vocabulary.transcript(join(list(zip(pieces, parts, strict=True)), self.sample_rate)), score)
+            for parts, score in heard
+        ]
+        texts: dict[str, float] = {}
+        for transcript, score in found if self._search else ():
+            texts.setdefault(transcript.text, score)
+        return replace(found[0][0], alternatives=tuple(texts.items()))
 
     def transcribe_files(
         self, stretches: Iterable[Stretch], progress: Callable[[float], object] = lambda seconds: None
@@ -143,12 +159,23 @@ class Recognizer:
 
     def recognize(self, features: Floats, lengths: Integers) -> list[Hypothesis]:
         """Run the encoder and decoder on features, float32 [B, F, T] and int64 [B]."""
+        return [found[0].hypothesis for found in self._recognize(features, lengths)]
+
+    def _hear(self, features: Floats, lengths: Integers) -> list[list[Heard]]:
+        """Return the tokens of the best hypotheses in each row of features, with their scores."""
+        return [
+            [(self.tokens(hypothesis), score) for hypothesis, _, score in found[:ALTERNATIVES]]
+            for found in self._recognize(features, lengths)
+        ]
+
+    def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
         first, second = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
             encoded, frames = self._encoder.run(None, {first: features, second: lengths})
         with self._timed("decoder"):
-            hypotheses, _ = self._decoder.decode(encoded, frames)
-        return hypotheses
+            if not self._search:
+                return [[Alternative(found, 0.0, 0.0)] for found in self._decoder.decode(encoded, frames)[0]]
+            return self._search.alternatives(self._search.decode(encoded, frames))
 
     def tokens(self, hypothesis: Hypothesis) -> list[Token]:
         """Give the labels of a hypothesis their times in seconds."""
@@ -164,18 +191,3 @@ class Recognizer:
         began = time.perf_counter()
         yield
         self.seconds[part] += time.perf_counter() - began
-
-
-def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None:
-    """Refuse a joint or step whose outputs are not the labels and durations of model_meta.json."""
-    width, labels, durations = session.get_outputs()[0].shape[-1], meta["dims"]["V"], len(meta["durations"])
-    if width != labels + durations:
-        raise InputError(
-            f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {durations} durations; "
-            "use the files of one build."
-        )
-
-
-def read_meta(folder: Path) -> Any:
-    """Return what model_meta.json of a build folder says."""
-    return json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))

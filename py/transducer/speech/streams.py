@@ -6,15 +6,18 @@ Example:
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.contracts import Arrays, Floats
-from transducer.runtime.greedy import DecoderState, Hypothesis, Integers
+from transducer.decoding.beam_search import BeamState
+from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
+from transducer.speech.alternatives import Heard
 from transducer.speech.audio import Wave, has_signal
+from transducer.speech.partial import NOTHING, Partial, Stream
 from transducer.speech.transcript import Token, Transcript
 
 # Streams in one batch where many files are transcribed.
@@ -23,37 +26,8 @@ BATCH_ROWS = 32
 HISTORY_SECONDS = 20.0
 # A window has no words if neither it nor so much before it has a signal: a model says a word soon after it was spoken.
 SILENT_SECONDS = 1.0
+SearchState = DecoderState | BeamState
 TYPES = {"float": np.float32, "int64": np.int64}
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What one stream has said so far. Times are seconds of the stream, as if it were spoken while we listen.
-
-    begin: of the speech that this step added
-    heard: how much audio the step needed; the transcript covers it
-    compute: how long frontend, encoder and decoder took, measured
-    ready: when the transcript was there: `compute` after `heard`, or after the step before was done
-    final: nothing more will come
-    """
-
-    row: int
-    transcript: Transcript
-    begin: float
-    heard: float
-    compute: float
-    ready: float
-    final: bool = False
-
-    @property
-    def lookahead(self) -> float:
-        """How long the first speech that was added had to wait for the speech after it."""
-        return self.heard - self.begin
-
-    @property
-    def latency(self) -> float:
-        """How long after it was spoken the first speech that was added came out; all else came sooner."""
-        return self.ready - self.begin
 
 
 class Model(Protocol):
@@ -63,34 +37,19 @@ class Model(Protocol):
     streaming: dict[str, Any]
     sample_rate: int
 
-    def initial_state(self, count: int) -> tuple[Arrays, DecoderState]: ...
+    def initial_state(self, count: int) -> tuple[Arrays, SearchState]: ...
 
     def features(self, waves: Sequence[Wave]) -> tuple[Floats, Integers]: ...
 
     def step(
-        self, windows: Floats, lengths: Integers, state: tuple[Arrays, DecoderState], silent: NDArray[np.bool_]
-    ) -> tuple[list[Hypothesis], tuple[Arrays, DecoderState]]: ...
+        self, windows: Floats, lengths: Integers, state: tuple[Arrays, SearchState], silent: NDArray[np.bool_]
+    ) -> tuple[list[Hypothesis], tuple[Arrays, SearchState]]: ...
+
+    def pending(self, state: tuple[Arrays, SearchState], ended: NDArray[np.bool_]) -> list[list[Heard]]: ...
 
     def tokens(self, hypothesis: Hypothesis) -> list[Token]: ...
 
     def transcript(self, tokens: list[Token]) -> Transcript: ...
-
-
-@dataclass
-class Stream:
-    """Where one stream stands: samples that are still needed (the first is number `begin`), windows done, labels."""
-
-    samples: Wave = field(default_factory=lambda: np.zeros(0, np.float32))
-    begin: int = 0
-    ended: bool = False
-    window: int = 0
-    tokens: list[Token] = field(default_factory=list)
-    last: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-
-    @property
-    def heard(self) -> int:
-        """Samples so far."""
-        return self.begin + len(self.samples)
 
 
 class Streams:
@@ -124,7 +83,20 @@ class Streams:
     def partial(self, row: int) -> Partial:
         """Return what a stream has said so far."""
         stream = self._streams[row]
-        return Partial(row, self._recognizer.transcript(stream.tokens), *stream.last)
+        [(best, _), *_] = stream.pending or NOTHING
+        settled = len(self._recognizer.transcript(stream.tokens).text)
+        return Partial(row, self._recognizer.transcript(stream.tokens + best), *stream.last, settled=settled)
+
+    def final(self, row: int) -> Partial:
+        """Return what a stream that has ended has said in all."""
+        stream = self._streams[row]
+        stream.pending = self._recognizer.pending(self._state, np.ones(len(self._streams), np.bool_))[row]
+        texts: dict[str, float] = {}
+        for tokens, score in stream.pending:
+            texts.setdefault(self._recognizer.transcript(stream.tokens + tokens).text, score)
+        partial = self.partial(row)
+        transcript = replace(partial.transcript, alternatives=tuple(texts.items()))
+        return replace(partial, transcript=transcript, settled=len(transcript.text), final=True)
 
     def run(self) -> Iterator[Partial]:
         """Encode and decode every window that is complete, in all streams; yield what adds to a text."""
@@ -133,10 +105,14 @@ class Streams:
             found, self._state = self._recognizer.step(
                 self._windows(lengths), lengths, self._state, self._silent(lengths)
             )
+            pending = self._recognizer.pending(self._state, np.zeros(len(lengths), np.bool_))
             compute = time.perf_counter() - began
             for row in lengths.nonzero()[0].tolist():
-                self._advance(self._streams[row], int(lengths[row]), found[row], int(before.frames[row]), compute)
-                if found[row].tokens:
+                stream = self._streams[row]
+                before_it = stream.said
+                self._advance(stream, int(lengths[row]), found[row], int(before.frames[row]), compute)
+                stream.pending = pending[row]
+                if stream.said != before_it:
                     yield self.partial(row)
 
     def _due(self, stream: Stream) -> int:

@@ -38,11 +38,12 @@ class Word:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard in one recording."""
+    """What was heard in one recording; of a beam search also other texts, each with its score, the best first."""
 
     text: str
     tokens: list[Token]
     words: list[Word]
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 class Vocabulary:
@@ -51,15 +52,20 @@ class Vocabulary:
     Args:
         labels: tokens in order of their ids.
         kind: tokenizer kind of model_meta.json: char, bpe, wpe or agg.
+
+    Attributes:
+        labels: as given.
+        spelt: the text of each.
     """
 
     def __init__(self, labels: Sequence[str], kind: str) -> None:
+        self.labels = labels
         if kind == "char":
-            self._spelt = list(labels)
+            self.spelt = list(labels)
         elif kind == "wpe":
-            self._spelt = [label[2:] if label.startswith("##") else f" {label}" for label in labels]
+            self.spelt = [label[2:] if label.startswith("##") else f" {label}" for label in labels]
         else:
-            self._spelt = [UNKNOWN.get(label, label).replace(SPACE, " ") for label in labels]
+            self.spelt = [UNKNOWN.get(label, label).replace(SPACE, " ") for label in labels]
 
     @classmethod
     def read(cls, path: Path, kind: str) -> "Vocabulary":
@@ -68,19 +74,19 @@ class Vocabulary:
         return cls(text.split("\n")[:-1], kind)
 
     def __len__(self) -> int:
-        return len(self._spelt)
+        return len(self.spelt)
 
     def begins_word(self, token: Token) -> bool:
         """Tell whether a token begins with a space, or is one."""
-        return self._spelt[token.id].startswith(" ")
+        return self.spelt[token.id].startswith(" ")
 
     def transcript(self, tokens: list[Token]) -> Transcript:
         """Spell tokens out, as text and as words."""
-        text = "".join(self._spelt[token.id] for token in tokens).strip()
+        text = "".join(self.spelt[token.id] for token in tokens).strip()
         words: list[list[Token]] = []
         between = True
         for token in tokens:
-            spelt = self._spelt[token.id]
+            spelt = self.spelt[token.id]
             between |= spelt.startswith(" ")
             if spelt.strip():
                 if between:
@@ -90,5 +96,5 @@ class Vocabulary:
         return Transcript(text, tokens, [self._word(parts) for parts in words])
 
     def _word(self, tokens: list[Token]) -> Word:
-        text = "".join(self._spelt[token.id] for token in tokens).strip()
+        text = "".join(self.spelt[token.id] for token in tokens).strip()
         return Word(text, tokens[0].start, tokens[-1].end, min(token.confidence for token in tokens))

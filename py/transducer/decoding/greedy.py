@@ -61,6 +61,11 @@ class Decoder:
         meta: the content of model_meta.json.
         predictor, joint: sessions of any variant with float32 inputs and outputs. Open them with one thread:
             these graphs are too small to share, and waking other threads takes longer than the work.
+
+    Attributes:
+        blank: the blank's id, the last of the labels.
+        durations: of TDT, in encoder frames, int64 [K]; none for RNN-T.
+        max_symbols: labels at most on one frame.
     """
 
     def __init__(self, meta: Mapping[str, Any], predictor: Session, joint: Session) -> None:
@@ -70,15 +75,15 @@ class Decoder:
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
         dims = meta["dims"]
         self._layers, self._hidden, self._labels = dims["L"], dims["H"], dims["V"]
-        self._blank = int(meta["blank_id"])
-        self._durations = np.array(meta["durations"], dtype=np.int64)
-        self._tdt = len(self._durations) > 0
-        self._max_symbols = int(meta["max_symbols"])
+        self.blank = int(meta["blank_id"])
+        self.durations = np.array(meta["durations"], dtype=np.int64)
+        self._tdt = len(self.durations) > 0
+        self.max_symbols = int(meta["max_symbols"])
 
     def initial_state(self, batch: int) -> DecoderState:
         """Return the state of `batch` new streams."""
         zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
-        g, h, c = self._predict(np.full(batch, self._blank, np.int64), zeros, zeros)
+        g, h, c = self._predict(np.full(batch, self.blank, np.int64), zeros, zeros)
         return DecoderState(g, h, c, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
 
     def decode(
@@ -102,10 +107,10 @@ class Decoder:
         while (active := time < encoded_lengths).any():
             rows = _index(active)
             now = streams[rows], time[rows]
-            logits, after = self._score(frames[now], g[rows], h[:, rows], c[:, rows])
+            logits, after = self.score(frames[now], g[rows], h[:, rows], c[:, rows])
             labels = logits[:, : self._labels].argmax(1)
-            durations = self._durations[logits[:, self._labels :].argmax(1)] if self._tdt else np.zeros_like(labels)
-            blank = labels == self._blank
+            durations = self.durations[logits[:, self._labels :].argmax(1)] if self._tdt else np.zeros_like(labels)
+            blank = labels == self.blank
             advance = np.maximum(durations, blank)
             if not blank.all():
                 labeled = _index(~blank)
@@ -113,19 +118,19 @@ class Decoder:
                 confidence = _probability(logits[labeled, : self._labels], label)
                 steps.append((stream, frame + state.frames[stream], label, durations[labeled], confidence))
                 place = labeled if rows is EVERY else stream
-                g[place], h[:, place], c[:, place] = self._follow(label, *(states[:, labeled] for states in after))
+                g[place], h[:, place], c[:, place] = self.follow(label, *(states[:, labeled] for states in after))
             # Several labels may fall on one frame, but at most max_symbols.
-            repeats[rows] = np.where(advance == 0, repeats[rows] % self._max_symbols + 1, 0)
-            advance += repeats[rows] == self._max_symbols
+            repeats[rows] = np.where(advance == 0, repeats[rows] % self.max_symbols + 1, 0)
+            advance += repeats[rows] == self.max_symbols
             time[rows] += advance
         now_at = DecoderState(g, h, c, time - encoded_lengths, state.frames + encoded_lengths)
         return self._hypotheses(steps, batch), now_at
 
-    def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
+    def score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
         """Return the logits [B, V+K] of frames [B, D] after g, and the LSTM states that the next label starts from."""
         return self._join(frames, g), (h, c)
 
-    def _follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
+    def follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
         """Return g and the LSTM states of streams after their next labels [B]."""
         return self._predict(labels, h, c)
 
@@ -161,14 +166,14 @@ class StepDecoder(Decoder):
     def initial_state(self, batch: int) -> DecoderState:
         states = np.zeros((self._layers, batch, self._hidden), np.float32)
         start = np.zeros(batch, np.int64)
-        return DecoderState(np.full((batch, 1), self._blank), states, states, start, start)
+        return DecoderState(np.full((batch, 1), self.blank), states, states, start, start)
 
-    def _score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
+    def score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
         inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], "h": h, "c": c}
         logits, h, c = self._step.run(None, inputs)
         return logits, (h, c)
 
-    def _follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
+    def follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
         return labels[:, None], h, c
 
 

@@ -1,0 +1,28 @@
+"""model_meta.json of a build folder, and whether graphs are of that build.
+
+Example:
+    meta = read_meta(Path("out/demo-tdt"))
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transducer.core.cli import InputError, existing
+from transducer.runtime.sessions import Session
+
+
+def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None:
+    """Refuse a joint or step whose outputs are not the labels and durations of model_meta.json."""
+    width, labels, durations = session.get_outputs()[0].shape[-1], meta["dims"]["V"], len(meta["durations"])
+    if width != labels + durations:
+        raise InputError(
+            f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {durations} durations; "
+            "use the files of one build."
+        )
+
+
+def read_meta(folder: Path) -> Any:
+    """Return what model_meta.json of a build folder says."""
+    return json.loads(existing(folder / "meta/model_meta.json", "run `make meta` first").read_text("utf-8"))

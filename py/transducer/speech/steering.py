@@ -1,0 +1,64 @@
+"""How a recognizer searches: greedily, or with a beam that phrases, a language model or a script steer.
+
+Example:
+    steering = Steering(beam=8, hotwords=Path("hotwords.txt"))
+    search = steering.search(decoder, vocabulary)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transducer.core.cli import InputError
+from transducer.decoding.beam_search import BeamSearch
+from transducer.decoding.bias import Bias, Biases
+from transducer.decoding.greedy import Decoder
+from transducer.decoding.language_model import LanguageModel
+from transducer.decoding.phrases import WEIGHT, Phrases, read_phrases
+from transducer.decoding.scripts import ScriptLock
+from transducer.speech.transcript import Vocabulary
+
+# Prefixes of each stream where something steers the search and the user names no beam.
+BEAM = 8
+LM_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What a user asks of the search.
+
+    beam: prefixes kept of each stream; None is 1, the greedy search, or BEAM where something steers it
+    hotwords: a text file of phrases; hotwords_weight: nats a letter of those without a weight of their own
+    token_lm: an n-gram model of tokens in ARPA format, and the weight of its log probabilities
+    scripts: of all that is written, as ScriptLock names them
+    """
+
+    beam: int | None = None
+    hotwords: Path | None = None
+    hotwords_weight: float = WEIGHT
+    token_lm: Path | None = None
+    token_lm_weight: float = LM_WEIGHT
+    scripts: tuple[str, ...] = ()
+
+    def search(self, decoder: Decoder, vocabulary: Vocabulary) -> BeamSearch | None:
+        """Return the search, None for the greedy one.
+
+        Raises: InputError for a beam below 1, and for files that do not fit the model.
+        """
+        if self.beam is not None and self.beam < 1:
+            raise InputError(f"A beam of {self.beam} keeps nothing; give at least 1.")
+        biases = self._biases(vocabulary)
+        beam = self.beam or (BEAM if biases else 1)
+        if beam == 1 and not biases:
+            return None
+        return BeamSearch(decoder, beam, biases[0] if len(biases) == 1 else Biases(biases) if biases else None)
+
+    def _biases(self, vocabulary: Vocabulary) -> list[Bias]:
+        biases: list[Bias] = []
+        if self.hotwords:
+            phrases = read_phrases(self.hotwords, vocabulary.spelt, self.hotwords_weight)
+            biases.append(Phrases(phrases, vocabulary.spelt))
+        if self.token_lm:
+            biases.append(LanguageModel.read(self.token_lm, vocabulary.labels, self.token_lm_weight))
+        if self.scripts:
+            biases.append(ScriptLock(self.scripts, vocabulary.spelt))
+        return biases
