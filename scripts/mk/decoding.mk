@@ -8,14 +8,14 @@ HOTWORDS_WEIGHT ?=
 # An n-gram model of tokens in ARPA format, and the weight of its log probabilities.
 TOKEN_LM        ?=
 TOKEN_LM_WEIGHT ?=
-# Writing systems that a model of several is held to: Latin, Cyrillic, Greek, CJK.
+# Writing systems that a model of several is held to: Latin,Cyrillic,Greek,CJK.
 SCRIPTS         ?=
 
 steering := $(if $(BEAM),--beam '$(BEAM)') $(if $(HOTWORDS),--hotwords $(HOTWORDS)) \
               $(if $(HOTWORDS_WEIGHT),--hotwords-weight '$(HOTWORDS_WEIGHT)') \
               $(if $(TOKEN_LM),--token-lm $(TOKEN_LM)) \
               $(if $(TOKEN_LM_WEIGHT),--token-lm-weight '$(TOKEN_LM_WEIGHT)') \
-              $(if $(SCRIPTS),--scripts $(foreach script,$(SCRIPTS),'$(script)'))
+              $(if $(SCRIPTS),--scripts '$(SCRIPTS)')
 steering_files := $(HOTWORDS) $(TOKEN_LM)
 
 # Sentences as the model writes them, one a line, and the tokens of the longest n-grams.

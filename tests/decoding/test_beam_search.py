@@ -155,8 +155,9 @@ def test_chunks_give_what_the_whole_gives_and_settled_labels_stay(kind: str, siz
     whole = search.alternatives(search.decode(frames, lengths))
 
     state, settled = search.initial_state(3), [Hypothesis([], [], [], []) for _ in range(3)]
-    begin = 0
-    for size in itertools.takewhile(lambda _: begin < 40, itertools.cycle(sizes)):
+    begin, turns = 0, itertools.cycle(sizes)
+    while begin < 40:
+        size = next(turns)
         left = np.clip(lengths - begin, 0, size)
         state = search.decode(frames[:, :, begin : begin + size], left, state)
         found, state = search.settle(state)

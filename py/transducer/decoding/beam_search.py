@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from transducer.core.contracts import Floats
 from transducer.decoding.bias import Bias, Doubles, Integers
 from transducer.decoding.greedy import Decoder, Hypothesis
-from transducer.decoding.prefixes import Beams, BeamState, History, Link, best_of, leading, merged
+from transducer.decoding.prefixes import Beams, BeamState, History, Link, States, best_of, merged
 
 # A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
-THRESHOLD = 10.0
+THRESHOLD = 5.0
 
 
 class Alternative(NamedTuple):
@@ -49,8 +49,8 @@ class BeamSearch:
         """Return the state of `batch` new streams."""
         start, zeros = self._decoder.initial_state(batch), np.zeros(batch, np.int64)
         scores, streams = np.zeros(batch), np.arange(batch)
-        beams = Beams(streams, streams, streams, zeros, zeros, scores, scores, start.g, start.h, start.c)
-        return BeamState(beams, zeros, streams, History(batch))
+        beams = Beams(streams, streams, streams, zeros, zeros, streams, scores, scores)
+        return BeamState(beams, States(start.g, start.h, start.c), zeros, streams, History(batch))
 
     def decode(self, encoder_output: Floats, encoded_lengths: Integers, state: BeamState | None = None) -> BeamState:
         """Return the state after the next encoder frames of every stream.
@@ -58,11 +58,20 @@ class BeamSearch:
         Args: those of Decoder.decode. What was decoded so far is what `alternatives` says of the state.
         """
         state = state or self.initial_state(len(encoded_lengths))
+        rows = replace(state.beams, state=np.arange(len(state.beams)))
+        state = replace(state, states=States(*state.states[state.beams.state]), beams=rows)
         frames, beams = np.ascontiguousarray(encoder_output.transpose(0, 2, 1)), state.beams
-        for frame in range(int(encoded_lengths.max(initial=0))):
-            due = (beams.frame == frame) & (frame < encoded_lengths[beams.stream])
-            if due.any():
-                beams = self._through_frame(frames[:, frame], beams[due], beams[~due], state)
+        # Each stream is at a frame of its own, and all prefixes that have that frame next go on together.
+        before, symbols = np.full(len(encoded_lengths), -1), np.zeros(len(encoded_lengths), np.int64)
+        while True:
+            now = np.full(len(encoded_lengths), encoded_lengths.max(initial=0))
+            np.minimum.at(now, beams.stream, beams.frame)
+            due = (beams.frame == now[beams.stream]) & (now < encoded_lengths)[beams.stream]
+            if not due.any():
+                break
+            symbols, before = np.where(now == before, symbols + 1, 0), now
+            waiting, going = beams[~due], self._kept(merged(beams[due]), beams[~due])
+            beams = waiting + self._grown(frames, going, state, symbols == self._decoder.max_symbols - 1)
         beams = replace(beams, frame=beams.frame - encoded_lengths[beams.stream])
         return replace(state, beams=beams, frames=state.frames + encoded_lengths)
 
@@ -104,57 +113,53 @@ class BeamSearch:
             found[stream].append(alternative)
         return found
 
-    def _through_frame(self, frames: Floats, due: Beams, waiting: Beams, state: BeamState) -> Beams:
-        """Return all prefixes after one frame, float32 [B, D], of each stream: those that had it next have left it."""
-        best = np.full(len(state.frames), -np.inf)
-        np.maximum.at(best, waiting.stream, waiting.score)
-        left, staying = waiting[:0], merged(due)
-        most = self._decoder.max_symbols
-        for symbols in range(most):
-            np.maximum.at(best, staying.stream, staying.score)
-            staying = staying[leading(staying, self._beam, best - self._threshold)]
-            if not len(staying):
-                break
-            grown = self._grown(frames, staying, state, last=symbols == most - 1)
-            pool = left + grown
-            np.maximum.at(best, pool.stream, pool.score)
-            pool = pool[leading(pool, self._beam, best - self._threshold)]
-            at = due.frame[0]
-            left, staying = merged(pool[pool.frame > at]), pool[pool.frame == at]
-        return waiting + left
+    def _kept(self, due: Beams, waiting: Beams) -> Beams:
+        """Return those of the due prefixes that are among the best of their stream, none of which is behind in time."""
+        every = due + waiting
+        best = np.full(every.stream.max() + 1, -np.inf)
+        np.maximum.at(best, every.stream, every.score)
+        kept = best_of(every.stream, every.score, self._beam)
+        kept = kept[(kept < len(due)) & (every.score >= best[every.stream] - self._threshold)[kept]]
+        return due[kept]
 
-    def _grown(self, frames: Floats, beams: Beams, state: BeamState, last: bool) -> Beams:
-        """Return the likeliest successors of prefixes at a frame: after the blank, or one label longer."""
-        blank, durations = self._decoder.blank, self._decoder.durations
-        logits, (h, c) = self._decoder.score(frames[beams.stream], beams.g, beams.h, beams.c)
+    def _grown(self, frames: Floats, beams: Beams, state: BeamState, last: NDArray[np.bool_]) -> Beams:
+        """Return the likeliest successors of prefixes: after the blank, or one label longer.
+
+        frames: float32 [B, T, D]. last: bool [B], whether no more labels may come on the streams' frames.
+        """
+        if not len(beams):
+            return beams
+        states, blank, durations = state.states, self._decoder.blank, self._decoder.durations
+        logits, (h, c) = self._decoder.score(frames[beams.stream, beams.frame], *states[beams.state])
         labels = _log_softmax(logits[:, : blank + 1])
         spans = _log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
         scores = beams.score[:, None] + labels
         if self._bias:
             scores[:, :blank] += self._bias.gains(beams.bias)
         row, label, span = self._candidates(beams.stream, scores, spans)
-        log_prob = beams.log_prob[row] + labels[row, label] + spans[row, span]
-        score = scores[row, label] + spans[row, span]
         duration = durations[span] if len(durations) else np.zeros_like(span)
-        advance = np.maximum(duration, (label == blank) | last)
-        after = beams[row]
-        grown = replace(after, frame=after.frame + advance, log_prob=log_prob, score=score)
+        grown = replace(
+            beams[row],
+            log_prob=beams.log_prob[row] + labels[row, label] + spans[row, span],
+            score=scores[row, label] + spans[row, span],
+        )
+        advance = np.maximum(duration, (label == blank) | last[grown.stream])
         labeled = (label != blank).nonzero()[0]
-        if not len(labeled):
-            return grown
-        confidence = np.exp(labels[row[labeled], label[labeled]])
-        place = labeled, row[labeled], label[labeled]
-        g, h, c = self._decoder.follow(place[2], h[:, place[1]], c[:, place[1]])
-        at = after.frame[labeled] + state.frames[after.stream[labeled]]
-        columns = (column.tolist() for column in (*place, at, duration[labeled], confidence))
-        for number, parent, token, frame, length, probability in zip(*columns, strict=True):
-            link = Link(int(beams.alignment[parent]), token, frame, length, probability)
-            grown.alignment[number] = state.history.alignment(link)
-            grown.prefix[number] = state.history.prefix(int(beams.prefix[parent]), token)
-            if self._bias:
-                grown.bias[number] = self._bias.follow(int(beams.bias[parent]), token)
-        grown.g[labeled], grown.h[:, labeled], grown.c[:, labeled] = g, h, c
-        return grown
+        if len(labeled):
+            row, label = row[labeled], label[labeled]
+            grown.state[labeled] = states.add(*self._decoder.follow(label, h[:, row], c[:, row]))
+            at = grown.frame[labeled] + state.frames[grown.stream[labeled]]
+            columns = labeled, label, at, duration[labeled], np.exp(labels[row, label])
+            for place, *link in zip(*(column.tolist() for column in columns), strict=True):
+                self._extend(grown, place, Link(int(grown.alignment[place]), *link), state.history)
+        return replace(grown, frame=grown.frame + advance)
+
+    def _extend(self, beams: Beams, row: int, link: Link, history: History) -> None:
+        """Put a label after a prefix, whose scores have it already."""
+        beams.alignment[row] = history.alignment(link)
+        beams.prefix[row] = history.prefix(int(beams.prefix[row]), link.label)
+        if self._bias:
+            beams.bias[row] = self._bias.follow(int(beams.bias[row]), link.label)
 
     def _candidates(self, stream: Integers, scores: Doubles, spans: Doubles) -> tuple[Integers, Integers, Integers]:
         """Return rows, labels and places of durations of the best successors of each stream, at most `beam` of each.

@@ -1,8 +1,8 @@
-"""The prefixes that a beam search keeps: their scores and states in rows, and the alignments that led to them.
+"""The prefixes that a beam search keeps: their scores in rows, the alignments that led to them, and LSTM states.
 
 Example:
-    state = BeamState(beams, frames, streams, History(batch=2))
-    best = beams[leading(beams, 8, least)]
+    state = BeamState(beams, states, frames, settled, History(batch=2))
+    best = beams[best_of(beams.stream, beams.score, 8)]
 """
 
 from collections.abc import Sequence
@@ -61,15 +61,35 @@ class History:
         return heads.pop() if heads else after
 
 
+class States:
+    """What the decoder knows after prefixes: g, h and c of DecoderState, with rows that only grow in place of B."""
+
+    def __init__(self, g: Any, h: Floats, c: Floats) -> None:
+        self.g, self.h, self.c = g, h, c
+        self._used = len(g)
+
+    def __getitem__(self, rows: Integers) -> tuple[Any, Floats, Floats]:
+        return self.g[rows], self.h[:, rows], self.c[:, rows]
+
+    def add(self, g: Any, h: Floats, c: Floats) -> Integers:
+        """Add rows and return their numbers."""
+        start, stop = self._used, self._used + len(g)
+        if stop > len(self.g):
+            # Room for as many again, so that rows are seldom copied.
+            self.g, self.h, self.c = self[np.arange(2 * stop) % len(self.g)]
+        self.g[start:stop], self.h[:, start:stop], self.c[:, start:stop] = g, h, c
+        self._used = stop
+        return np.arange(start, stop)
+
+
 @dataclass(frozen=True)
 class Beams:
     """A prefixes of all streams.
 
     stream, prefix, alignment, frame: int64 [A]; the frame that comes next, counted from the chunk's first
-    bias: state of the bias, int64 [A]
+    bias, state: state of the bias, and row of States, int64 [A]
     log_prob: of the model, float64 [A]
     score: log_prob and what the bias added, float64 [A]
-    g, h, c: as in DecoderState, for A in place of B
     """
 
     stream: Integers
@@ -77,23 +97,16 @@ class Beams:
     alignment: Integers
     frame: Integers
     bias: Integers
+    state: Integers
     log_prob: Doubles
     score: Doubles
-    g: Any
-    h: Floats
-    c: Floats
 
     def __getitem__(self, rows: Any) -> "Beams":
-        states = {"h": self.h[:, rows], "c": self.c[:, rows]}
-        return Beams(**{name: column[rows] for name, column in vars(self).items() if name not in states}, **states)
+        return Beams(*(column[rows] for column in vars(self).values()))
 
     def __add__(self, other: "Beams") -> "Beams":
-        return Beams(
-            **{
-                name: np.concatenate([column, vars(other)[name]], axis=1 if name in ("h", "c") else 0)
-                for name, column in vars(self).items()
-            }
-        )
+        columns = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Beams(*(np.concatenate(pair) for pair in columns))
 
     def __len__(self) -> int:
         return len(self.stream)
@@ -108,21 +121,17 @@ class BeamState:
     """
 
     beams: Beams
+    states: States
     frames: Integers
     settled: Integers
     history: History
 
 
-def leading(beams: Beams, count: int, least: Doubles) -> Integers:
-    """Return the best `count` rows of each stream, of those that reach what is least, [B]."""
-    reached = (beams.score >= least[beams.stream]).nonzero()[0]
-    return reached[best_of(beams.stream[reached], beams.score[reached], count)]
-
-
 def best_of(stream: Integers, score: Doubles, count: int) -> Integers:
     """Return the rows with the `count` best scores of each stream, by stream and score; the earlier of equals first."""
     order = np.lexsort((-score, stream))
-    place = np.arange(len(order)) - np.searchsorted(stream[order], stream[order])
+    ordered = stream[order]
+    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
     return order[place < count]
 
 

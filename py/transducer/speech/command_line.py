@@ -31,7 +31,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--hotwords-weight", type=float, default=WEIGHT, help="nats a letter of all other phrases")
     steering.add_argument("--token-lm", type=Path, help="n-gram model of tokens in ARPA format")
     steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
-    steering.add_argument("--scripts", nargs="+", default=(), help="write in these only: Latin, Cyrillic, Greek, CJK")
+    steering.add_argument("--scripts", default="", help="write in these only: Latin,Cyrillic,Greek,CJK")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -72,5 +72,5 @@ def steering(options: argparse.Namespace) -> Steering:
         options.hotwords_weight,
         options.token_lm,
         options.token_lm_weight,
-        tuple(options.scripts),
+        tuple(filter(None, options.scripts.split(","))),
     )
