@@ -22,6 +22,7 @@ from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs
 from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer
+from transducer.speech.steering import Steering
 from transducer.swipe.beam_search import BeamSearch, graph_step
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
@@ -164,16 +165,20 @@ class Reference:
         return [found.word for found in self._search.decode(frames, self._step)]
 
 
-def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Path) -> None:
-    """Text, words and times of 12 recordings."""
-    recognizer = Recognizer(built(str(DEMO / "demo-tdt.nemo")))
+@pytest.mark.parametrize("steering", [{}, {"beam": 8}, {"hotwords": ["zebra", "kitchen light", "tuesday"]}])
+def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Path, steering: dict[str, Any]) -> None:
+    """Text, words, times and n-best of 12 recordings."""
+    hotwords = tmp_path / "hotwords.txt"
+    hotwords.write_text("\n".join(steering.get("hotwords", [])))
+    search = Steering(steering.get("beam"), hotwords if "hotwords" in steering else None)
+    recognizer = Recognizer(built(str(DEMO / "demo-tdt.nemo")), steering=search)
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:12]]
     # What has no signal has no words, and faint speech has.
     waves += [np.zeros(16000, np.float32), np.full(16000, 0.5, np.float32), waves[0] * np.float32(1e-3)]
     paths = [tmp_path / f"{number}.f32" for number in range(len(waves))]
     for path, wave in zip(paths, waves, strict=True):
         wave.tofile(path)
-    (tmp_path / "list.json").write_text(json.dumps([str(path) for path in paths]))
+    (tmp_path / "list.json").write_text(json.dumps({"paths": [str(path) for path in paths], "steering": steering}))
     found = decode("speech", speech, "fp32", tmp_path / "list.json", tmp_path)
     assert [ours["text"] for ours in found[12:14]] == ["", ""] and found[14]["text"]
     for ours, expected in zip(found, recognizer.transcribe(waves), strict=True):
@@ -183,6 +188,9 @@ def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Pat
             assert word["text"] == other.text
             assert (word["start"], word["end"]) == pytest.approx((other.start, other.end))
             assert word["confidence"] == pytest.approx(other.confidence, abs=1e-3)
+        assert [one["text"] for one in ours["alternatives"]] == [text for text, _ in expected.alternatives]
+        scores = [score for _, score in expected.alternatives]
+        assert [one["score"] for one in ours["alternatives"]] == pytest.approx(scores, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import { Recorder } from "./recorder.js";
 const SURE = 0.6;
 // Attention costs the square of the length, and models are trained on short recordings.
 const MOST_SECONDS = 30;
+// Prefixes that the search keeps.
+const BEAM = 8;
 
 export class SpeechTab {
   private readonly engine = new Engine();
@@ -157,7 +159,8 @@ export class SpeechTab {
     this.enable(false);
     say("speech-status", "Transcribing …");
     try {
-      const found = await this.engine.call("transcribe", wave);
+      const hotwords = element<HTMLTextAreaElement>("hotwords").value.split("\n").filter((line) => line.trim());
+      const found = await this.engine.call("transcribe", wave, { beam: BEAM, hotwords });
       const { frontend, encoder, decoder, total } = found.milliseconds;
       this.words = found.words;
       element("transcript").replaceChildren(
@@ -166,6 +169,7 @@ export class SpeechTab {
           make("span", { textContent: text, className: confidence < SURE ? "unsure" : "", title: `${Math.round(confidence * 100)} % sure` }),
         ]),
       );
+      element("transcript").title = found.alternatives.map(({ text, score }) => `${score.toFixed(1)}  ${text || "(nothing)"}`).join("\n");
       say("speech-status", found.text ? "" : "Nothing was said that the model knows.");
       showTiming("speech-timing", {
         Audio: `${seconds.toFixed(1)} s`,

@@ -1,5 +1,5 @@
 /** The worker that holds a decoder, so that the page never waits: one for each tab. */
-import { filesAt, onnxRuntime, readWords, SpeechDecoder, SwipeDecoder, TransducerError, type Point, type Runtime } from "../src/index.js";
+import { filesAt, onnxRuntime, readWords, SpeechDecoder, SwipeDecoder, TransducerError, type Point, type Runtime, type Steering } from "../src/index.js";
 import type { Answer, OpenOptions, OpenResult, Request } from "./engine.js";
 
 const ORT = new URL("../../ort/", import.meta.url).href;
@@ -51,7 +51,7 @@ const methods = {
     return opened(swipe).lexicon.size;
   },
   has: async (word: string) => opened(swipe).lexicon.has(word),
-  transcribe: (wave: Float32Array) => opened(speech).transcribe(wave),
+  transcribe: (wave: Float32Array, steering: Steering) => opened(speech).transcribe(wave, steering),
 };
 
 export type Methods = typeof methods;

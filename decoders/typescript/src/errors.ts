@@ -4,6 +4,8 @@ export type ErrorCode =
   | "single-point" // a tap
   | "bad-trace" // not finite, outside the letter area, backwards in time, or too long
   | "bad-audio" // too short, or not finite
+  | "bad-phrase" // empty, without a weight above 0, or with letters that no token spells
+  | "bad-beam" // not a whole number of at least 1
   | "bad-word" // a character that the model has no label for
   | "bad-lexicon" // a trie or word list that is damaged or empty
   | "bad-layout" // a keyboard without a letter of the model

@@ -1,9 +1,11 @@
 /** Text from speech: frontend, encoder and greedy decoding of one package. */
 import { TransducerError } from "./errors.js";
 import type { Files } from "./files.js";
-import { greedySearch, type GreedyShape } from "./greedy.js";
+import { greedySearch, type GreedyShape, type Label } from "./greedy.js";
 import { Package, type RuntimeMeta } from "./package.js";
+import { PHRASE_WEIGHT, Phrases } from "./phrases.js";
 import type { Graph, Runtime } from "./runtime.js";
+import { speechSearch, type Hypothesis } from "./speech-search.js";
 import { encoderFrames, graphStep } from "./swipe.js";
 import { Vocabulary, type Token, type Word } from "./transcript.js";
 import { Turns } from "./turns.js";
@@ -12,6 +14,9 @@ import { Turns } from "./turns.js";
 const MIN_SECONDS = 0.1;
 // Samples that differ by no more than one step of 16 bit, about -90 dB of full scale, hold no signal, and so no words.
 const NO_SIGNAL = 2 ** -15;
+// Prefixes kept where hotwords steer the search, and texts that it gives.
+const BEAM = 8;
+const ALTERNATIVES = 8;
 
 export interface SpeechOptions {
   /** Variant of the encoder, such as "int8", and of the other graphs where they are built in it. */
@@ -20,11 +25,21 @@ export interface SpeechOptions {
   readonly stepRuntime?: Runtime;
 }
 
+/** How to search; docs/decoding.md says more. */
+export interface Steering {
+  /** Prefixes kept: 1, the greedy search, unless given or there are hotwords; then 8. */
+  readonly beam?: number;
+  /** Phrases to prefer, as a list or with a weight each, in nats a letter. */
+  readonly hotwords?: Iterable<string> | ReadonlyMap<string, number>;
+}
+
 /** What was heard, and how many milliseconds each part took. */
 export interface SpeechResult {
   readonly text: string;
   readonly tokens: Token[];
   readonly words: Word[];
+  /** Texts that a beam search found, the best first, and their scores in nats; none of the greedy search. */
+  readonly alternatives: { readonly text: string; readonly score: number }[];
   readonly milliseconds: { readonly frontend: number; readonly encoder: number; readonly decoder: number; readonly total: number };
 }
 
@@ -59,13 +74,14 @@ export class SpeechDecoder {
   /**
    * Transcribe samples at `sampleRate`, up to some 30 s: cut longer recordings in pauses.
    *
-   * What has no signal has no words. Throws bad-audio.
+   * What has no signal has no words. Throws bad-audio, bad-phrase and bad-beam.
    */
-  transcribe(wave: Float32Array): Promise<SpeechResult> {
+  transcribe(wave: Float32Array, steering: Steering = {}): Promise<SpeechResult> {
     return this.turns.take(async () => {
       const begin = performance.now();
       this.check(wave);
-      if (!hasSignal(wave)) return { text: "", tokens: [], words: [], milliseconds: { frontend: 0, encoder: 0, decoder: 0, total: performance.now() - begin } };
+      const { beam, phrases } = this.searchOf(steering);
+      if (!hasSignal(wave)) return { text: "", tokens: [], words: [], alternatives: [], milliseconds: { frontend: 0, encoder: 0, decoder: 0, total: performance.now() - begin } };
       const features = await this.frontend.run({
         waveform: { data: wave, dims: [1, wave.length] },
         length: { data: BigInt64Array.of(BigInt(wave.length)), dims: [1] },
@@ -74,21 +90,43 @@ export class SpeechDecoder {
       const [input, length] = this.encoder.inputs as [string, string];
       const encoded = await this.encoder.run({ [input]: features.audio_signal!, [length]: features.length_out! });
       const decoding = performance.now();
-      const labels = await greedySearch(encoderFrames(encoded), graphStep(this.step, this.shape), this.shape);
-      const seconds = this.meta.subsampling_factor * this.meta.window_stride!;
-      const tokens = labels.map(({ id, frame, duration, confidence }) => ({
-        id,
-        start: frame * seconds,
-        end: (frame + (this.shape.durations.length ? duration : 1)) * seconds,
-        confidence,
-      }));
+      const [frames, step] = [encoderFrames(encoded), graphStep(this.step, this.shape)];
+      const searched = beam > 1 || phrases ? await speechSearch(frames, step, this.shape, { beam, phrases }) : undefined;
+      const tokens = this.tokens(searched ? searched[0]!.labels : await greedySearch(frames, step, this.shape));
       const end = performance.now();
       return {
         ...this.vocabulary.transcript(tokens),
         tokens,
+        alternatives: this.alternatives(searched ?? []),
         milliseconds: { frontend: encoding - begin, encoder: decoding - encoding, decoder: end - decoding, total: end - begin },
       };
     });
+  }
+
+  private searchOf({ beam, hotwords }: Steering): { beam: number; phrases: Phrases | undefined } {
+    const weights = hotwords instanceof Map ? hotwords : new Map([...(hotwords ?? [])].map((phrase) => [phrase as string, PHRASE_WEIGHT]));
+    const kept = beam ?? (weights.size ? BEAM : 1);
+    if (!(Number.isInteger(kept) && kept >= 1)) throw new TransducerError("bad-beam", `A beam of ${kept} is not a whole number of at least 1; give one.`);
+    return { beam: kept, phrases: weights.size ? new Phrases(weights, this.vocabulary.spelt) : undefined };
+  }
+
+  private tokens(labels: readonly Label[]): Token[] {
+    const seconds = this.meta.subsampling_factor * this.meta.window_stride!;
+    return labels.map(({ id, frame, duration, confidence }) => ({
+      id,
+      start: frame * seconds,
+      end: (frame + (this.shape.durations.length ? duration : 1)) * seconds,
+      confidence,
+    }));
+  }
+
+  private alternatives(searched: readonly Hypothesis[]): { text: string; score: number }[] {
+    const scores = new Map<string, number>();
+    for (const { labels, score } of searched.slice(0, ALTERNATIVES)) {
+      const { text } = this.vocabulary.transcript(this.tokens(labels));
+      if (!scores.has(text)) scores.set(text, score);
+    }
+    return [...scores].map(([text, score]) => ({ text, score }));
   }
 
   /** Give the graphs' memory back. */

@@ -21,7 +21,8 @@ const SPACE = /\u2581/g;
 const UNKNOWN = "<unk>";
 
 export class Vocabulary {
-  private readonly spelt: readonly string[];
+  /** The text of each label, a space before what begins a word. */
+  readonly spelt: readonly string[];
 
   /** `kind` is the tokenizer's: char, bpe, wpe or agg; unless given, it is what the labels look like. */
   constructor(labels: readonly string[], kind = labels.some((label) => label.startsWith("##")) ? "wpe" : "bpe") {

@@ -41,8 +41,8 @@ class Biases:
 
     def gains(self, states: Integers) -> Doubles:
         columns = np.array([self._states[state] for state in states.tolist()], np.int64).T
-        total: Doubles = sum(part.gains(column) for part, column in zip(self._parts, columns, strict=True))
-        return total
+        first, *others = (part.gains(column) for part, column in zip(self._parts, columns, strict=True))
+        return sum(others, start=first)
 
     def follow(self, state: int, label: int) -> int:
         after = tuple(part.follow(at, label) for part, at in zip(self._parts, self._states[state], strict=True))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
-from transducer.decoding.beam_search import BeamState
 from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
+from transducer.decoding.prefixes import BeamState
 from transducer.speech.alternatives import Heard
 from transducer.speech.audio import Wave
 from transducer.speech.meta import read_meta

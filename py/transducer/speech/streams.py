@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.contracts import Arrays, Floats
-from transducer.decoding.beam_search import BeamState
 from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
+from transducer.decoding.prefixes import BeamState
 from transducer.speech.alternatives import Heard
 from transducer.speech.audio import Wave, has_signal
 from transducer.speech.partial import NOTHING, Partial, Stream

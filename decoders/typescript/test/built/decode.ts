@@ -2,13 +2,14 @@
  * Decode what a file lists with a package, for other programs to compare:
  *
  *     node build/test/built/decode.js swipe PACKAGE VARIANT INPUT OUTPUT    # INPUT: JSON lines with points
- *     node build/test/built/decode.js speech PACKAGE VARIANT INPUT OUTPUT   # INPUT: JSON, paths of float32 samples
+ *     node build/test/built/decode.js speech PACKAGE VARIANT INPUT OUTPUT   # INPUT: JSON, `paths` of float32 samples
+ *                                                                           # and the `steering` of the search
  *
  * OUTPUT becomes JSON: for each swipe the n-best and the milliseconds, for each recording the text and words.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { SpeechDecoder, SwipeDecoder, type Point } from "../../src/index.js";
+import { SpeechDecoder, SwipeDecoder, type Point, type Steering } from "../../src/index.js";
 import { filesIn } from "../../src/node.js";
 import { RUNTIMES } from "./runtimes.js";
 
@@ -24,8 +25,9 @@ if (task === "swipe") {
   }
 } else {
   const decoder = await SpeechDecoder.open(filesIn(folder), runtime, { variant });
-  for (const path of JSON.parse(text) as string[]) {
-    found.push(await decoder.transcribe(new Float32Array(new Uint8Array(readFileSync(path)).buffer)));
+  const { paths, steering } = JSON.parse(text) as { paths: string[]; steering: Steering };
+  for (const path of paths) {
+    found.push(await decoder.transcribe(new Float32Array(new Uint8Array(readFileSync(path)).buffer), steering));
   }
 }
 writeFileSync(output, JSON.stringify(found));
