@@ -291,5 +291,5 @@ def test_the_demo_in_chromium(tmp_path: Path) -> None:
 
 
 def transcribe(out: Path, paths: list[Path]) -> list[str]:
-    recognizer = Recognizer(out, encoder=out / "ort/encoder.web.int8.onnx")
+    recognizer = Recognizer(out, encoder=out / "ort/encoder.web.int8.onnx", steering=Steering(beam=8))
     return [found.text for found in recognizer.transcribe([soundfile.read(path, dtype="float32")[0] for path in paths])]

@@ -115,7 +115,7 @@ class Recognizer:
             for parts, score in heard
         ]
         texts: dict[str, float] = {}
-        for transcript, score in found if self._search else ():
+        for transcript, score in found if self._search and pieces else ():
             texts.setdefault(transcript.text, score)
         return replace(found[0][0], alternatives=tuple(texts.items()))
 
