@@ -71,6 +71,13 @@ KINDS: dict[str, dict[str, Any]] = {
         "durations": [],
         "encoder": {"self_attention_model": "abs_pos"},
     },
+    # A predictor of the size that some runtimes have in their code.
+    "large-predictor-tdt": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": DURATIONS,
+        "hidden": 640,
+        "layers": 2,
+    },
     "parakeet-tdt-0.6b-v3": {
         "model": "EncDecRNNTBPEModel",
         "durations": DURATIONS,

@@ -1,4 +1,4 @@
-"""Package a model's graphs as a folder that onnx-asr loads as it is, and parakeet-rs where it can take the model.
+"""Package a model's graphs as a folder that onnx-asr loads as it is; parakeet-rs and parakeet.js too, if they can.
 
 Example:
     .venv/bin/python py/package/for_onnx_asr.py --graphs out/demo-tdt/onnx/{encoder,predictor,joint}.onnx \
@@ -16,8 +16,9 @@ from transducer.core.cli import run, write_json
 from transducer.core.onnx_files import load_graph, set_metadata
 from transducer.package.facts import Model
 from transducer.package.folder import new_package
-from transducer.package.foreign import facts_text, headline, package_parser, require_supported, write_tokens
+from transducer.package.foreign import package_parser, require_supported, write_tokens
 from transducer.package.graphs import expose, predictor_with_lengths, write_graph
+from transducer.package.onnx_asr_readme import model_type, readme
 
 # What onnx_asr.preprocessors computes under the names nemo80 and nemo128: all of NeMo's own arithmetic.
 FRONTEND: dict[str, list[Any]] = {
@@ -28,35 +29,6 @@ FRONTEND: dict[str, list[Any]] = {
     "log_zero_guard_value": [2**-24],
     "exact_pad": [False],
 }
-# The sizes that parakeet-rs has in its code for TDT models.
-PARAKEET_RS = {"features": 128, "LSTM layers": 2, "predictor width": 640, "subsampling factor": 8}
-
-README = """{headline}
-
-```bash
-pip install 'onnx-asr[cpu]'
-onnx-asr {model_type} --model_path . speech.wav
-```
-
-```python
-import onnx_asr
-
-model = onnx_asr.load_model("{model_type}", path=".")
-print(model.recognize("speech.wav"))
-```
-
-{variants}
-
-## What differs from NeMo
-
-- Nothing in the features, to rounding, nor in the greedy search, at most {max_symbols} tokens a frame.
-- A space before a punctuation mark or an apostrophe is dropped from the text.
-
-## parakeet-rs
-
-{parakeet_rs}
-
-{facts}"""
 
 
 def main() -> int:
@@ -87,10 +59,6 @@ def fill(model: Model, folder: Path) -> None:
         },
     )
     (folder / "README.md").write_text(readme(model), encoding="utf-8")
-
-
-def model_type(model: Model) -> str:
-    return f"nemo-conformer-{model.facts['model_type']}"
 
 
 def renamed_encoder(path: Path) -> onnx.ModelProto:
@@ -139,36 +107,6 @@ def fused(predictor: Path, joint: Path) -> onnx.ModelProto:
     )
     set_metadata(graph, facts)
     return graph
-
-
-def readme(model: Model) -> str:
-    facts = model.facts
-    others = [variant for variant in model.variants if variant]
-    if others:
-        choices = ", ".join(f'`quantization="{variant}"` (on the command line `-q {variant}`)' for variant in others)
-        variants = f"The folder holds fp32 graphs and these variants, chosen by the argument: {choices}."
-    else:
-        variants = "The graphs are fp32."
-    return README.format(
-        headline=headline(model, "onnx-asr"),
-        model_type=model_type(model),
-        variants=variants,
-        max_symbols=facts["max_symbols"],
-        parakeet_rs=parakeet_rs_text(model),
-        facts=facts_text(model),
-    )
-
-
-def parakeet_rs_text(model: Model) -> str:
-    """Say in one paragraph whether parakeet-rs takes the folder."""
-    facts, dims = model.facts, model.facts["dims"]
-    found = dict(zip(PARAKEET_RS, (dims["F"], dims["L"], dims["H"], facts["subsampling_factor"]), strict=True))
-    reasons = [f"{key} {size} (here {found[key]})" for key, size in PARAKEET_RS.items() if size != found[key]]
-    if facts["model_type"] != "tdt":
-        reasons.insert(0, "a TDT model (here RNN-T)")
-    if reasons:
-        return f"parakeet-rs does not take this model: it expects {', '.join(reasons)}."
-    return '`ParakeetTDT::from_pretrained("PATH/TO/THIS/FOLDER", None)` of parakeet-rs takes the same files.'
 
 
 if __name__ == "__main__":

@@ -67,4 +67,4 @@ $(PACKAGE_DIR)/onnx-asr/SHA256SUMS: $(packaged.onnx-asr) \
 ## Packages for other runtimes
 .PHONY: package-sherpa-onnx package-onnx-asr
 package-sherpa-onnx: $(PACKAGE_DIR)/sherpa-onnx/SHA256SUMS ## a folder for sherpa-onnx (STREAMING=1: online)
-package-onnx-asr: $(PACKAGE_DIR)/onnx-asr/SHA256SUMS       ## a folder for onnx-asr and parakeet-rs
+package-onnx-asr: $(PACKAGE_DIR)/onnx-asr/SHA256SUMS       ## a folder for onnx-asr, parakeet-rs and parakeet.js
