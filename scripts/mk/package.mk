@@ -45,9 +45,11 @@ packaged = $(1:%=$(OUT)/onnx/%.onnx) $(patsubst $(OUT)/checks/%.check.json,$(OUT
 # A model built to stream is packaged for sherpa-onnx's online recognizer.
 packaged.sherpa-onnx := $(call packaged,encoder$(if $(STREAMING),_streaming) predictor joint)
 packaged.onnx-asr    := $(call packaged,encoder predictor joint)
+packaged.ort-genai   := $(packaged.onnx-asr)
 
 flags.package-sherpa-onnx = $(notdir $(packaged.sherpa-onnx))
 flags.package-onnx-asr    = $(notdir $(packaged.onnx-asr))
+flags.package-ort-genai   = $(notdir $(packaged.ort-genai))
 
 # $(call package,RUNTIME): the options that all of these packagers take.
 package = --graphs $(packaged.$1) --meta $(OUT)/meta/model_meta.json --tokens $(OUT)/meta/tokens.txt
@@ -64,7 +66,14 @@ $(PACKAGE_DIR)/onnx-asr/SHA256SUMS: $(packaged.onnx-asr) \
 	$(call say,PACKAGE)
 	$(call run,package/for_onnx_asr) $(call package,onnx-asr) --output $@
 
+$(PACKAGE_DIR)/ort-genai/SHA256SUMS: $(packaged.ort-genai) \
+    $(packaged.ort-genai:$(OUT)/onnx/%=$(OUT)/checks/%.check.json) $(META) $(OUT)/.flags/package-ort-genai \
+    $(call worker,package/for_ort_genai)
+	$(call say,PACKAGE)
+	$(call run,package/for_ort_genai) $(call package,ort-genai) --output $@
+
 ## Packages for other runtimes
-.PHONY: package-sherpa-onnx package-onnx-asr
+.PHONY: package-sherpa-onnx package-onnx-asr package-ort-genai
 package-sherpa-onnx: $(PACKAGE_DIR)/sherpa-onnx/SHA256SUMS ## a folder for sherpa-onnx (STREAMING=1: online)
 package-onnx-asr: $(PACKAGE_DIR)/onnx-asr/SHA256SUMS       ## a folder for onnx-asr, parakeet-rs and parakeet.js
+package-ort-genai: $(PACKAGE_DIR)/ort-genai/SHA256SUMS     ## a folder for ONNX Runtime GenAI, of TDT models

@@ -30,6 +30,7 @@ ENCODER = [
     "onnx-optimized SKIP_QUANTIZATION=1",
     "bench",
     "package-onnx-asr",
+    "package-ort-genai",
     "package-sherpa-onnx",
     "package-dynamic",
     "package-bundled",

@@ -41,11 +41,11 @@ def expose(model: onnx.ModelProto, inputs: Mapping[str, str], outputs: Mapping[s
         values.extend(kept)
 
 
-def predictor_with_lengths(path: Path) -> onnx.ModelProto:
+def predictor_with_lengths(path: Path, integers: int = TensorProto.INT32) -> onnx.ModelProto:
     """Return the predictor with the inputs of NeMo's own export, which these runtimes feed.
 
-    In: targets int32 [B,U], target_length int32 [B], h and c [L,B,H]; out: g [B,H,U], prednet_lengths (the
-    lengths, passed through), h_out, c_out.
+    In: targets [B,U] and target_length [B] of the dtype `integers`, h and c [L,B,H]; out: g [B,H,U], prednet_lengths
+    (the lengths, passed through), h_out, c_out.
     """
     model = onnx.load_model(path)
     graph = model.graph
@@ -54,11 +54,11 @@ def predictor_with_lengths(path: Path) -> onnx.ModelProto:
     graph.input.remove(tokens)
     graph.input.extend(
         [
-            helper.make_tensor_value_info("targets", TensorProto.INT32, axes),
-            helper.make_tensor_value_info("target_length", TensorProto.INT32, axes[:1]),
+            helper.make_tensor_value_info("targets", integers, axes),
+            helper.make_tensor_value_info("target_length", integers, axes[:1]),
         ]
     )
-    graph.output.append(helper.make_tensor_value_info("prednet_lengths", TensorProto.INT32, axes[:1]))
+    graph.output.append(helper.make_tensor_value_info("prednet_lengths", integers, axes[:1]))
     graph.node.insert(0, helper.make_node("Cast", ["targets"], ["y"], name="/targets/Cast", to=TensorProto.INT64))
     graph.node.append(helper.make_node("Identity", ["target_length"], ["prednet_lengths"], name="/lengths/Identity"))
     order = ("targets", "target_length", "h", "c"), ("g", "prednet_lengths", "h_out", "c_out")
