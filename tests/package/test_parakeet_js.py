@@ -42,7 +42,13 @@ def transcribe(folder: Path, waves: list[Any], work: Path, **options: Any) -> li
         wave.tofile(path)
     given = {"paths": list(map(str, paths)), "quantization": "", **options}
     (work / "input.json").write_text(json.dumps(given))
-    command = ["node", PARAKEET_JS / "transcribe.mjs", folder, work / "input.json", work / "output.json"]
+    command: list[str | Path] = [
+        "node",
+        PARAKEET_JS / "transcribe.mjs",
+        folder,
+        work / "input.json",
+        work / "output.json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(json.loads((work / "output.json").read_text()))
