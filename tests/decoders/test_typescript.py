@@ -17,25 +17,22 @@ import pytest
 import soundfile
 
 from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
-from transducer.core.cli import sha256_of, write_json
-from transducer.package.facts import read_facts, read_tokens
-from transducer.package.runtime_meta import describe, describe_graphs
+from decoders.packages import packaged
+from transducer.package.facts import read_facts
 from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.steering import Steering
 from transducer.swipe.beam_search import BeamSearch, graph_step
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
-from transducer.swipe.lexicon import Lexicon, read_words
+from transducer.swipe.lexicon import read_words
 from transducer.swipe.synthesis import User
 from transducer.swipe.traces import Trace, read_traces
-from transducer.swipe.trie import TrieLexicon, write_trie
+from transducer.swipe.trie import TrieLexicon
 
 pytestmark = needs("node", "npm")
 TYPESCRIPT = ROOT / "decoders/typescript"
 TEST_SET = DEMO / "swipe-test/manifest.jsonl.gz"
-WORDS = ROOT / "decoders/golden/words.txt.gz"
-DECODING = {"beam": 16, "prior_weight": 0.5, "length_power": 0.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,30 +40,6 @@ def compiled() -> None:
     """Install what the decoder is compiled and tested with, and compile it."""
     done = make("typescript")
     assert done.returncode == 0, done.stderr
-
-
-def packaged(out: Path, folder: Path, graphs: dict[str, Path], lexicon: bool = False) -> Path:
-    """Return a folder in a package's layout with these graphs of a model."""
-    (folder / "graphs").mkdir(parents=True)
-    for name, path in graphs.items():
-        shutil.copy(path, folder / "graphs" / name)
-    tokens = read_tokens(out / "meta/tokens.txt")
-    meta = describe(read_facts(out / "meta/model_meta.json"), tokens, DECODING)
-    meta["graphs"] = describe_graphs([folder / "graphs" / name for name in graphs], root=folder)
-    meta["lexicon"] = None
-    if lexicon:
-        words = folder / "words"
-        words.write_bytes(subprocess.run(["gzip", "-dc", WORDS], check=True, capture_output=True).stdout)
-        found = Lexicon(read_words(words), tokens[:-1])
-        write_trie(found, folder / "lexicon/trie.bin")
-        words.unlink()
-        (folder / "lexicon/words.txt").write_text("".join(f"{word}\n" for word in found.words), encoding="utf-8")
-        meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
-    write_json(folder / "meta/runtime_meta.json", meta)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = "".join(f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)
-    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
-    return folder
 
 
 def with_int8(out: Path, folder: Path, *others: str) -> dict[str, Path]:

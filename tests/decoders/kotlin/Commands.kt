@@ -8,14 +8,18 @@ package transducer.decoder
 import served.Served
 import transducer.decoder.executorch.ExecuTorchModel
 import transducer.decoder.onnxruntime.OnnxRuntimeModel
+import transducer.decoder.onnxruntime.OnnxRuntimeSpeechModel
 import java.io.EOFException
 import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 
 private typealias Command = Map<*, *>
 
 private lateinit var files: SwipePackage
 private lateinit var lexicon: Lexicon
 private lateinit var decoder: SwipeDecoder
+private lateinit var speech: SpeechDecoder
 
 fun main() {
     while (true) {
@@ -44,6 +48,9 @@ private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
     "remove" -> lexicon.remove(command.text("word"))
     "contains" -> command.text("word") in lexicon
     "close" -> decoder.close()
+    "open_speech" -> openSpeech(command)
+    "transcribe" -> transcribe(command)
+    "close_speech" -> speech.close()
     else -> error("no command $name")
 }
 
@@ -60,6 +67,24 @@ private fun open(command: Command) {
         SearchOptions(it.int("beam"), it.int("max_symbols"), it["prior_weight"] as Double, it["length_power"] as Double)
     }
     decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search, keyboard(command))
+}
+
+private fun openSpeech(command: Command) {
+    val found = SpeechPackage(File(command.text("package")))
+    speech = SpeechDecoder(found.meta, OnnxRuntimeSpeechModel.open(found, command["variant"] as String?))
+}
+
+/** Transcribe a file of float32 samples, little-endian. */
+private fun transcribe(command: Command): Any {
+    val samples = ByteBuffer.wrap(File(command.text("samples")).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
+    val hotwords = (command["hotwords"] as Map<*, *>?).orEmpty().entries.associate { (phrase, weight) -> phrase as String to weight.toString().toDouble() }
+    val found = speech.transcribe(FloatArray(samples.remaining()).also(samples::get), (command["beam"] as Double?)?.toInt(), hotwords)
+    return mapOf(
+        "text" to found.text,
+        "tokens" to found.tokens.map { it.id },
+        "words" to found.words.map { mapOf("text" to it.text, "start" to it.start, "end" to it.end, "confidence" to it.confidence) },
+        "alternatives" to found.alternatives.map { mapOf("text" to it.text, "score" to it.score) },
+    )
 }
 
 private fun decode(command: Command): Any {

@@ -35,6 +35,12 @@ public class OnnxTensor extends OnnxTensorLike {
         return content.values instanceof float[] ? FloatBuffer.wrap(((float[]) content.values).clone()) : null;
     }
 
+    /** A copy, or null if these are not longs. */
+    public LongBuffer getLongBuffer() {
+        if (closed) throw new IllegalStateException("a closed tensor is read");
+        return content.values instanceof long[] ? LongBuffer.wrap(((long[]) content.values).clone()) : null;
+    }
+
     @Override
     public void close() {
         if (closed) throw new IllegalStateException("a tensor is closed twice");

@@ -42,7 +42,7 @@ public data class SearchOptions(
  */
 public class BeamSearch(
     private val lexicon: Lexicon,
-    private val model: SwipeModel,
+    private val model: StepModel,
     private val blank: Int,
     private val layers: Int,
     private val width: Int,

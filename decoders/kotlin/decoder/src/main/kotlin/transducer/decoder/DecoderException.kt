@@ -11,6 +11,15 @@ public sealed class DecoderException(message: String, cause: Throwable? = null) 
     /** A coordinate is not finite or outside the letter area, time runs backwards, or the trace is too long. */
     public class BadTrace(message: String) : DecoderException(message)
 
+    /** A recording that is too short, or with samples that are not finite. */
+    public class BadAudio(message: String) : DecoderException(message)
+
+    /** A phrase that is empty, has no weight above 0, or has letters that no token spells. */
+    public class BadPhrase(message: String) : DecoderException(message)
+
+    /** A beam below 1. */
+    public class BadBeam(message: String) : DecoderException(message)
+
     /** A word that the model has no labels for. */
     public class BadWord(message: String) : DecoderException(message)
 

@@ -25,40 +25,25 @@ public class RuntimeMeta private constructor(
         public const val FORMAT: Int = 1
 
         /** Read the metadata; `source` is its name in messages. @throws DecoderException.BadPackage */
-        public fun parse(text: String, source: String): RuntimeMeta = Reader(source).meta(content(text, source))
+        public fun parse(text: String, source: String): RuntimeMeta = Reader(source).run { meta(content(text)) }
 
         /** Read a keyboard's file; `source` is its name in messages. @throws DecoderException.BadPackage */
-        public fun parseLayout(text: String, source: String): Layout = Reader(source).layout(content(text, source))
-
-        private fun content(text: String, source: String): Any? = try {
-            Json.parse(text)
-        } catch (error: Json.SyntaxError) {
-            throw DecoderException.BadPackage("$source is not readable (${error.message}); package the model again.")
-        }
+        public fun parseLayout(text: String, source: String): Layout = Reader(source).run { layout(content(text)) }
     }
 
-    /** Takes the metadata apart; whatever is missing or of another kind is named. */
-    private class Reader(private val source: String) {
+    private class Reader(source: String) : MetaReader(source) {
         fun meta(content: Any?): RuntimeMeta {
-            val root = content.map("the whole")
-            val format = root["format"].number("format")
-            if (format != FORMAT.toDouble()) {
-                fail("is of format ${plain(format)} and this decoder reads $FORMAT; update one of them")
-            }
-            val task = root["task"].text("task")
-            if (task != "swipe") fail("is of a model for $task and this decoder is for swipes; give a swipe model's package")
+            val root = root(content, "swipe", "swipes")
             val type = root["model_type"].text("model_type")
             if (type != "rnnt") fail("is of a model of type $type and this decoder reads rnnt; give another package")
-            val tokens = root["tokens"].list("tokens").map { it.text("tokens") }
-            val blank = root["blank_id"].int("blank_id")
-            if (blank != tokens.size - 1) fail("says that the blank is label $blank, which is not the last; package the model again")
+            val tokens = tokens(root)
+            val blank = tokens.size - 1
             val characters = root["characters"].map("characters").entries.associate { (key, id) ->
                 (key.singleOrNull() ?: fail("has the character \"$key\", which is not one; package the model again")) to
                     id.int("characters")
             }
             if (characters.values.any { it !in 0 until blank }) fail("has characters that are not labels; package the model again")
-            val dims = root["dims"].map("dims").mapValues { (name, size) -> size.int("dims.$name") }
-            for (name in listOf("F", "D", "L", "H", "V")) if (name !in dims) wrong("dims.$name")
+            val dims = dims(root, "F", "D", "L", "H", "V")
             val layout = layout(root["layout"])
             featurizer(root["featurizer"].map("featurizer"), dims.getValue("F"), layout)
             val lexicon = root["lexicon"]?.map("lexicon")
@@ -67,7 +52,7 @@ public class RuntimeMeta private constructor(
                 search(root["decoding"].map("decoding")),
                 lexicon?.get("words")?.text("lexicon.words"),
                 lexicon?.get("trie")?.text("lexicon.trie"),
-                root["graphs"].map("graphs").mapValues { (role, variants) -> graphs(variants.map("graphs.$role"), role) },
+                graphs(root),
             )
         }
 
@@ -104,31 +89,5 @@ public class RuntimeMeta private constructor(
             content["prior_weight"].number("decoding.prior_weight"),
             content["length_power"].number("decoding.length_power"),
         )
-
-        private fun graphs(content: Map<String, Any?>, role: String) = content.mapValues { (variant, entry) ->
-            val name = "graphs.$role.$variant"
-            val graph = entry.map(name)
-            val sidecars = graph["sidecars"]?.list(name).orEmpty().map { it.map(name)["file"].text(name) }
-            GraphFile(graph["file"].text(name), graph["sha256"].text(name), sidecars)
-        }
-
-        private fun Any?.map(name: String): Map<String, Any?> {
-            @Suppress("UNCHECKED_CAST")
-            return this as? Map<String, Any?> ?: wrong(name) // keys of JSON objects are strings
-        }
-
-        private fun Any?.list(name: String): List<Any?> = this as? List<*> ?: wrong(name)
-
-        private fun Any?.text(name: String): String = this as? String ?: wrong(name)
-
-        private fun Any?.number(name: String): Double = this as? Double ?: wrong(name)
-
-        private fun Any?.int(name: String): Int = number(name).let { if (it == it.toInt().toDouble()) it.toInt() else wrong(name) }
-
-        private fun plain(number: Double): String = if (number % 1 == 0.0) number.toLong().toString() else number.toString()
-
-        private fun wrong(name: String): Nothing = fail("lacks $name or has it in another form; package the model again")
-
-        private fun fail(what: String): Nothing = throw DecoderException.BadPackage("$source $what.")
     }
 }

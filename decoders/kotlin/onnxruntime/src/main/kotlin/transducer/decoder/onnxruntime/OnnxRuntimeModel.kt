@@ -1,10 +1,5 @@
 package transducer.decoder.onnxruntime
 
-import ai.onnxruntime.OnnxTensor
-import ai.onnxruntime.OrtEnvironment
-import ai.onnxruntime.OrtException
-import ai.onnxruntime.OrtSession
-import transducer.decoder.DecoderException
 import transducer.decoder.Matrix
 import transducer.decoder.RuntimeMeta
 import transducer.decoder.StepOutput
@@ -12,8 +7,6 @@ import transducer.decoder.SwipeModel
 import transducer.decoder.SwipePackage
 import transducer.decoder.transposed
 import java.io.File
-import java.nio.FloatBuffer
-import java.nio.LongBuffer
 
 /**
  * A swipe model in ONNX Runtime: `com.microsoft.onnxruntime:onnxruntime-android`, or `onnxruntime` on a desktop.
@@ -24,15 +17,8 @@ import java.nio.LongBuffer
  * @throws DecoderException.BadGraph if a graph does not load.
  */
 public class OnnxRuntimeModel(meta: RuntimeMeta, encoder: File, step: File, threads: Int = 1) : SwipeModel {
-    private val environment = OrtEnvironment.getEnvironment()
-    private val encoder = open(encoder, threads)
-    private val step = try {
-        open(step, 1)
-    } catch (error: DecoderException) {
-        this.encoder.close()
-        throw error
-    }
-    private val layers = meta.dims.getValue("L").toLong()
+    private val encoder = OrtGraph(encoder, threads)
+    private val step = orClose(listOf(this.encoder)) { OrtStep(step, meta.dims.getValue("L")) }
 
     public companion object {
         /**
@@ -51,61 +37,18 @@ public class OnnxRuntimeModel(meta: RuntimeMeta, encoder: File, step: File, thre
     override fun encode(features: Matrix): Matrix {
         val (frames, width) = listOf(features.rows.toLong(), features.columns.toLong())
         val turned = transposed(features.values, features.rows, features.columns)
-        return run(
-            encoder,
-            mapOf("features" to floats(turned, 1, width, frames), "length" to longs(longArrayOf(frames), 1)),
-        ) { outputs ->
+        val inputs = mapOf("features" to encoder.floats(turned, 1, width, frames), "length" to encoder.longs(longArrayOf(frames), 1))
+        return encoder.run(inputs) { outputs ->
             val encoded = outputs.tensor("encoder_output")
             val (_, depth, count) = encoded.info.shape.map { it.toInt() }
             Matrix(transposed(encoded.floatArray(), depth, count), count, depth)
         }
     }
 
-    override fun step(frames: FloatArray, labels: LongArray, h: FloatArray, c: FloatArray): StepOutput {
-        val batch = labels.size.toLong()
-        val inputs = mapOf(
-            "encoder_frame" to floats(frames, batch, frames.size / batch),
-            "y" to longs(labels, batch),
-            "h" to floats(h, layers, batch, h.size / layers / batch),
-            "c" to floats(c, layers, batch, c.size / layers / batch),
-        )
-        return run(step, inputs) {
-            StepOutput(it.tensor("logits").floatArray(), it.tensor("h_out").floatArray(), it.tensor("c_out").floatArray())
-        }
-    }
+    override fun step(frames: FloatArray, labels: LongArray, h: FloatArray, c: FloatArray): StepOutput = step.step(frames, labels, h, c)
 
     override fun close() {
         encoder.close()
         step.close()
     }
-
-    private fun open(file: File, threads: Int): OrtSession = try {
-        OrtSession.SessionOptions().use { options ->
-            options.setIntraOpNumThreads(threads)
-            environment.createSession(file.path, options)
-        }
-    } catch (error: OrtException) {
-        throw DecoderException.BadGraph("$file cannot be loaded (${reason(error)}); package the model again.", error)
-    }
-
-    private fun <T> run(session: OrtSession, inputs: Map<String, OnnxTensor>, read: (OrtSession.Result) -> T): T = try {
-        session.run(inputs).use(read)
-    } catch (error: OrtException) {
-        throw DecoderException.BadGraph("A graph failed (${reason(error)}); use graphs and metadata of one package.", error)
-    } finally {
-        inputs.values.forEach { it.close() }
-    }
-
-    private fun reason(error: OrtException) = error.message.orEmpty().lineSequence().first().trimEnd('.')
-
-    private fun floats(values: FloatArray, vararg shape: Long) =
-        OnnxTensor.createTensor(environment, FloatBuffer.wrap(values), shape)
-
-    private fun longs(values: LongArray, vararg shape: Long) =
-        OnnxTensor.createTensor(environment, LongBuffer.wrap(values), shape)
-
-    private fun OrtSession.Result.tensor(name: String): OnnxTensor = get(name).orElse(null) as? OnnxTensor
-        ?: throw DecoderException.BadGraph("A graph has no output $name; use graphs and metadata of one package.")
-
-    private fun OnnxTensor.floatArray(): FloatArray = floatBuffer.let { buffer -> FloatArray(buffer.remaining()).also(buffer::get) }
 }

@@ -2,11 +2,8 @@ package transducer.decoder
 
 import java.io.Closeable
 
-/** The one seam to an inference engine. Implementations throw [DecoderException.BadGraph] where a graph fails. */
-public interface SwipeModel : Closeable {
-    /** Return the encoder's frames [T_enc, D] of features [T, F]. */
-    public fun encode(features: Matrix): Matrix
-
+/** A predictor and joint, for searches. Implementations throw [DecoderException.BadGraph] where a graph fails. */
+public interface StepModel : Closeable {
     /**
      * Run the predictor and joint for B prefixes at once. All arrays are row-major.
      *
@@ -17,7 +14,19 @@ public interface SwipeModel : Closeable {
     public fun step(frames: FloatArray, labels: LongArray, h: FloatArray, c: FloatArray): StepOutput
 }
 
-/** Raw logits [B, V], and the states [L, B, H] after the labels. */
+/** A swipe model: the one seam to an inference engine. */
+public interface SwipeModel : StepModel {
+    /** Return the encoder's frames [T_enc, D] of features [T, F]. */
+    public fun encode(features: Matrix): Matrix
+}
+
+/** A speech model: the one seam to an inference engine. */
+public interface SpeechModel : StepModel {
+    /** Return the encoder's frames [T_enc, D] of samples at the model's rate. */
+    public fun encode(wave: FloatArray): Matrix
+}
+
+/** Raw logits [B, V + K] of V labels and K durations, and the states [L, B, H] after the labels. */
 public class StepOutput(public val logits: FloatArray, public val h: FloatArray, public val c: FloatArray)
 
 /** Return a matrix [rows, columns] as [columns, rows], both row-major. */

@@ -1,0 +1,99 @@
+"""Speech by the Kotlin decoder, compiled by the real compiler, against Python."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from conftest import DEMO, ByKind, needs
+from decoders.kotlin_process import Decoder, compile_decoder
+from decoders.packages import packaged
+from transducer.speech.recognizer import Recognizer
+from transducer.speech.steering import Steering
+
+pytestmark = needs("java", "javac", "npm")
+GRAPHS = ("frontend", "encoder", "rnnt_step")
+HOTWORDS = {"zebra": 0.5, "kitchen light": 0.5, "tuesday": 1.25}
+SEARCHES: list[dict[str, Any]] = [{}, {"beam": 8}, {"hotwords": HOTWORDS}]
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decoder]:
+    with Decoder(compile_decoder(tmp_path_factory.mktemp("classes"))) as decoder:
+        yield decoder
+
+
+@pytest.fixture(scope="module", params=["demo-tdt", "demo-streaming"])
+def model(request: pytest.FixtureRequest, built: ByKind) -> Path:
+    return built(str(DEMO / f"{request.param}.nemo"))
+
+
+@pytest.fixture(scope="module")
+def package(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("speech") / "package"
+    return packaged(model, folder, {f"{name}.onnx": model / f"onnx/{name}.onnx" for name in GRAPHS})
+
+
+def written(samples: Any, folder: Path) -> str:
+    path = folder / "samples.f32"
+    np.asarray(samples, "<f4").tofile(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "beam", "hotwords"])
+def test_speech_is_heard_as_in_python(
+    process: Decoder, package: Path, model: Path, search: dict[str, Any], tmp_path: Path
+) -> None:
+    """Text, words, times and n-best of 12 recordings, RNN-T and TDT."""
+    hotwords = tmp_path / "hotwords.txt"
+    hotwords.write_text("".join(f"{phrase} :{weight}\n" for phrase, weight in HOTWORDS.items()))
+    steering = Steering(search.get("beam"), hotwords if "hotwords" in search else None)
+    waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:12]]
+    # What has no signal has no words.
+    waves += [np.zeros(16000, np.float32), np.full(16000, 0.5, np.float32)]
+    assert process.do("open_speech", package=str(package)) is None
+    for wave, expected in zip(waves, Recognizer(model, steering=steering).transcribe(waves), strict=True):
+        found = process.do("transcribe", samples=written(wave, tmp_path), **search)
+        assert found["text"] == expected.text
+        assert found["tokens"] == [token.id for token in expected.tokens]
+        for word, other in zip(found["words"], expected.words, strict=True):
+            assert word["text"] == other.text
+            assert (word["start"], word["end"]) == pytest.approx((other.start, other.end))
+            assert word["confidence"] == pytest.approx(other.confidence, abs=1e-3)
+        assert [one["text"] for one in found["alternatives"]] == [text for text, _ in expected.alternatives]
+        scores = [score for _, score in expected.alternatives]
+        assert [one["score"] for one in found["alternatives"]] == pytest.approx(scores, abs=1e-3)
+    assert process.do("close_speech") is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "kind", "sentence"),
+    [
+        (np.ones(100), {}, "BadAudio", "holds 0.01 s"),
+        (np.full(16000, np.nan), {}, "BadAudio", "not finite"),
+        (np.sin(np.arange(16000)), {"beam": 0}, "BadBeam", "A beam of 0 keeps nothing"),
+        (np.sin(np.arange(16000)), {"hotwords": {"ZEBRA": 0.5}}, "BadPhrase", 'no token for "Z"'),
+        (np.sin(np.arange(16000)), {"hotwords": {" ": 0.5}}, "BadPhrase", "is empty"),
+        (np.sin(np.arange(16000)), {"hotwords": {"zebra": 0.0}}, "BadPhrase", "not a number of nats"),
+    ],
+)
+def test_bad_input_is_a_typed_error(
+    process: Decoder, package: Path, samples: Any, options: dict[str, Any], kind: str, sentence: str, tmp_path: Path
+) -> None:
+    assert process.do("open_speech", package=str(package)) is None
+    found = process.do("transcribe", samples=written(samples, tmp_path), **options)
+    assert found["error"] == kind and sentence in found["message"] and found["message"].count(". ") == 0
+
+
+def test_a_package_that_is_damaged_or_of_another_task_is_refused(process: Decoder, package: Path) -> None:
+    found = process.do("open", package=str(package))
+    assert found["error"] == "BadPackage" and "is of a model for speech" in found["message"]
+    assert process.do("open_speech", package=str(package), variant="int9")["error"] == "BadPackage"
+    encoder = package / "graphs/encoder.onnx"
+    content = encoder.read_bytes()
+    encoder.write_bytes(content[:-1] + b"?")
+    assert process.do("open_speech", package=str(package))["error"] == "HashMismatch"
+    encoder.write_bytes(content)
