@@ -13,6 +13,7 @@ import torch
 from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.bias import Biases, Doubles, Integers
 from transducer.decoding.greedy import Decoder, DecoderState, Hypothesis
+from transducer.decoding.scripts import ScriptLock
 from transducer.train.losses import RNNTLoss
 
 H = 3
@@ -211,3 +212,20 @@ def test_biases_are_added_and_may_forbid() -> None:
         assert one.score == pytest.approx(one.log_prob + 2 * len(one.hypothesis.tokens))
     [still] = search.alternatives(search.decode(frames, np.array([12])), np.array([False]))
     assert all(one.score == pytest.approx(one.log_prob) for one in still)
+
+
+def test_a_script_lock_keeps_a_model_of_two_scripts_to_one() -> None:
+    spelt = [" a", "b", " ж", "я", "7"]
+    model = RandomModel([0, 1, 2], labels=6, seed=4, scale=3.0)
+    frames, lengths = encoded(60, 8, batch=4), np.full(4, 60)
+    for script, allowed in (("Latin", {0, 1, 4}), ("Cyrillic", {2, 3, 4})):
+        search = BeamSearch(model, 4, ScriptLock([script], spelt))
+        alternatives = search.alternatives(search.decode(frames, lengths))
+        tokens = {token for found in alternatives for one in found for token in one.hypothesis.tokens}
+        assert tokens == allowed
+    both = BeamSearch(model, 4, ScriptLock(["Latin", "Cyrillic"], spelt))
+    free = BeamSearch(model, 4)
+    pairs = zip(*(search.alternatives(search.decode(frames, lengths)) for search in (both, free)), strict=True)
+    for locked, plain_found in pairs:
+        assert [one.hypothesis.tokens for one in locked] == [one.hypothesis.tokens for one in plain_found]
+        assert {2, 3} & {token for one in plain_found for token in one.hypothesis.tokens}
