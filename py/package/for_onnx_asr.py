@@ -15,8 +15,7 @@ import onnx
 from transducer.core.cli import run, write_json
 from transducer.core.onnx_files import load_graph, set_metadata
 from transducer.package.facts import Model
-from transducer.package.folder import new_package
-from transducer.package.foreign import package_parser, require_supported, write_tokens
+from transducer.package.foreign import require_supported, write_package, write_tokens
 from transducer.package.graphs import expose, predictor_with_lengths, write_graph
 from transducer.package.onnx_asr_readme import model_type, readme
 
@@ -32,11 +31,7 @@ FRONTEND: dict[str, list[Any]] = {
 
 
 def main() -> int:
-    options = package_parser(__doc__).parse_args()
-    model = Model.load(options.graphs, options.meta, options.tokens)
-    with new_package(options.output) as folder:
-        fill(model, folder)
-    return 0
+    return write_package(__doc__, fill)
 
 
 def fill(model: Model, folder: Path) -> None:

@@ -16,8 +16,7 @@ from onnx import TensorProto, helper
 from transducer.core.cli import InputError, run, write_json
 from transducer.core.onnx_files import load_graph
 from transducer.package.facts import Model
-from transducer.package.folder import new_package
-from transducer.package.foreign import frontend_of, package_parser, require_dynamic, require_frontend, require_tokens
+from transducer.package.foreign import frontend_of, require_dynamic, require_frontend, require_tokens, write_package
 from transducer.package.genai_files import genai_config, readme, tokenizer, tokenizer_config
 from transducer.package.graphs import expose, predictor_with_lengths, write_graph
 
@@ -31,11 +30,7 @@ FRONTEND: dict[str, list[Any]] = {
 
 
 def main() -> int:
-    options = package_parser(__doc__).parse_args()
-    model = Model.load(options.graphs, options.meta, options.tokens)
-    with new_package(options.output) as folder:
-        fill(model, folder)
-    return 0
+    return write_package(__doc__, fill)
 
 
 def fill(model: Model, folder: Path) -> None:

@@ -7,13 +7,13 @@ Example:
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transducer.core.cli import InputError, parser
 from transducer.package.facts import ROLES, Model
-from transducer.package.folder import SUMS
+from transducer.package.folder import SUMS, new_package
 
 # The settings of NeMo's frontend that all runtimes here follow, and the values that they follow.
 COMMON_FRONTEND: Mapping[str, Sequence[Any]] = {
@@ -40,6 +40,15 @@ def package_parser(doc: str | None) -> argparse.ArgumentParser:
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     args.add_argument("--output", type=Path, required=True, help=f"{SUMS}, written last, in the folder to replace")
     return args
+
+
+def write_package(doc: str | None, fill: Callable[[Model, Path], None]) -> int:
+    """Run a worker that makes one of these packages: read its command line, and have `fill` write into a new folder."""
+    options = package_parser(doc).parse_args()
+    model = Model.load(options.graphs, options.meta, options.tokens)
+    with new_package(options.output) as folder:
+        fill(model, folder)
+    return 0
 
 
 def require_supported(model: Model, runtime: str, frontend: Mapping[str, Sequence[Any]]) -> None:
