@@ -5,12 +5,16 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import transducer.speech.recognizer as recognizer_module
 from conftest import DEMO, ByKind, run_worker
+from transducer.core.cli import InputError
 from transducer.core.error_rates import rate, word_errors
+from transducer.runtime.loader import open_graph
 from transducer.speech.audio import Wave, read_audio
 from transducer.speech.corpus import spoken_sentence
 from transducer.speech.live import LiveRecognizer
@@ -123,6 +127,33 @@ def test_a_beam_of_one_is_greedy_and_the_step_graph_searches_alike(demo: Path) -
     steps = Recognizer(demo, step=demo / "onnx/rnnt_step.onnx", steering=BEAM).transcribe(waves)
     assert [[text for text, _ in one.alternatives] for one in steps] == [[text for text, _ in one] for one in beams]
     assert sum(one[0][0] != text for one, text in zip(beams, greedy, strict=True)) >= 5
+
+
+def test_engines_for_small_batches_get_small_batches(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT's engines are built for some rows at most, and each prefix of a beam is one."""
+    rows: list[int] = []
+
+    def open_limited(path: Path, threads: int = 0) -> Any:
+        session = open_graph(path, threads)
+        if path.stem not in ("predictor", "joint"):
+            return session
+        run_all = session.run
+
+        def run(names: Any, feeds: Any) -> Any:
+            rows.append(len(next(iter(feeds.values()))))
+            return run_all(names, feeds)
+
+        monkeypatch.setattr(session, "max_rows", 12, raising=False)
+        monkeypatch.setattr(session, "run", run)
+        return session
+
+    waves, _ = clips(8)
+    expected = [found.text for found in Recognizer(demo, steering=Steering(beam=5)).transcribe(waves)]
+    monkeypatch.setattr(recognizer_module, "open_graph", open_limited)
+    assert [found.text for found in Recognizer(demo, steering=Steering(beam=5)).transcribe(waves)] == expected
+    assert max(rows) <= 10
+    with pytest.raises(InputError, match="takes 12 rows, fewer than the beam of 16"):
+        Recognizer(demo, steering=Steering(beam=16))
 
 
 @pytest.mark.parametrize("name", ["demo-tdt", "demo-streaming"])

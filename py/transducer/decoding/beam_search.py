@@ -40,10 +40,14 @@ class BeamSearch:
         beam: prefixes kept of a stream at each frame; with 1 and no bias the search is the greedy one.
         bias: steers it; None leaves the model's own scores.
         threshold: nats behind the best of its stream at which a prefix is dropped.
+
+    Attributes:
+        beam: as given.
     """
 
     def __init__(self, decoder: Decoder, beam: int = 8, bias: Bias | None = None, threshold: float = THRESHOLD) -> None:
-        self._decoder, self._beam, self._bias, self._threshold = decoder, beam, bias, threshold
+        self._decoder, self._bias, self._threshold = decoder, bias, threshold
+        self.beam = beam
 
     def initial_state(self, batch: int) -> BeamState:
         """Return the state of `batch` new streams."""
@@ -118,7 +122,7 @@ class BeamSearch:
         every = due + waiting
         best = np.full(every.stream.max() + 1, -np.inf)
         np.maximum.at(best, every.stream, every.score)
-        kept = best_of(every.stream, every.score, self._beam)
+        kept = best_of(every.stream, every.score, self.beam)
         kept = kept[(kept < len(due)) & (every.score >= best[every.stream] - self._threshold)[kept]]
         return due[kept]
 
@@ -174,7 +178,7 @@ class BeamSearch:
         totals = scores[row, label][:, None] + spans[row]
         pair, span = (totals >= least[row][:, None]).nonzero()
         row, label, total = row[pair], label[pair], totals[pair, span]
-        chosen = best_of(stream[row], total, self._beam)
+        chosen = best_of(stream[row], total, self.beam)
         return row[chosen], label[chosen], span[chosen]
 
 

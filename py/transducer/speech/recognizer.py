@@ -80,8 +80,12 @@ class Recognizer:
         require_width(last, sessions[-1], meta)
         self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
         self._search = steering.search(self._decoder, self._vocabulary)
-        # A TensorRT engine takes the batches that it was built for.
-        self._rows = min(getattr(graph, "max_rows", BATCH_ROWS) for graph in (self._encoder, *sessions))
+        # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
+        beam = self._search.beam if self._search else 1
+        most = min(getattr(graph, "max_rows", BATCH_ROWS * beam) for graph in sessions)
+        if most < beam:
+            raise InputError(f"{last} takes {most} rows, fewer than the beam of {beam}; give a beam of {most} at most.")
+        self._rows = min(getattr(self._encoder, "max_rows", BATCH_ROWS), most // beam)
 
     def transcribe(
         self, waves: Sequence[Wave], progress: Callable[[float], object] = lambda seconds: None
