@@ -19,7 +19,7 @@ from transducer.speech.transcript import Vocabulary
 
 # Prefixes of each stream where something steers the search and the user names no beam.
 BEAM = 8
-LM_WEIGHT = 0.15
+LM_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
