@@ -39,9 +39,12 @@ ifneq ($(words $(PACKAGE_DIR)),1)
   $(error PACKAGE_DIR is '$(PACKAGE_DIR)': give one path without spaces, which Make cannot handle)
 endif
 
-# $(call packaged,GRAPHS): these in fp32, which is always built, and in int8 where that is built and checked.
-packaged = $(1:%=$(OUT)/onnx/%.onnx) $(patsubst $(OUT)/checks/%.check.json,$(OUT)/onnx/%,$(wildcard \
-             $(1:%=$(OUT)/checks/%.int8.onnx.check.json)))
+# $(call packaged,GRAPHS): these in fp32, which is always built, and in int8 where that is built and checked, or asked
+# for in the same run.
+packaged = $(1:%=$(OUT)/onnx/%.onnx) $(sort $(int8_built) $(int8_asked))
+int8_built = $(patsubst $(OUT)/checks/%.check.json,$(OUT)/onnx/%,$(wildcard $(1:%=$(OUT)/checks/%.int8.onnx.check.json)))
+int8_asked = $(addprefix $(OUT)/onnx/,$(if $(filter variants everything,$(MAKECMDGOALS)),$(1:%=%.int8.onnx),$(filter \
+               $(1:%=%.int8.onnx),$(MAKECMDGOALS))))
 # A model built to stream is packaged for sherpa-onnx's online recognizer.
 packaged.sherpa-onnx := $(call packaged,encoder$(if $(STREAMING),_streaming) predictor joint)
 packaged.onnx-asr    := $(call packaged,encoder predictor joint)

@@ -403,6 +403,9 @@ def test_make_packages_checked_graphs_only(demo: Path, tmp_path: Path) -> None:
     planned = make(*arguments, "--dry-run", target, cwd=project).stdout
     assert planned.count("py/export/check.py") >= 3
     assert planned.rindex("py/export/check.py") < planned.index("py/package/for_onnx_asr.py")
+    # What is asked for in the same run is packaged too, as it would be in the next.
+    asked = make(*arguments, "--dry-run", "joint.int8.onnx", target, cwd=project).stdout
+    assert f"{out}/onnx/joint.int8.onnx --meta" in asked and f"{out}/onnx/joint.int8.onnx --meta" not in planned
     # Take the build for done: stamps as Make writes them, all else touched, and not a package.
     stamps = [f"{out}/.flags/{family}" for family in STAMPS]
     assert make(*arguments, *stamps, cwd=project).returncode == 0
