@@ -42,7 +42,8 @@ endif
 # $(call packaged,GRAPHS): these in fp32, which is always built, and in int8 where that is built and checked, or asked
 # for in the same run.
 packaged = $(1:%=$(OUT)/onnx/%.onnx) $(sort $(int8_built) $(int8_asked))
-int8_built = $(patsubst $(OUT)/checks/%.check.json,$(OUT)/onnx/%,$(wildcard $(1:%=$(OUT)/checks/%.int8.onnx.check.json)))
+int8_built = $(patsubst $(OUT)/checks/%.check.json,$(OUT)/onnx/%,$(wildcard \
+               $(1:%=$(OUT)/checks/%.int8.onnx.check.json)))
 int8_asked = $(addprefix $(OUT)/onnx/,$(if $(filter variants everything,$(MAKECMDGOALS)),$(1:%=%.int8.onnx),$(filter \
                $(1:%=%.int8.onnx),$(MAKECMDGOALS))))
 # A model built to stream is packaged for sherpa-onnx's online recognizer.
