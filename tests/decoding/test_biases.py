@@ -9,8 +9,8 @@ import pytest
 
 from transducer.core.cli import InputError
 from transducer.decoding.bias import Bias
-from transducer.decoding.language_model import BEGIN, END, LanguageModel, read_arpa
-from transducer.decoding.n_grams import arpa, estimate
+from transducer.decoding.language_model import LanguageModel, read_arpa
+from transducer.decoding.n_grams import BEGIN, END, arpa, estimate
 from transducer.decoding.phrases import Phrases, read_phrases, unspellable
 from transducer.decoding.scripts import ScriptLock, scripts_of
 
@@ -62,6 +62,12 @@ def test_all_tokenizations_of_a_phrase_earn_the_same_as_they_go() -> None:
         assert added(bias, labels) == pytest.approx(2.0)
         # Each letter counts as soon as it is there, and the whole is lost with a letter that does not fit.
         assert added(bias, [*labels, 3]) == pytest.approx(0.0)
+    # A phrase that is whole is not paid twice while its word ends.
+    state, paid = 0, []
+    for label in (0, 1, 2, 0, 3):
+        paid.append(bias.gains(np.array([state]))[0][label])
+        state = bias.follow(state, label)
+    assert paid == pytest.approx([0.0, 1.0, 1.0, 0.0, 0.0])
     first = bias.gains(np.array([0]))[0]
     assert first[4] == first[1] == pytest.approx(1.0) and first[5] == pytest.approx(2.0) and first[2] == 0.0
 

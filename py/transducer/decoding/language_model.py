@@ -17,12 +17,11 @@ import numpy as np
 
 from transducer.core.cli import InputError, existing
 from transducer.decoding.bias import Doubles, Integers
+from transducer.decoding.n_grams import BEGIN, END, UNKNOWN, Context
 
 LN10 = math.log(10)
-BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 # Log probability of a label that the model has not: as rare as the rarest that a text of a million tokens holds.
 UNSEEN = -math.log(1e6)
-Context = tuple[str, ...]
 
 
 class LanguageModel:

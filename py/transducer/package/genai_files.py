@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transducer.package.facts import Model
-from transducer.package.foreign import facts_text, headline
+from transducer.package.foreign import SPACE, facts_text, headline
 
 VERSION = "0.18.0"
 # Audio is encoded in pieces of the first, each with so much heard before and after it.
 CHUNK_SECONDS, LEFT_SECONDS, RIGHT_SECONDS = 20, 5, 5
 # Tokens of one recording at most: some three hours of speech.
 MOST_TOKENS = 1 << 17
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 README = """{headline}
 
