@@ -9,16 +9,21 @@ Example:
 
 import os
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transducer.core.cli import log, replacing, run
+from transducer.checkpoint.archive import unpack_nemo
+from transducer.core.cli import InputError, log, replacing, run
 from transducer.core.sources import Source
 from transducer.train.run import build_trainer, claim, fit, load_config, parse_args, store_in_half, use_cpu_loss
 
 if TYPE_CHECKING:  # NeMo and Lightning take 10 s to import, which --help should not
     import lightning.pytorch as pl
     from nemo.collections.asr.models import EncDecRNNTBPEModel
+
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.vocab", "vocab.txt")
 
 
 def main() -> int:
@@ -40,7 +45,11 @@ def main() -> int:
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)
     torch.set_num_threads(torch.get_num_threads() if args.threads is None else args.threads)
-    tokenizer = train_tokenizer(sources, config, args.work / "tokenizer")
+    tokenizer = args.work / "tokenizer"
+    if "from" in config.tokenizer:
+        take_tokenizer(Path(config.tokenizer["from"]), tokenizer)
+    else:
+        train_tokenizer(sources, config, tokenizer)
     trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
     model = build_model(config, tokenizer, trainers[0])
     fold = standardise_input(model.encoder.pre_encode.conv[0], **config.input) if "input" in config else None
@@ -48,7 +57,7 @@ def main() -> int:
         convolve_channels_last(model.encoder.pre_encode.conv)
     log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
 
-    rate, encode = config.model.sample_rate, model.tokenizer.text_to_ids
+    rate, encode = config.model.sample_rate, partial(spell, model.tokenizer)
     augmentation = Augmentation(config.augmentation, rate, config.seed)
     corpus = Corpus(sources, rate, encode, augmentation)
     held_out = Corpus([Source(args.validation_manifest)], rate, encode)
@@ -57,7 +66,7 @@ def main() -> int:
     workers = min(len(os.sched_getaffinity(0)), 12) if torch.cuda.is_available() else 0
 
     def loader(start: int, stop: int) -> DataLoader[Any]:
-        batches = LengthBatches(corpus.lengths, config.batch_size, config.seed, start, stop, corpus.weights)
+        batches = LengthBatches(corpus.samples, corpus.weights, config.batch_size, config.seed, start, stop)
         return DataLoader(corpus, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
     fit(model, trainers, config.cycles, loader, validation)
@@ -67,8 +76,30 @@ def main() -> int:
     return 0
 
 
-def train_tokenizer(sources: list[Source], config: Any, folder: Path) -> Path:
-    """Train SentencePiece BPE on the training transcripts and return the folder of NeMo's tokenizer files."""
+def take_tokenizer(model: Path, folder: Path) -> None:
+    """Fill `folder` with NeMo's tokenizer files of an earlier model, whose predictor and joint know only its tokens."""
+    if not model.is_file():
+        raise InputError(f"{model}: this model, from which the config takes its tokenizer, does not exist; correct it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        unpack_nemo(model, Path(temporary))
+        for name in TOKENIZER_FILES:
+            packed = next(Path(temporary).glob(f"*_{name}"), None)
+            if packed is None:
+                raise InputError(f"{model}: has no {name}; continue from a model of SentencePiece tokens.")
+            packed.replace(folder / name)
+
+
+def spell(tokenizer: Any, text: str) -> list[int]:
+    """Return the token ids of a transcript. Raises: InputError if the tokenizer lacks one of its letters."""
+    ids: list[int] = tokenizer.text_to_ids(text)
+    if tokenizer.tokenizer.unk_id() in ids:
+        raise InputError(f"{text!r}: the tokenizer lacks a letter of this transcript; correct it or train a tokenizer.")
+    return ids
+
+
+def train_tokenizer(sources: list[Source], config: Any, folder: Path) -> None:
+    """Train SentencePiece BPE on the training transcripts and fill `folder` with NeMo's tokenizer files."""
     import sentencepiece
 
     from transducer.speech.manifest import read_manifest
@@ -88,7 +119,6 @@ def train_tokenizer(sources: list[Source], config: Any, folder: Path) -> Path:
     pieces = (folder / "tokenizer.vocab").read_text(encoding="utf-8").splitlines()
     names = [line.partition("\t")[0] for line in pieces]
     (folder / "vocab.txt").write_text("".join(f"{name}\n" for name in names[1:]), encoding="utf-8")
-    return folder
 
 
 def build_model(config: Any, tokenizer: Path, trainer: "pl.Trainer") -> "EncDecRNNTBPEModel":

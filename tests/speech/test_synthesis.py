@@ -114,8 +114,12 @@ class TestAugmentation:
     wave = np.sin(2 * np.pi * (100 + 3000 * time) * time).astype(np.float32) / 2
 
     def augment(self, waves: list[np.ndarray], **config: object) -> np.ndarray:
-        augmentation = Augmentation(OmegaConf.create(QUIET | config), RATE, seed=1)
-        return augmentation(waves, np.random.default_rng(2))
+        augmentation, rng = Augmentation(OmegaConf.create(QUIET | config), RATE, seed=1), np.random.default_rng(2)
+        lengths = [len(wave) for wave in waves]
+        plan = augmentation.plan(0, lengths, np.eye(len(waves))[-1], 1, rng)
+        heard = augmentation(plan, [waves[member] for member in plan.members], rng)
+        assert len(heard) == pytest.approx(plan.samples(lengths), abs=2)
+        return heard
 
     def test_nothing_drawn_changes_nothing(self) -> None:
         np.testing.assert_array_equal(self.augment([self.wave]), self.wave)
@@ -129,23 +133,30 @@ class TestAugmentation:
         assert len(heard) == pytest.approx(RATE / 1.25, abs=2)
 
     def test_recordings_follow_one_another(self) -> None:
-        joined = {"from_epoch": 0, "share": 1, "most": 3, "silence_seconds": 0}
+        joined = {"from_epoch": 0, "share": 1, "most": 2, "silence_seconds": 0}
         np.testing.assert_array_equal(self.augment([self.wave, -self.wave], joined=joined)[RATE:], -self.wave)
+
+    def test_silence_comes_before_between_and_after(self) -> None:
+        joined = {"from_epoch": 0, "share": 1, "most": 2, "silence_seconds": 1.0}
+        heard = self.augment([self.wave, -self.wave], joined=joined)
+        spoken = np.flatnonzero(np.abs(heard) > 0.01)
+        assert spoken[0] > 100 and np.diff(spoken).max() > 100 and spoken[-1] < len(heard) - 100
 
     def test_companions_come_by_weight(self) -> None:
         joined = {"from_epoch": 1, "share": 1, "most": 2, "silence_seconds": 0}
         augmentation = Augmentation(OmegaConf.create(QUIET | {"joined": joined}), RATE, seed=1)
-        rng = np.random.default_rng(3)
-        assert augmentation.companions(0, np.array([0.0, 1.0]), rng) == []
-        drawn = [augmentation.companions(1, np.array([0.8, 0.2]), rng)[0] for _ in range(500)]
+        rng, weights = np.random.default_rng(3), np.array([0.8, 0.2])
+        assert augmentation.plan(0, [RATE, RATE], weights, 0, rng).members == [0]
+        drawn = [augmentation.plan(0, [RATE, RATE], weights, 1, rng).members[1] for _ in range(500)]
         assert np.mean(drawn) == pytest.approx(0.2, abs=0.06)
 
     def test_empty_recordings_hold_no_speech(self) -> None:
         augmentation = Augmentation(OmegaConf.create(QUIET | {"empty_share": 1.0}), RATE, seed=1)
         rng = np.random.default_rng(4)
-        assert augmentation.is_empty(rng)
         for _ in range(20):
-            wave = augmentation.empty(RATE, rng)
+            plan = augmentation.plan(0, [RATE], np.ones(1), 0, rng)
+            wave = augmentation(plan, [], rng)
+            assert plan.members == []
             assert wave.shape == (RATE,) and np.sqrt(np.mean(wave**2)) < 0.3
 
     def test_a_room_keeps_length_and_power_and_adds_an_echo(self) -> None:

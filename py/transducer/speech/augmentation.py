@@ -2,14 +2,19 @@
 
 Example:
     augmentation = Augmentation(config.augmentation, sample_rate=16000, seed=1)
-    wave = augmentation([wave], np.random.default_rng(7))
+    rng = np.random.default_rng(7)
+    plan = augmentation.plan(0, [len(wave)], np.ones(1), epoch=0, rng=rng)
+    wave = augmentation(plan, [wave], rng)
 """
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import soundfile
+from numpy.random import Generator
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 CODECS = ("mu-law", "opus")
@@ -21,25 +26,25 @@ class NoiseBank:
     Generating coloured noise once and cutting it is some fifty times cheaper than shaping it per utterance.
     """
 
-    def __init__(self, rng: np.random.Generator, samples: int = 480_000):
+    def __init__(self, rng: Generator, samples: int = 480_000):
         spectrum = np.fft.rfft(rng.standard_normal(samples))
         # The floor keeps brown noise from being nothing but a drift that no microphone would pass.
         frequency = np.maximum(np.arange(len(spectrum)), 60 * samples / 16_000)
         shaped = (np.fft.irfft(spectrum / frequency**slope, samples) for slope in (0.0, 0.5, 1.0))
         self._noises = [(noise / noise.std()).astype(np.float32) for noise in shaped]
 
-    def draw(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, samples: int, rng: Generator) -> np.ndarray:
         """Return noise of a random colour and of unit power, float32 [samples]."""
         noise = self._noises[rng.integers(len(self._noises))]
         return np.take(noise, np.arange(samples) + rng.integers(len(noise)), mode="wrap")
 
-    def mix(self, wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    def mix(self, wave: np.ndarray, snr_db: float, rng: Generator) -> np.ndarray:
         """Return `wave` (float32 [samples]) with noise of a random colour at `snr_db` below its power."""
         level = np.float32(np.sqrt(np.mean(wave**2)) * 10 ** (-snr_db / 20))
         return wave + self.draw(len(wave), rng) * level
 
 
-def room(wave: np.ndarray, sample_rate: int, decay: float, distance: float, rng: np.random.Generator) -> np.ndarray:
+def room(wave: np.ndarray, sample_rate: int, decay: float, distance: float, rng: Generator) -> np.ndarray:
     """Return `wave` as a microphone in a room hears it, of the same length and power.
 
     The impulse response is the direct sound, and noise that decays exponentially.
@@ -72,8 +77,27 @@ def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
 
 
 def resampled(wave: np.ndarray, factor: float) -> np.ndarray:
-    """Return `wave` played `factor` times as fast, which raises its pitch by as much."""
-    return np.asarray(resample_poly(wave, 100, max(round(100 * factor), 1)), np.float32)
+    """Return `wave` played `factor` times as fast, a number of two decimals, which raises its pitch by as much."""
+    return np.asarray(resample_poly(wave, 100, round(100 * factor)), np.float32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recording holds, drawn before any audio is touched, so that batches can be of one length.
+
+    Attributes:
+        members: utterances in order; none is a recording without speech.
+        speed: factor at which they are played.
+        gaps: samples of silence before, between and after them.
+    """
+
+    members: list[int]
+    speed: float
+    gaps: list[int]
+
+    def samples(self, lengths: Sequence[int]) -> int:
+        """Return the recording's length to within a sample for each utterance, given those of all utterances."""
+        return sum(round(lengths[member] / self.speed) for member in self.members) + sum(self.gaps)
 
 
 class Augmentation:
@@ -84,11 +108,48 @@ class Augmentation:
         self._sample_rate = sample_rate
         self._noise = NoiseBank(np.random.default_rng(seed))
 
-    def is_empty(self, rng: np.random.Generator) -> bool:
-        """Return whether a recording without speech comes in place of an utterance."""
-        return bool(rng.random() < self._config.get("empty_share", 0.0))
+    def plan(self, utterance: int, lengths: Sequence[int], weights: np.ndarray, epoch: int, rng: Generator) -> "Plan":
+        """Return what one recording holds; with `joined`, others of the utterances follow, drawn by `weights`."""
+        config = self._config
+        if rng.random() < config.get("empty_share", 0.0):
+            return Plan([], 1.0, [lengths[utterance]])
+        members = [utterance, *self._companions(epoch, weights, rng)]
+        factor = round(rng.uniform(*config.speed), 2) if rng.random() < config.get("speed_share", 0.0) else 1.0
+        seconds = config.silence_seconds if len(members) == 1 else config.joined.silence_seconds
+        silent = len(members) > 1 or rng.random() < config.silent_share
+        most = seconds * self._sample_rate if silent else 0.0
+        return Plan(members, factor, [int(gap) for gap in rng.uniform(0, most, len(members) + 1)])
 
-    def empty(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+    def _companions(self, epoch: int, weights: np.ndarray, rng: Generator) -> list[int]:
+        """Return which utterances follow one, drawn by `weights`, so that recordings hold several too."""
+        joined = self._config.get("joined")
+        if joined is None or epoch < joined.from_epoch or rng.random() >= joined.share:
+            return []
+        members = rng.random(rng.integers(1, joined.most))
+        return [int(member) for member in np.searchsorted(np.cumsum(weights)[:-1], members)]
+
+    def __call__(self, plan: "Plan", waves: list[np.ndarray], rng: Generator) -> np.ndarray:
+        """Return the recording of a plan and the utterances that it names, float32 [samples]."""
+        if not waves:
+            return self._empty(plan.samples([]), rng)
+        config, rate = self._config, self._sample_rate
+        if plan.speed != 1.0:
+            waves = [resampled(wave, plan.speed) for wave in waves]
+        wave = np.pad(waves[0], (plan.gaps[0], plan.gaps[1]))
+        for following, gap in zip(waves[1:], plan.gaps[2:], strict=True):
+            wave = np.concatenate([wave, following, np.zeros(gap, np.float32)])
+        if rng.random() < config.get("room_share", 0.0):
+            wave = room(wave, rate, rng.uniform(*config.room_decay), rng.uniform(0, 1.5), rng)
+        if rng.random() < config.noisy_share:
+            wave = self._noise.mix(wave, rng.uniform(*config.snr_db), rng)
+        if rng.random() < config.get("band_share", 0.0):
+            wave = band_limited(wave, rate, rng.uniform(60, 400), rng.uniform(3000, 7000))
+        wave = np.asarray(wave * 10 ** (rng.uniform(*config.gain_db) / 20), np.float32)
+        if rng.random() < config.get("codec_share", 0.0):
+            wave = coded(wave, rate, CODECS[rng.integers(len(CODECS))])
+        return wave
+
+    def _empty(self, samples: int, rng: Generator) -> np.ndarray:
         """Return silence, noise or tones at some level, float32 [samples]."""
         kind = rng.integers(4)
         if kind == 0:
@@ -101,38 +162,7 @@ class Augmentation:
                 wave = self._noise.mix(wave, rng.uniform(0, 30), rng)
         return np.asarray(wave * 10 ** (rng.uniform(-75, -12) / 20), np.float32)
 
-    def companions(self, epoch: int, weights: np.ndarray, rng: np.random.Generator) -> list[int]:
-        """Return which utterances follow one, drawn by `weights`, so that recordings hold several too."""
-        joined = self._config.get("joined")
-        if joined is None or epoch < joined.from_epoch or rng.random() >= joined.share:
-            return []
-        members = rng.random(rng.integers(1, joined.most))
-        return [int(member) for member in np.searchsorted(np.cumsum(weights)[:-1], members)]
-
-    def __call__(self, waves: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return one recording, float32 [samples], of utterances that follow one another."""
-        config, rate = self._config, self._sample_rate
-        if rng.random() < config.get("speed_share", 0.0):
-            factor = rng.uniform(*config.speed)
-            waves = [resampled(wave, factor) for wave in waves]
-        seconds = config.silence_seconds if len(waves) == 1 else config.joined.silence_seconds
-        if len(waves) > 1 or rng.random() < config.silent_share:
-            gaps = (rng.uniform(0, seconds, len(waves) + 1) * rate).astype(int)
-            waves = [np.pad(wave, (0, gap)) for wave, gap in zip(waves, gaps[1:], strict=True)]
-            waves[0] = np.pad(waves[0], (gaps[0], 0))
-        wave = np.concatenate(waves)
-        if rng.random() < config.get("room_share", 0.0):
-            wave = room(wave, rate, rng.uniform(*config.room_decay), rng.uniform(0, 1.5), rng)
-        if rng.random() < config.noisy_share:
-            wave = self._noise.mix(wave, rng.uniform(*config.snr_db), rng)
-        if rng.random() < config.get("band_share", 0.0):
-            wave = band_limited(wave, rate, rng.uniform(60, 400), rng.uniform(3000, 7000))
-        wave = np.asarray(wave * 10 ** (rng.uniform(*config.gain_db) / 20), np.float32)
-        if rng.random() < config.get("codec_share", 0.0):
-            wave = coded(wave, rate, CODECS[rng.integers(len(CODECS))])
-        return wave
-
-    def _tones(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+    def _tones(self, samples: int, rng: Generator) -> np.ndarray:
         """Return a melody of chords with overtones, float32 [samples], of unit power."""
         wave = np.zeros(samples)
         note = int(rng.uniform(0.1, 0.8) * self._sample_rate)

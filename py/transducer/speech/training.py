@@ -17,10 +17,12 @@ from torch.utils.data import Dataset
 from transducer.core.progress import progress
 from transducer.core.sources import Source
 from transducer.speech.audio import Stretch, read_audio
-from transducer.speech.augmentation import Augmentation
+from transducer.speech.augmentation import Augmentation, Plan
 from transducer.speech.manifest import read_manifest, stretch
 
 Sample = tuple[Tensor, Tensor]
+# Utterance, epoch, and place in the epoch.
+Draw = tuple[int, int, int]
 
 
 class Corpus(Dataset[Sample]):
@@ -53,18 +55,26 @@ class Corpus(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self._waves)
 
-    def __getitem__(self, index: int | tuple[int, int, int]) -> Sample:
+    def samples(self, index: Draw) -> int:
+        """Return the length of what `__getitem__` returns for this index, to within a few samples."""
+        plan, _ = self._plan(index)
+        return plan.samples(self.lengths)
+
+    def __getitem__(self, index: int | Draw) -> Sample:
         """Return an utterance; an index of (utterance, epoch, place) names the draw of its augmentation."""
-        utterance, epoch, place = index if isinstance(index, tuple) else (index, 0, 0)
-        if self._augment is None:
+        if self._augment is None or isinstance(index, int):
+            utterance = index if isinstance(index, int) else index[0]
             return torch.from_numpy(self._wave(utterance)), self._tokens[utterance]
-        rng = np.random.default_rng([utterance, epoch, place])
-        if self._augment.is_empty(rng):
-            wave = self._augment.empty(len(self._waves[utterance]), rng)
-            return torch.from_numpy(wave), torch.zeros(0, dtype=torch.int64)
-        members = [utterance, *self._augment.companions(epoch, self.weights, rng)]
-        wave = self._augment([self._wave(member) for member in members], rng)
-        return torch.from_numpy(wave), torch.cat([self._tokens[member] for member in members])
+        plan, rng = self._plan(index)
+        wave = self._augment(plan, [self._wave(member) for member in plan.members], rng)
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return torch.from_numpy(wave), torch.cat([nothing, *(self._tokens[member] for member in plan.members)])
+
+    def _plan(self, index: Draw) -> tuple[Plan, np.random.Generator]:
+        """Return what the recording of a draw holds, and the generator that goes on to augment it."""
+        assert self._augment is not None
+        rng = np.random.default_rng(index)
+        return self._augment.plan(index[0], self.lengths, self.weights, index[1], rng), rng
 
     def _wave(self, utterance: int) -> np.ndarray:
         return self._waves[utterance].astype(np.float32) / 32768
