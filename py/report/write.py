@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
+from transducer.report.audits import audits
 from transducer.report.harms import harms
 from transducer.report.speeds import engines, speeds
 from transducer.report.tables import accuracies, facts_of, files, packages
@@ -40,6 +41,7 @@ def main() -> int:
         accuracies=accuracies(folder),
         files=files(folder),
         harms=harms(folder),
+        audits=audits(folder),
         speeds=speeds(folder),
         packages=packages(options.packages or folder / "package"),
         engines=engines(folder),

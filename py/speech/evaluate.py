@@ -16,7 +16,7 @@ from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 from transducer.core.progress import progress
-from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.command_line import encoder_of, graph_arguments, open_live_recognizer, open_recognizer
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import Utterance, read_lines, stretch
 from transducer.speech.recognizer import Recognizer
@@ -61,13 +61,6 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
     args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
     return args.parse_args()
-
-
-def encoder_of(options: argparse.Namespace) -> Path:
-    """Return the encoder that was evaluated, the model's own unless an option names another."""
-    name = f"encoder{'_streaming' if options.stream else ''}.onnx"
-    encoder: Path = options.encoder or options.model / "onnx" / name
-    return encoder
 
 
 def facts_of(options: argparse.Namespace, recognizer: Recognizer | LiveRecognizer) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import restore_model
+from transducer.checkpoint.nemo_model import context_of, restore_model, set_attention_context
 from transducer.core.checks import Check
-from transducer.core.cli import InputError, existing, log, parser, run
+from transducer.core.cli import InputError, log, parser, run
 from transducer.speech.audio import read_audio
 from transducer.speech.manifest import Utterance, read_lines, stretch
 
@@ -108,23 +108,6 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
-
-
-def context_of(meta: Path) -> list[int]:
-    """Return the attention context of the streaming encoder that model_meta.json describes."""
-    facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))
-    if "streaming" not in facts:
-        raise InputError(f"{meta} describes no streaming encoder; build the model with STREAMING=1.")
-    context: list[int] = facts["streaming"]["att_context_size"]
-    return context
-
-
-def set_attention_context(model: Any, context: list[int]) -> None:
-    """Choose one of the attention contexts that the model was trained with."""
-    known = [list(known) for known in getattr(model.encoder, "att_context_size_all", [])]
-    if context not in known:
-        raise InputError(f"--att-context {context} is not among the model's own, {known}; choose one of those.")
-    model.encoder.set_default_att_context_size(context)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ FLOORS = [
     {"decoding"},
     {"export", "ort", "trt", "speech"},
     {"swipe", "demo"},
-    {"quantize", "package", "bench"},
+    {"quantize", "package", "bench", "audit"},
     {"pte"},
 ]
 FLOOR = {family: number for number, families in enumerate(FLOORS) for family in families}

@@ -5,11 +5,13 @@ Example:
     [hypothesis] = model.transcribe(["a.wav"])
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.core.cli import InputError, existing
 
 
 def restore_model(folder: Path) -> Any:
@@ -32,3 +34,20 @@ def restore_model(folder: Path) -> Any:
     with open_dict(model.cfg):
         model.cfg.setdefault("validation_ds", {})
     return model
+
+
+def context_of(meta: Path) -> list[int]:
+    """Return the attention context of the streaming encoder that model_meta.json describes."""
+    facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))
+    if "streaming" not in facts:
+        raise InputError(f"{meta} describes no streaming encoder; build the model with STREAMING=1.")
+    context: list[int] = facts["streaming"]["att_context_size"]
+    return context
+
+
+def set_attention_context(model: Any, context: list[int]) -> None:
+    """Choose one of the attention contexts that the model was trained with."""
+    known = [list(known) for known in getattr(model.encoder, "att_context_size_all", [])]
+    if context not in known:
+        raise InputError(f"--att-context {context} is not among the model's own, {known}; choose one of those.")
+    model.encoder.set_default_att_context_size(context)

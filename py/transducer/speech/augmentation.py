@@ -68,8 +68,9 @@ def band_limited(wave: np.ndarray, sample_rate: int, low: float, high: float) ->
 
 
 def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
-    """Return `wave` after a codec: mu-law's 8 bits a sample, or Opus."""
-    container, subtype = {"mu-law": ("WAV", "ULAW"), "opus": ("OGG", "OPUS")}[codec]
+    """Return `wave` after a codec: mu-law's 8 bits a sample, opus or mp3, whose delay and length it has then."""
+    formats = {"mu-law": ("WAV", "ULAW"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+    container, subtype = formats[codec]
     file = io.BytesIO()
     soundfile.write(file, np.clip(wave, -1, 1), sample_rate, format=container, subtype=subtype)
     file.seek(0)
@@ -79,6 +80,19 @@ def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
 def resampled(wave: np.ndarray, factor: float) -> np.ndarray:
     """Return `wave` played `factor` times as fast, a number of two decimals, which raises its pitch by as much."""
     return np.asarray(resample_poly(wave, 100, round(100 * factor)), np.float32)
+
+
+def melody(samples: int, sample_rate: int, rng: Generator) -> np.ndarray:
+    """Return chords with overtones, one after another, float32 [samples], of unit power."""
+    wave = np.zeros(samples)
+    note = int(rng.uniform(0.1, 0.8) * sample_rate)
+    for start in range(0, samples, note):
+        time = np.arange(min(note, samples - start)) / sample_rate
+        for pitch in 110 * 2 ** (rng.integers(0, 36, rng.integers(1, 4)) / 12):
+            for overtone in range(1, int(rng.integers(2, 8))):
+                sound = np.sin(2 * np.pi * overtone * pitch * time + rng.uniform(0, 6.28)) / overtone
+                wave[start : start + note] += sound * np.exp(-time * rng.uniform(0, 8))
+    return np.asarray(wave / max(wave.std(), 1e-6), np.float32)
 
 
 @dataclass(frozen=True)
@@ -157,19 +171,7 @@ class Augmentation:
         elif kind == 1:
             wave = self._noise.draw(samples, rng)
         else:
-            wave = self._tones(samples, rng)
+            wave = melody(samples, self._sample_rate, rng)
             if kind == 3:
                 wave = self._noise.mix(wave, rng.uniform(0, 30), rng)
         return np.asarray(wave * 10 ** (rng.uniform(-75, -12) / 20), np.float32)
-
-    def _tones(self, samples: int, rng: Generator) -> np.ndarray:
-        """Return a melody of chords with overtones, float32 [samples], of unit power."""
-        wave = np.zeros(samples)
-        note = int(rng.uniform(0.1, 0.8) * self._sample_rate)
-        for start in range(0, samples, note):
-            time = np.arange(min(note, samples - start)) / self._sample_rate
-            for pitch in 110 * 2 ** (rng.integers(0, 36, rng.integers(1, 4)) / 12):
-                for overtone in range(1, int(rng.integers(2, 8))):
-                    sound = np.sin(2 * np.pi * overtone * pitch * time + rng.uniform(0, 6.28)) / overtone
-                    wave[start : start + note] += sound * np.exp(-time * rng.uniform(0, 8))
-        return np.asarray(wave / max(wave.std(), 1e-6), np.float32)

@@ -74,3 +74,10 @@ def steering(options: argparse.Namespace) -> Steering:
         options.token_lm_weight,
         tuple(filter(None, options.scripts.split(","))),
     )
+
+
+def encoder_of(options: argparse.Namespace) -> Path:
+    """Return the encoder that a command uses, the model's own unless an option names another."""
+    name = f"encoder{'_streaming' if options.stream else ''}.onnx"
+    encoder: Path = options.encoder or options.model / "onnx" / name
+    return encoder

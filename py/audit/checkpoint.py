@@ -1,0 +1,88 @@
+"""Hear an audit's recordings by the checkpoint in NeMo: what it changes itself is no fault of its graphs.
+
+Example:
+    .venv/bin/python py/audit/checkpoint.py --checkpoint out/demo-tdt/checkpoint \
+        --manifest models/validation/manifest.jsonl --output out/demo-tdt/checks/audit.checkpoint.check.json
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transducer.audit.cases import sample
+from transducer.audit.listening import listen
+from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.nemo_model import context_of, restore_model, set_attention_context
+from transducer.core.checks import Check
+from transducer.core.cli import parser, run
+from transducer.speech.audio import Wave, has_signal
+from transducer.speech.manifest import read_manifest
+
+# Attention over all frames takes memory by the square of a recording's length.
+LONGEST_SECONDS = 330
+BATCH = 16
+
+
+def main() -> int:
+    args = parse_args()
+    source = Checkpoint(args.checkpoint).manifest
+    utterances = read_manifest(args.manifest)
+    model = restore_model(args.checkpoint)
+    if args.like:
+        set_attention_context(model, context_of(args.like))
+    rate = int(model.cfg.sample_rate)
+    clips = sample(utterances, args.clips, rate)
+    heard = dict(listen(clips, rate, args.minutes, NeMo(model)))
+    facts = {
+        "clips": [clip.name for clip in clips],
+        "minutes": args.minutes,
+        "texts": {test: list(found.texts) for test, found in heard.items()},
+    }
+    figures = {test: found.outcome.summary() for test, found in heard.items()}
+    check = Check(source["source"], source["sha256"], {}, args.manifest.name, accuracy=figures, facts=facts)
+    check.judged(source["source"]).write(args.output)
+    return 0
+
+
+class NeMo:
+    """A model as NeMo transcribes it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def hear(self, waves: Sequence[Wave], batch: int = BATCH) -> list[str | None]:
+        """Return the texts. A recording without signal has none, as our recogniser has it."""
+        longest = LONGEST_SECONDS * int(self._model.cfg.sample_rate)
+        texts: list[str | None] = [None if len(wave) > longest else "" for wave in waves]
+        places = [place for place, wave in enumerate(waves) if texts[place] == "" and has_signal(wave)]
+        size = 1 if any(len(waves[place]) > longest / 10 for place in places) else batch
+        logging.disable(logging.WARNING)
+        outputs = self._model.transcribe([waves[n] for n in places], batch_size=size, num_workers=0, verbose=False)
+        logging.disable(logging.NOTSET)
+        for place, output in zip(places, outputs, strict=True):
+            texts[place] = output.text
+        return texts
+
+    def hear_alone(self, waves: Sequence[Wave]) -> list[str | None]:
+        return self.hear(waves, batch=1)
+
+    def hear_pieces(self, wave: Wave, ends: Sequence[int]) -> None:
+        """PyTorch is the offline reference: it hears no pieces."""
+
+
+def parse_args() -> argparse.Namespace:
+    args = parser(__doc__)
+    args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
+    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio")
+    args.add_argument("--clips", type=int, default=240, help="utterances of the manifest to hear")
+    args.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 30], help="of joined recordings")
+    args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
+    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
+    return args.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

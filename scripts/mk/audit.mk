@@ -1,0 +1,29 @@
+# What changes a recogniser's transcripts though the words do not change: checks/audit.MIX.check.json, named by its mix
+# as a check of accuracy is.
+
+# Utterances of the validation set to hear, and minutes of the recordings that they are joined into.
+AUDIT_CLIPS   ?= 240
+AUDIT_MINUTES ?= 1 5 30
+# Points of transcripts that graphs may change more than PyTorch does: one for all tests, and TEST=POINTS.
+AUDIT_MAX_CHANGED ?= 2
+
+flags.audit        = AUDIT_CLIPS=$(AUDIT_CLIPS) AUDIT_MINUTES=$(AUDIT_MINUTES)
+flags.audit-bounds = AUDIT_MAX_CHANGED=$(AUDIT_MAX_CHANGED)
+audit_options      = --manifest $(manifest) --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
+
+AUDITED := $(OUT)/checks/audit.checkpoint$(if $(STREAM),.streaming).check.json
+$(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(STREAM),$(META)) $(call worker,audit/checkpoint)
+	$(call say,AUDIT)
+	$(call run,audit/checkpoint) --checkpoint $(OUT)/checkpoint $(audit_options) \
+	    $(if $(STREAM),--like $(OUT)/meta/model_meta.json) --output $@
+
+audits := $(MIXES:%=$(OUT)/checks/audit.%.check.json)
+$(audits): $(OUT)/checks/audit.%.check.json: $$(call mixed,$$(call names,$$*)) $(META) $(AUDITED) \
+    $(OUT)/.flags/accuracy $(OUT)/.flags/audit-bounds $(call worker,audit/recognizer)
+	$(call say,AUDIT)
+	$(call run,audit/recognizer) $(call decode_flags,$(call mixed,$(call names,$*))) $(steering) \
+	    --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) $(audit_options) --reference $(AUDITED) \
+	    --max-changed $(AUDIT_MAX_CHANGED) --output $@
+
+.PHONY: audit
+audit: $(asked:%=$(OUT)/checks/audit.%.check.json) ## what changes transcripts but should not (ENCODER=, STREAM=1)
