@@ -15,7 +15,7 @@ import soundfile
 from onnx import TensorProto, helper
 
 from conftest import DEMO, ByKind, run_worker
-from transducer.audit.cases import Clip, sample, tests
+from transducer.audit.cases import Clip, audit_tests, sample
 from transducer.audit.listening import listen
 from transducer.audit.outcome import Outcome, bounds_of
 from transducer.core.checks import Check
@@ -141,6 +141,8 @@ def test_the_sample_is_spread_over_the_manifest() -> None:
     utterances = read_manifest(MANIFEST)
     names = [clip.name for clip in sample(utterances, 5, RATE)]
     assert [names[0], names[-1]] == [utterances[0]["audio_filepath"].name, utterances[-1]["audio_filepath"].name]
-    assert json.dumps([case.change for _, cases in tests(sample(utterances, 5, RATE), RATE, [1]) for case in cases])
+    assert json.dumps(
+        [case.change for _, cases in audit_tests(sample(utterances, 5, RATE), RATE, [1]) for case in cases]
+    )
     with pytest.raises(InputError, match="AUDIT_CLIPS is 0"):
         sample(utterances, 0, RATE)

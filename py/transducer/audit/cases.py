@@ -2,7 +2,7 @@
 
 Example:
     clips = sample(read_manifest(path), count=240, sample_rate=16000)
-    for test, cases in tests(clips, 16000, minutes=[1, 5]).items():
+    for test, cases in audit_tests(clips, 16000, minutes=[1, 5]).items():
         texts = hear([case.wave for case in cases])
 """
 
@@ -52,7 +52,7 @@ def sample(utterances: Sequence[Utterance], count: int, sample_rate: int) -> lis
     ]
 
 
-def tests(clips: Sequence[Clip], sample_rate: int, minutes: Sequence[float]) -> Iterator[tuple[str, list[Case]]]:
+def audit_tests(clips: Sequence[Clip], sample_rate: int, minutes: Sequence[float]) -> Iterator[tuple[str, list[Case]]]:
     """Yield the tests by name. In each of them a clip is heard once, the changes of the test in turn."""
     for name, changes in TRANSFORMATIONS.items():
         turns = [list(changes.items())[number % len(changes)] for number in range(len(clips))]

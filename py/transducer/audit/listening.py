@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from transducer.audit.cases import Case, Clip, in_company, tests
+from transducer.audit.cases import Case, Clip, audit_tests, in_company
 from transducer.audit.outcome import Outcome
 from transducer.core.progress import progress
 from transducer.speech.audio import Wave
@@ -62,7 +62,7 @@ def listen(
             listener.hear_pieces(wave, ends) for wave, ends in zip(waves, pieces(waves, sample_rate), strict=True)
         ]
         yield "chunk_phase", Heard(plain, texts, phases)
-    for name, cases in progress(tests(clips, sample_rate, minutes), desc="audit", unit="test"):
+    for name, cases in progress(audit_tests(clips, sample_rate, minutes), desc="audit", unit="test"):
         expected = [" ".join(filter(None, (texts[clip] for clip in case.clips))) for case in cases]
         yield name, Heard(cases, expected, listener.hear([case.wave for case in cases]))
 
