@@ -15,7 +15,7 @@ from typing import Any
 from transducer.audit.cases import sample
 from transducer.audit.listening import listen
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import context_of, restore_model, set_attention_context
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context
 from transducer.core.checks import Check
 from transducer.core.cli import parser, run
 from transducer.speech.audio import Wave, has_signal
@@ -31,8 +31,7 @@ def main() -> int:
     source = Checkpoint(args.checkpoint).manifest
     utterances = read_manifest(args.manifest)
     model = restore_model(args.checkpoint)
-    if args.like:
-        set_attention_context(model, context_of(args.like))
+    use_attention_context(model, None, args.like)
     rate = int(model.cfg.sample_rate)
     clips = sample(utterances, args.clips, rate)
     heard = dict(listen(clips, rate, args.minutes, NeMo(model)))

@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from transducer.core.checks import Check
-from transducer.core.cli import InputError, existing, log, parser, replacing, run
+from transducer.core.cli import InputError, existing, parser, replacing, run
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
-from transducer.core.progress import progress
+from transducer.core.shards import read_shards
 from transducer.speech.command_line import encoder_of, graph_arguments, open_live_recognizer, open_recognizer
-from transducer.speech.live import LiveRecognizer
+from transducer.speech.hearing import hear
 from transducer.speech.manifest import Utterance, read_lines, stretch
-from transducer.speech.recognizer import Recognizer
+from transducer.speech.meta import read_meta
 
 
 def main() -> int:
     options = parse_args()
-    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
     utterances, problems = read_lines(options.manifest)
-    heard, unheard = transcribe(recognizer, utterances)
-    problems += unheard
+    if options.heard:
+        texts = read_shards(options.heard, len(utterances))
+        problems += [InputError(f"{options.manifest} has audio that cannot be heard; see above.")] * (None in texts)
+    else:
+        recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+        texts, unheard = hear(recognizer, utterances)
+        problems += unheard
+    heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not heard:
@@ -46,7 +51,7 @@ def main() -> int:
         figures={"wer_delta": figures["wer_delta"]["points"]},
         bounds={"wer_delta": options.max_wer_delta},
         accuracy=figures,
-        facts=facts_of(options, recognizer),
+        facts=facts_of(options),
     )
     judged(check, options).write(options.output)
     return 0
@@ -58,18 +63,20 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
     args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
+    args.add_argument("--heard", type=Path, nargs="+", help="all parts of what transcribe_shard.py heard")
     args.add_argument("--max-wer-delta", type=float, default=0.5, help="points of WER that the graphs may lose")
     args.add_argument("--output", type=Path, required=True, help="the .check.json; .jsonl goes beside it")
     return args.parse_args()
 
 
-def facts_of(options: argparse.Namespace, recognizer: Recognizer | LiveRecognizer) -> dict[str, Any]:
+def facts_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the names of the graphs that options chose, and how streams were cut."""
     roles = ("frontend", "encoder", *(("step",) if options.step else ("predictor", "joint")))
     paths = {role: getattr(options, role) for role in roles}
     facts: dict[str, Any] = {"graphs": {role: path.name if path else None for role, path in paths.items()}}
     if options.stream:
-        facts["streaming"] = {key: recognizer.meta["streaming"][key] for key in ("att_context_size", "lookahead_ms")}
+        streaming = read_meta(options.model)["streaming"]
+        facts["streaming"] = {key: streaming[key] for key in ("att_context_size", "lookahead_ms")}
     return facts
 
 
@@ -93,23 +100,6 @@ def judged(check: Check, options: argparse.Namespace) -> Check:
         "worth it."
     )
     return check.judged(options.output.name, sentences={"wer_delta": sentence})
-
-
-def transcribe(
-    recognizer: Recognizer, utterances: list[Utterance]
-) -> tuple[list[tuple[Utterance, str]], list[InputError]]:
-    """Return the utterances that can be heard, each with its transcript, and what is wrong with the others."""
-    heard, unheard = [], []
-    stretches = list(map(stretch, utterances))
-    total = round(sum(part.duration or 0.0 for part in stretches))
-    with progress(total=total, unit="s", desc="evaluate") as bar:
-        for utterance, found in zip(utterances, recognizer.transcribe_files(stretches, bar.update), strict=True):
-            if isinstance(found, InputError):
-                unheard.append(found)
-            else:
-                heard.append((utterance, found.text))
-    log.info(", ".join(f"{part} {spent:.2f} s" for part, spent in recognizer.seconds.items()))
-    return heard, unheard
 
 
 def compared(heard: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:

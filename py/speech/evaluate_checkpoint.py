@@ -5,42 +5,45 @@ Example:
         --manifest models/validation/manifest.jsonl --output out/demo-tdt/checks/checkpoint.check.json
 """
 
-import argparse
-import json
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import context_of, restore_model, set_attention_context
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, log, parser, run
-from transducer.speech.audio import read_audio
+from transducer.core.shards import read_shards
+from transducer.speech.command_line import checkpoint_arguments
 from transducer.speech.manifest import Utterance, read_lines, stretch
+from transducer.speech.nemo_hearing import hear_by_nemo
 
 
 def main() -> int:
-    """Transcribe the manifest's audio and write the figures with every hypothesis."""
-    args = parse_args()
-    manifest = Checkpoint(args.checkpoint).manifest
-    model = restore_model(args.checkpoint)
-    entries = readable(args.manifest, model.cfg.sample_rate)
-    context = context_of(args.like) if args.like else args.att_context
-    if context:
-        set_attention_context(model, context)
+    """Transcribe the manifest's audio, unless its parts were, and write the figures with every hypothesis."""
+    args = parser(__doc__)
+    checkpoint_arguments(args)
+    args.add_argument("--heard", type=Path, nargs="+", help="all parts of what transcribe_shard_by_nemo.py heard")
+    options = args.parse_args()
+    manifest = Checkpoint(options.checkpoint).manifest
+    model = restore_model(options.checkpoint)
+    context = use_attention_context(model, options.att_context, options.like)
+    utterances, problems = read_lines(options.manifest)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if options.heard:
+        texts = read_shards(options.heard, len(utterances))
+    else:
+        texts = hear_by_nemo(model, utterances, options.batch_size)
+    heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
+    if not heard:
+        raise InputError(f"{options.manifest} has no utterance that can be transcribed; correct its lines.")
 
     from nemo.collections.asr.metrics.wer import word_error_rate
 
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        files = [write_manifest(entries, Path(folder) / "manifest.json")]
-        outputs = model.transcribe(files, batch_size=args.batch_size, num_workers=0, verbose=sys.stderr.isatty())
-    seconds = time.monotonic() - began
-    hypotheses, references = [output.text for output in outputs], [entry["text"] for entry in entries]
+    hypotheses, references = [text for _, text in heard], [utterance["text"] for utterance, _ in heard]
     figures = {
-        "utterances": len(entries),
+        "utterances": len(heard),
         "wer": round(word_error_rate(hypotheses, references), 6),
         "cer": round(word_error_rate(hypotheses, references, use_cer=True), 6),
     }
@@ -48,66 +51,22 @@ def main() -> int:
         "decoder": f"NeMo {type(model).__name__}.transcribe",
         "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "seconds": round(seconds, 1),
-        "hypotheses": listed(entries, hypotheses),
+        "hypotheses": [listed(utterance, text) for utterance, text in heard],
     }
-    check = Check(manifest["source"], manifest["sha256"], {}, args.manifest.name, accuracy=figures, facts=facts)
-    check.judged(manifest["source"]).write(args.output)
-    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * figures["wer"], 100 * figures["cer"], len(entries))
+    check = Check(manifest["source"], manifest["sha256"], {}, options.manifest.name, accuracy=figures, facts=facts)
+    check.judged(manifest["source"]).write(options.output)
+    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * figures["wer"], 100 * figures["cer"], len(heard))
     return 0
 
 
-def listed(entries: list[Utterance], hypotheses: list[str]) -> list[dict[str, Any]]:
-    """Return a row for each utterance: its audio, offset, text and what was recognised."""
-    return [
-        {
-            "audio": entry["audio_filepath"].name,
-            "offset": stretch(entry).offset,
-            "reference": entry["text"],
-            "hypothesis": hypothesis,
-        }
-        for entry, hypothesis in zip(entries, hypotheses, strict=True)
-    ]
-
-
-def readable(manifest: Path, sample_rate: int) -> list[Utterance]:
-    """Return the utterances that can be transcribed and tell of the others, at which NeMo would end."""
-    entries, problems = read_lines(manifest)
-    for entry in list(entries):
-        try:
-            path, offset, duration = stretch(entry)
-            read_audio(path, sample_rate, offset, duration)
-        except InputError as error:
-            problems.append(error)
-            entries.remove(entry)
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    if not entries:
-        raise InputError(f"{manifest} has no utterance that can be transcribed; correct its lines.")
-    return entries
-
-
-def write_manifest(entries: list[Utterance], path: Path) -> str:
-    """Write what NeMo is to transcribe, and return its path as transcribe() takes it."""
-    rows = []
-    for audio, offset, duration in map(stretch, entries):
-        # NeMo reads a file to its end if it is shorter than its duration, and wants one.
-        rows.append({"audio_filepath": str(audio.resolve()), "offset": offset, "duration": duration or 1e5, "text": ""})
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
-def parse_args() -> argparse.Namespace:
-    args = parser(__doc__)
-    args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
-    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
-    args.add_argument("--batch-size", type=int, default=16)
-    args.add_argument(
-        "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
-    )
-    args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
-    args.add_argument("--output", type=Path, required=True, help="the .check.json file")
-    return args.parse_args()
+def listed(utterance: Utterance, hypothesis: str) -> dict[str, Any]:
+    """Return an utterance's audio, offset and text, and what was recognised."""
+    return {
+        "audio": utterance["audio_filepath"].name,
+        "offset": stretch(utterance).offset,
+        "reference": utterance["text"],
+        "hypothesis": hypothesis,
+    }
 
 
 if __name__ == "__main__":

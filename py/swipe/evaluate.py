@@ -9,7 +9,6 @@ Example:
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,34 +18,18 @@ import numpy as np
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.error_rates import interval, rate
+from transducer.core.shards import read_shards
 from transducer.swipe.accuracy import accuracy, groups_of, summary
-from transducer.swipe.beam_search import BeamSearch
-from transducer.swipe.facts import Facts
-from transducer.swipe.features import swipe_features
-from transducer.swipe.keyboard import Layout
-from transducer.swipe.recognition import (
-    decode_all,
-    encoder_frames,
-    layout_of_swipes,
-    open_encoder,
-    open_step,
-    search_arguments,
-    search_facts,
-    search_of,
-)
-from transducer.swipe.traces import Trace, read_traces
+from transducer.swipe.recognition import decode_traces, graph_arguments, inputs_of, search_arguments, search_facts
 
 
 def main() -> int:
     options = parse_args()
-    meta = json.loads(existing(options.meta, "run `make meta` first").read_text(encoding="utf-8"))
-    if "swipe" not in meta:
-        raise InputError(f"{options.meta} is not of a swipe model; evaluate speech with speech/evaluate.py.")
-    labels = options.meta.with_name("vocab.txt").read_text(encoding="utf-8").splitlines()
-    traces = read_traces(options.manifest, "".join(labels))
-    search = search_of(options, labels, meta["dims"])
-    layout = layout_of_swipes(options, Facts(meta, str(options.meta)).layout)
-    words, milliseconds = decode(options, traces, layout, search)
+    traces, layout, search = inputs_of(options)
+    if options.heard:
+        words = read_shards(options.heard, len(traces))
+    else:
+        words = decode_traces(options.encoder, options.step, traces, layout, search)
     figures = accuracy(traces, words, groups_of(traces, set(search.lexicon.words)))
     wrong = np.array([(best[:1] != [trace.word], 1) for trace, best in zip(traces, words, strict=True)], np.int64)
     before = reference_errors(options.reference, search_facts(options, search, traces))
@@ -59,7 +42,7 @@ def main() -> int:
         figures={"top1_delta": delta},
         bounds={"top1_delta": options.max_top1_delta},
         accuracy={"traces": len(traces), **figures, "top1_delta": lost},
-        facts={"graphs": graphs, **search_facts(options, search, traces), "cpu_milliseconds": milliseconds},
+        facts={"graphs": graphs, **search_facts(options, search, traces)},
     )
     text = f"top-1 / 3 / 5 of {summary(figures)}; {delta:.2f} points ({low:.2f} to {high:.2f}) of top-1 lost"
     log.info("%s", text)
@@ -73,23 +56,13 @@ def main() -> int:
 
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
-    args.add_argument("--encoder", type=Path, required=True)
-    args.add_argument("--step", type=Path, required=True, help="an rnnt_step graph")
-    args.add_argument("--meta", type=Path, required=True, help="model_meta.json; vocab.txt lies beside it")
+    graph_arguments(args)
     search_arguments(args)
     args.add_argument("--reference", type=Path, required=True, help="what swipe/evaluate_checkpoint.py wrote")
+    args.add_argument("--heard", type=Path, nargs="+", help="all parts of what decode_shard.py decoded")
     args.add_argument("--max-top1-delta", type=float, default=0.5, help="points of top-1 that the graphs may lose")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
-
-
-def decode(
-    options: argparse.Namespace, traces: list[Trace], layout: Layout, search: BeamSearch
-) -> tuple[list[list[str]], float]:
-    """Return the best words of each trace by the graphs, and the CPU time per trace in ms."""
-    encode, step = open_encoder(options.encoder), open_step(options.step)
-    frames = (encoder_frames(encode, swipe_features(trace.points, layout)) for trace in traces)
-    return decode_all(frames, step, search, len(traces))
 
 
 def reference_errors(path: Path, facts: dict[str, Any]) -> np.ndarray:

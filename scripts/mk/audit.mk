@@ -9,21 +9,19 @@ AUDIT_MAX_CHANGED ?= 2
 
 flags.audit        = AUDIT_CLIPS=$(AUDIT_CLIPS) AUDIT_MINUTES=$(AUDIT_MINUTES)
 flags.audit-bounds = AUDIT_MAX_CHANGED=$(AUDIT_MAX_CHANGED)
-audit_options      = --manifest $(manifest) --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
+audit_options      = --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
 
 AUDITED := $(OUT)/checks/audit.checkpoint$(if $(STREAM),.streaming).check.json
 $(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(STREAM),$(META)) $(call worker,audit/checkpoint)
 	$(call say,AUDIT)
-	$(call run,audit/checkpoint) --checkpoint $(OUT)/checkpoint $(audit_options) \
-	    $(if $(STREAM),--like $(OUT)/meta/model_meta.json) --output $@
+	$(call run,audit/checkpoint) $(reference_options) $(audit_options) --output $@
 
 audits := $(MIXES:%=$(OUT)/checks/audit.%.check.json)
 $(audits): $(OUT)/checks/audit.%.check.json: $$(call mixed,$$(call names,$$*)) $(META) $(AUDITED) \
     $(OUT)/.flags/accuracy $(OUT)/.flags/audit-bounds $(call worker,audit/recognizer)
 	$(call say,AUDIT)
-	$(call run,audit/recognizer) $(call decode_flags,$(call mixed,$(call names,$*))) $(steering) \
-	    --segment-seconds $(SEGMENT_SECONDS) $(if $(STREAM),--stream) $(audit_options) --reference $(AUDITED) \
-	    --max-changed $(AUDIT_MAX_CHANGED) --output $@
+	$(call run,audit/recognizer) $(call decode_options,$(call mixed,$(call names,$*))) $(audit_options) \
+	    --reference $(AUDITED) --max-changed $(AUDIT_MAX_CHANGED) --output $@
 
 .PHONY: audit
 audit: $(asked:%=$(OUT)/checks/audit.%.check.json) ## what changes transcripts but should not (ENCODER=, STREAM=1)

@@ -36,6 +36,14 @@ def restore_model(folder: Path) -> Any:
     return model
 
 
+def use_attention_context(model: Any, context: list[int] | None, like: Path | None) -> list[int] | None:
+    """Let the model attend as given, or as the streaming encoder of the model_meta.json `like`; return the context."""
+    context = context_of(like) if like else context
+    if context:
+        set_attention_context(model, context)
+    return context
+
+
 def context_of(meta: Path) -> list[int]:
     """Return the attention context of the streaming encoder that model_meta.json describes."""
     facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))

@@ -42,6 +42,18 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that transcribes a manifest by the checkpoint in NeMo."""
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
+    parser.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument(
+        "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
+    )
+    parser.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its context")
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file")
+
+
 def open_recognizer(options: argparse.Namespace) -> Recognizer:
     """Return the recognizer that graph_arguments name."""
     shortest, longest = options.segment_seconds

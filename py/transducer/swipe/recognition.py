@@ -2,10 +2,11 @@
 
 Example:
     search = search_of(options, labels, facts["dims"])
-    found, milliseconds = decode_all(frames, step, search)
+    words = decode_all(frames, step, search, len(traces))
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from transducer.core.cli import InputError, existing, log
 from transducer.core.contracts import Floats
 from transducer.core.progress import progress
 from transducer.runtime.loader import open_graph
@@ -20,9 +22,11 @@ from transducer.runtime.pte import open_pte
 from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.beam_search import BeamSearch, Step, graph_step
+from transducer.swipe.facts import Facts
+from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.lexicon import Lexicon, read_lists
-from transducer.swipe.traces import Trace
+from transducer.swipe.traces import Trace, read_traces
 
 
 def search_arguments(args: argparse.ArgumentParser) -> None:
@@ -75,14 +79,42 @@ def encoder_frames(encode: Runner, features: Floats) -> Floats:
     return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
 
 
-def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> tuple[list[list[str]], float]:
-    """Return the best words of each trace's encoder frames [T_enc, D], and the CPU time per trace in ms."""
+def graph_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the graphs of a built swipe model."""
+    parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--step", type=Path, required=True, help="an rnnt_step graph")
+    parser.add_argument("--meta", type=Path, required=True, help="model_meta.json; vocab.txt lies beside it")
+
+
+def inputs_of(options: argparse.Namespace) -> tuple[list[Trace], Layout, BeamSearch]:
+    """Return what graph_arguments and search_arguments name: traces, their layout, and the search."""
+    meta = json.loads(existing(options.meta, "run `make meta` first").read_text(encoding="utf-8"))
+    if "swipe" not in meta:
+        raise InputError(f"{options.meta} is not of a swipe model; evaluate speech with speech/evaluate.py.")
+    labels = options.meta.with_name("vocab.txt").read_text(encoding="utf-8").splitlines()
+    traces = read_traces(options.manifest, "".join(labels))
+    layout = layout_of_swipes(options, Facts(meta, str(options.meta)).layout)
+    return traces, layout, search_of(options, labels, meta["dims"])
+
+
+def decode_traces(
+    encoder: Path, step: Path, traces: Sequence[Trace], layout: Layout, search: BeamSearch
+) -> list[list[str]]:
+    """Return the best words of each trace by the graphs."""
+    encode = open_encoder(encoder)
+    frames = (encoder_frames(encode, swipe_features(trace.points, layout)) for trace in traces)
+    return decode_all(frames, open_step(step), search, len(traces))
+
+
+def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> list[list[str]]:
+    """Return the best words of each trace's encoder frames [T_enc, D], and log the CPU time of a trace."""
     began = time.process_time()
     found = [
         [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
         for encoded in progress(frames, desc="beam search", total=count, unit="trace", leave=False)
     ]
-    return found, round((time.process_time() - began) / count * 1000, 2)
+    log.info("%.2f ms of CPU time a trace", (time.process_time() - began) / count * 1000)
+    return found
 
 
 def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequence[Trace]) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""Evaluations in parts, put together in the same check byte for byte.
+
+Example:
+    .venv/bin/python -m pytest tests/build/test_shards.py
+"""
+
+import gzip
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import DEMO, ByKind, make, run_worker
+from transducer.core.cli import InputError
+from transducer.core.shards import Shard, read_shards
+
+PARTS = 3
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten utterances, which three parts share unevenly."""
+    path = tmp_path_factory.mktemp("shards") / "manifest.jsonl"
+    lines = [json.loads(line) for line in (DEMO / "validation/manifest.jsonl").read_text().splitlines()[:10]]
+    full = [line | {"audio_filepath": str(DEMO / "validation" / line["audio_filepath"])} for line in lines]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in full))
+    return path
+
+
+def parts(worker: str, folder: Path, *arguments: object) -> list[Path]:
+    """Run a worker on each part and return what it wrote."""
+    paths = [folder / f"{Path(worker).name}.{number}.json" for number in range(1, PARTS + 1)]
+    for number, path in enumerate(paths, 1):
+        assert run_worker(worker, *arguments, "--shard", f"{number}/{PARTS}", "--output", path) == 0
+    return paths
+
+
+def test_parts_give_the_check_of_the_whole(built: ByKind, manifest: Path, tmp_path: Path) -> None:
+    model = built(str(DEMO / "demo-tdt.nemo"))
+    by_nemo = ("--checkpoint", model / "checkpoint", "--manifest", manifest)
+    whole, merged = tmp_path / "whole.check.json", tmp_path / "merged.check.json"
+    assert run_worker("speech/evaluate_checkpoint", *by_nemo, "--output", whole) == 0
+    heard = parts("speech/transcribe_shard_by_nemo", tmp_path, *by_nemo)
+    assert run_worker("speech/evaluate_checkpoint", *by_nemo, "--heard", *heard, "--output", merged) == 0
+    assert merged.read_bytes() == whole.read_bytes()
+
+    graphs = ("--model", model, "--manifest", manifest)
+    judged = (*graphs, "--reference", whole, "--max-wer-delta", 0)
+    one, many = tmp_path / "one.check.json", tmp_path / "many.check.json"
+    assert run_worker("speech/evaluate", *judged, "--output", one) == 0
+    heard = parts("speech/transcribe_shard", tmp_path, *graphs)
+    assert run_worker("speech/evaluate", *judged, "--heard", *heard, "--output", many) == 0
+    assert many.read_bytes() == one.read_bytes()
+    assert many.with_name("many.jsonl").read_bytes() == one.with_name("one.jsonl").read_bytes()
+
+
+def test_swipes_in_parts_give_the_check_of_the_whole(built: ByKind, tmp_path: Path) -> None:
+    model = built(str(DEMO / "demo-swipe.nemo"))
+    lexicon = tmp_path / "lexicon.txt"
+    lexicon.write_text("the\nand\nyou\nthat\nfor\nthis\nhave\nwith\n")
+    traces = tmp_path / "traces.jsonl"
+    with gzip.open(DEMO / "swipe-validation/manifest.jsonl.gz", "rt") as stream:
+        traces.write_text("".join(itertools.islice(stream, 10)))
+    of = ("--manifest", traces, "--lexicon", lexicon, "--beam", 2)
+    by_nemo = ("--checkpoint", model / "checkpoint", *of)
+    whole, merged = tmp_path / "whole.check.json", tmp_path / "merged.check.json"
+    assert run_worker("swipe/evaluate_checkpoint", *by_nemo, "--output", whole) == 0
+    heard = parts("swipe/decode_shard_by_nemo", tmp_path, *by_nemo)
+    assert run_worker("swipe/evaluate_checkpoint", *by_nemo, "--heard", *heard, "--output", merged) == 0
+    assert merged.read_bytes() == whole.read_bytes()
+
+    onnx, meta = model / "onnx", model / "meta/model_meta.json"
+    graphs = ("--encoder", onnx / "encoder.onnx", "--step", onnx / "rnnt_step.onnx", "--meta", meta, *of)
+    one, many = tmp_path / "one.check.json", tmp_path / "many.check.json"
+    assert run_worker("swipe/evaluate", *graphs, "--reference", whole, "--output", one) == 0
+    heard = parts("swipe/decode_shard", tmp_path, *graphs)
+    assert run_worker("swipe/evaluate", *graphs, "--reference", whole, "--heard", *heard, "--output", many) == 0
+    assert many.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/0"])
+def test_a_part_that_is_none(text: str) -> None:
+    with pytest.raises(InputError, match="give NUMBER/COUNT"):
+        Shard.parse(text)
+
+
+def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
+    items = list("abcdefg")
+    paths = [tmp_path / f"{number}.json" for number in (1, 2, 3)]
+    for number, path in enumerate(paths, 1):
+        shard = Shard(number, 3)
+        shard.write(path, shard.take(items, Path("manifest.jsonl")), len(items))
+    assert read_shards(paths, 7) == items
+    for wrong, total in ((paths[:2], 7), (paths, 8), ([paths[1], paths[0], paths[2]], 7)):
+        with pytest.raises(InputError, match="is not part"):
+            read_shards(wrong, total)
+    paths[1].write_text("half of a fi")
+    with pytest.raises(InputError, match="is not part 2 of 3"):
+        read_shards(paths, 7)
+    with pytest.raises(InputError, match=r"manifest\.jsonl has 7 items, too few for 8 shards"):
+        Shard(1, 8).take(items, Path("manifest.jsonl"))
+
+
+@pytest.mark.parametrize("shards", ["0", "-1", "two", "1.5", "01"])
+def test_shards_that_are_no_number(shards: str) -> None:
+    done = make("-n", "evaluate", f"SHARDS={shards}")
+    assert done.returncode == 2 and f"SHARDS is '{shards}': give a whole number from 1" in done.stderr
+
+
+def test_a_part_is_made_again_alone() -> None:
+    done = make("-n", "evaluate", "SHARDS=4")
+    assert [done.stdout.count(f"--shard {number}/4 ") for number in (1, 2, 3, 4)] == [2, 2, 2, 2]
