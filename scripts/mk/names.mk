@@ -11,11 +11,12 @@ unsafe.PACKAGE_DIR := $(unsafe) ,
 unsafe.TRAIN_MANIFEST := $(filter-out :,$(unsafe))
 # A checkpoint is read only, by its name in single quotations, as NeMo gives names with = in them.
 unsafe.MODEL := \ $$ '
+unsafe.MODELS := $(unsafe.MODEL)
 
 # One name each, but for the last row.
 single := CONFIG MODEL NAME OUT PACKAGE_DIR VALIDATION LEXICON CALIB_MANIFEST VOCABULARY TEST LAYOUT TRACES SPEECH \
-            TEACHER INIT TRAINED DIR HOTWORDS TOKEN_LM TEXT
-names  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST
+            TEACHER INIT TRAINED DIR HOTWORDS TOKEN_LM TEXT MODELS_FILE
+names  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST MODELS
 
 # What a user set: our own defaults may refer to variables.
 set_by_user = $(foreach v,$1,$(if $(filter command environment,$(firstword $(origin $v))),$v))
