@@ -12,6 +12,9 @@ import numpy as np
 from transducer.core.cli import InputError
 from transducer.decoding.bias import Doubles, Integers
 
+# Japanese's mark of a long vowel, a letter to Unicode.
+MARKS = {"KATAKANA-HIRAGANA"}
+
 
 class ScriptLock:
     """A bias that forbids every label with a letter of another script. It is a Bias of one state.
@@ -46,4 +49,4 @@ class ScriptLock:
 
 def scripts_of(text: str) -> set[str]:
     """Return the scripts of a text's letters, as their Unicode names begin; digits and marks belong to all."""
-    return {unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha()}
+    return {unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha()} - MARKS

@@ -32,6 +32,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--token-lm", type=Path, help="n-gram model of tokens in ARPA format")
     steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
     steering.add_argument("--scripts", default="", help="write in these only: Latin,Cyrillic,Greek,CJK")
+    steering.add_argument("--language", help="write in the scripts of this one only, by its code: de")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -85,6 +86,7 @@ def steering(options: argparse.Namespace) -> Steering:
         options.token_lm,
         options.token_lm_weight,
         tuple(filter(None, options.scripts.split(","))),
+        options.language,
     )
 
 

@@ -13,6 +13,7 @@ from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.bias import Bias, Biases
 from transducer.decoding.greedy import Decoder
 from transducer.decoding.language_model import LanguageModel
+from transducer.decoding.languages import scripts_of_language
 from transducer.decoding.phrases import WEIGHT, Phrases, read_phrases
 from transducer.decoding.scripts import ScriptLock
 from transducer.speech.transcript import Vocabulary
@@ -29,7 +30,7 @@ class Steering:
     beam: prefixes kept of each stream; None is 1, the greedy search, or BEAM where something steers it
     hotwords: a text file of phrases; hotwords_weight: nats a letter of those without a weight of their own
     token_lm: an n-gram model of tokens in ARPA format, and the weight of its log probabilities
-    scripts: of all that is written, as ScriptLock names them
+    scripts: of all that is written, as ScriptLock names them; language: its code, in place of its scripts
     """
 
     beam: int | None = None
@@ -38,6 +39,7 @@ class Steering:
     token_lm: Path | None = None
     token_lm_weight: float = LM_WEIGHT
     scripts: tuple[str, ...] = ()
+    language: str | None = None
 
     def search(self, decoder: Decoder, vocabulary: Vocabulary) -> BeamSearch | None:
         """Return the search, None for the greedy one.
@@ -59,6 +61,7 @@ class Steering:
             biases.append(Phrases(phrases, vocabulary.spelt))
         if self.token_lm:
             biases.append(LanguageModel.read(self.token_lm, vocabulary.labels, self.token_lm_weight))
-        if self.scripts:
-            biases.append(ScriptLock(self.scripts, vocabulary.spelt))
+        scripts = [*self.scripts, *(scripts_of_language(self.language) if self.language else ())]
+        if scripts:
+            biases.append(ScriptLock(scripts, vocabulary.spelt))
         return biases
