@@ -67,6 +67,15 @@ def make(*arguments: object, cwd: Path = ROOT, **options: object) -> "subprocess
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
 
 
+def few_utterances(path: Path, count: int) -> Path:
+    """Write a manifest of the first `count` utterances of the validation set, and return its path."""
+    lines = (DEMO / "validation/manifest.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    entries = [json.loads(line) for line in lines]
+    full = [entry | {"audio_filepath": str(DEMO / "validation" / entry["audio_filepath"])} for entry in entries]
+    path.write_text("".join(f"{json.dumps(entry)}\n" for entry in full), encoding="utf-8")
+    return path
+
+
 # A child's peak memory begins at its parent's size, and the tests have built models: a small process stands between.
 MEASURING = """
 import json, resource, subprocess, sys, time

@@ -6,12 +6,11 @@ Example:
 
 import gzip
 import itertools
-import json
 from pathlib import Path
 
 import pytest
 
-from conftest import DEMO, ByKind, make, run_worker
+from conftest import DEMO, ByKind, few_utterances, make, run_worker
 from transducer.core.cli import InputError
 from transducer.core.shards import Shard, read_shards
 
@@ -21,11 +20,7 @@ PARTS = 3
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten utterances, which three parts share unevenly."""
-    path = tmp_path_factory.mktemp("shards") / "manifest.jsonl"
-    lines = [json.loads(line) for line in (DEMO / "validation/manifest.jsonl").read_text().splitlines()[:10]]
-    full = [line | {"audio_filepath": str(DEMO / "validation" / line["audio_filepath"])} for line in lines]
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in full))
-    return path
+    return few_utterances(tmp_path_factory.mktemp("shards") / "manifest.jsonl", 10)
 
 
 def parts(worker: str, folder: Path, *arguments: object) -> list[Path]:

@@ -6,7 +6,6 @@ Example:
 Needs Debian's packages slurm-wlm and munge, and root, as a Slurm daemon does.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DEMO, ROOT, make
+from conftest import ROOT, few_utterances, make
 
 pytestmark = [
     pytest.mark.slow,
@@ -111,11 +110,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("manifest") / "manifest.jsonl"
-    lines = [json.loads(line) for line in (DEMO / "validation/manifest.jsonl").read_text().splitlines()[:12]]
-    full = [line | {"audio_filepath": str(DEMO / "validation" / line["audio_filepath"])} for line in lines]
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in full))
-    return path
+    return few_utterances(tmp_path_factory.mktemp("manifest") / "manifest.jsonl", 12)
 
 
 def goal(out: Path, manifest: Path) -> tuple[str, ...]:

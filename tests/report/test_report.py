@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DEMO, ByKind, make, run_worker
+from conftest import DEMO, ByKind, few_utterances, make, run_worker
 from transducer.report.speeds import speeds
 from transducer.report.tables import accuracies, files, packages
 
@@ -42,10 +42,7 @@ def model(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = built(str(DEMO / "demo-tdt.nemo"))
     checks, encoder = out / "checks", out / "onnx/encoder.onnx"
     checkpoint, int8 = out / "checkpoint", out / "onnx/encoder.int8.onnx"
-    some = tmp_path_factory.mktemp("some") / "manifest.jsonl"
-    lines = [json.loads(line) for line in (DEMO / "validation/manifest.jsonl").read_text().splitlines()[:12]]
-    full = [line | {"audio_filepath": str(DEMO / "validation" / line["audio_filepath"])} for line in lines]
-    some.write_text("".join(f"{json.dumps(line)}\n" for line in full))
+    some = few_utterances(tmp_path_factory.mktemp("some") / "manifest.jsonl", 12)
     reference, wer = checks / "checkpoint.check.json", checks / "wer.encoder.int8.check.json"
     graphs = ("--graph", "encoder", "--onnx", encoder, "--checkpoint", checkpoint)
     assert run_worker("export/check", *graphs, "--output", checks / "encoder.onnx.check.json") == 0
