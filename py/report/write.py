@@ -14,6 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
 from transducer.report.audits import audits
+from transducer.report.charts import size_and_accuracy
+from transducer.report.costs import costs
 from transducer.report.harms import harms
 from transducer.report.speeds import engines, speeds
 from transducer.report.tables import accuracies, facts_of, files, packages
@@ -36,13 +38,16 @@ def main() -> int:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    measured, built, timed = accuracies(folder), files(folder), speeds(folder)
     page = pages.get_template("report.html").render(
         facts=facts_of(folder),
-        accuracies=accuracies(folder),
-        files=files(folder),
+        accuracies=measured,
+        chart=size_and_accuracy(measured, built, timed),
+        files=built,
         harms=harms(folder),
         audits=audits(folder),
-        speeds=speeds(folder),
+        speeds=timed,
+        costs=costs(folder),
         packages=packages(options.packages or folder / "package"),
         engines=engines(folder),
     )

@@ -21,10 +21,14 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from transducer.core.costs import record
+
 log = logging.getLogger("transducer")
 
 # The exit code that shells use for SIGINT.
 INTERRUPTED = 130
+# Files that this process wrote, the last of them a worker's artefact.
+_products: list[Path] = []
 
 _REFUSALS = {
     errno.ENOSPC: "free some space or point OUT at another disk",
@@ -86,7 +90,10 @@ def run(main: Callable[[], int]) -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return main()
+        code = main()
+        if code == 0 and _products:
+            record(_products[-1])
+        return code
     except KeyboardInterrupt:
         # Make reports the interrupt itself.
         if "MAKELEVEL" not in os.environ:
@@ -122,6 +129,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if tmp.is_dir():
             _remove(path)
         tmp.replace(path)
+        _products.append(path)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
