@@ -19,12 +19,12 @@ ifneq ($(filter fleet,$(MAKECMDGOALS)),)
   endif
 endif
 
-fleet_number = $(word $*,$(fleet_names))
+fleet_job_out = $(fleet_out)/$(word $*,$(fleet_names))
 fleet_jobs  := $(patsubst %,fleet-%,$(if $(fleet),$(shell seq $(words $(fleet)))))
 
 .PHONY: fleet $(fleet_jobs)
 $(fleet_jobs): fleet-%: | $(ENV)
-	+$(Q)scripts/fleet.sh build $(fleet_out)/$(fleet_number) $(MAKE) --no-print-directory MODELS= MODELS_FILE= \
-	    MODEL='$(word $*,$(fleet))' OUT=$(fleet_out)/$(fleet_number) $(GOALS)
+	+$(Q)scripts/fleet.sh build $(fleet_job_out) $(MAKE) --no-print-directory MODELS= MODELS_FILE= \
+	    MODEL='$(word $*,$(fleet))' OUT=$(fleet_job_out) $(GOALS)
 fleet: $(fleet_jobs) ## GOALS= for each of MODELS="a.nemo b/" or MODELS_FILE=, and a table of what failed
 	$(Q)scripts/fleet.sh table $(fleet_names:%=$(fleet_out)/%)
