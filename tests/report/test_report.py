@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from conftest import DEMO, ByKind, few_utterances, make, run_worker
-from transducer.report.speeds import speeds
-from transducer.report.tables import accuracies, files, packages
+from transducer.report.charts import size_and_accuracy
+from transducer.report.costs import costs
+from transducer.report.speeds import Speed, speeds
+from transducer.report.tables import Accuracy, File, accuracies, files, packages
 
 
 class Tables(HTMLParser):
@@ -81,6 +83,38 @@ def test_the_page_shows_what_was_measured(model: Path, tmp_path: Path) -> None:
     assert rows["int8", 2][1] == f"{1000 * bench['latency_1s_1t']:.1f}"
     # Nothing is fetched: no script, no address.
     assert not re.search(r"<script|<link|<img|https?://", text)
+
+
+def test_a_chart_of_size_and_accuracy_takes_the_colours_of_the_page() -> None:
+    lost = [("fp32", 0.0), ("encoder.int8", 0.31), ("encoder.int4", 0.9)]
+    measured = [
+        Accuracy(name, "WER", 10 + points, None, points, (points - 0.2, points + 0.2), 1.0) for name, points in lost
+    ]
+    sizes = {"encoder.onnx": 8_000_000, "encoder.int8.onnx": 2_100_000, "encoder.int4.onnx": 1_500_000}
+    built = [File(name, "ONNX", size, None, None, "", "", "") for name, size in sizes.items()]
+    timed = [Speed("encoder", ["10 s, 1 thread"], {"fp32": [30.0], "int8": [12.0]})]
+    svg = size_and_accuracy(measured, built, timed)
+    for label in ("fp32, 30 ms", "int8, 12 ms", "int4", "size in MB"):
+        assert f">{label}</text>" in svg
+    assert "currentColor" in svg and not re.search(r"https?://|#010203", svg)
+    assert size_and_accuracy(measured, built, timed) == svg
+    assert size_and_accuracy(measured[:1], built, timed) == ""
+
+
+def test_what_a_file_took_is_on_the_page(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under make, which names the folder."""
+    out, page = tmp_path / "out", tmp_path / "page.html"
+    shutil.copytree(model, out)
+    monkeypatch.setenv("COSTS", str(out / ".costs"))
+    encoder = out / "onnx/encoder.onnx"
+    assert run_worker("quantize/int8", "--input", encoder, "--output", out / "onnx/encoder.int8.onnx") == 0
+    [cost] = costs(out)
+    assert cost.file == "onnx/encoder.int8.onnx" and cost.seconds > 0.05 and cost.peak_bytes > 50e6
+    assert run_worker("report/write", "--model", out, "--output", page) == 0
+    (tables := Tables()).feed(page.read_text(encoding="utf-8"))
+    assert [row[:2] for row in tables.rows if row[0] == cost.file] == [[cost.file, f"{cost.seconds:.1f}"]]
+    (out / "onnx/encoder.int8.onnx").unlink()
+    assert cost not in costs(out), "what is gone took nothing"
 
 
 def test_what_was_not_made_is_not_shown(built: ByKind, tmp_path: Path) -> None:

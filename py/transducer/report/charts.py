@@ -5,6 +5,7 @@ Example:
 """
 
 import io
+import re
 from collections.abc import Sequence
 
 from transducer.report.speeds import Speed
@@ -56,4 +57,6 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
         pyplot.close(figure)
     svg = drawn.getvalue()
-    return svg[svg.index("<svg") :].replace(INK, "currentColor")
+    # Within a page it needs no addresses of its own.
+    bare = re.sub(r'<metadata>.*?</metadata>|\sxmlns(:xlink)?="[^"]*"', "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return bare.replace(INK, "currentColor")
