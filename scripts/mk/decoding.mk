@@ -5,7 +5,7 @@ BEAM            ?=
 # A file of phrases to prefer, one a line, each with ` :WEIGHT` or without; HOTWORDS_WEIGHT is in nats a letter.
 HOTWORDS        ?=
 HOTWORDS_WEIGHT ?=
-# The language that a model of several is held to, by its code, as de: its scripts, and n-grams of its words as TOKEN_LM.
+# The language that a model of several is held to, by its code: its scripts, and n-grams of its words as TOKEN_LM.
 LANGUAGE        ?=
 # An n-gram model of tokens in ARPA format, and the weight of its log probabilities.
 TOKEN_LM        ?= $(if $(LANGUAGE),$(OUT)/decoding/language.$(LANGUAGE).arpa)

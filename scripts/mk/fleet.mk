@@ -1,5 +1,5 @@
-# Many models in one tree: MODELS="a.nemo b/ c.nemo", or MODELS_FILE with one a line, to the same GOALS. Each is a make of
-# its own, so one that fails stops no other, and what is built stays built.
+# Many models in one tree: MODELS="a.nemo b/ c.nemo", or MODELS_FILE with one a line, to the same GOALS. Each is a make
+# of its own, so one that fails stops no other, and what is built stays built.
 
 MODELS      ?=
 MODELS_FILE ?=

@@ -1,6 +1,6 @@
-# SHARDS=16 transcribes the validation set, or decodes the test set, in 16 parts, which run side by side under -j, and on
-# many machines through LAUNCH. evaluate.mk puts them together in the same check, byte for byte; a part that fails is
-# made again alone.
+# SHARDS=16 transcribes the validation set, or decodes the test set, in 16 parts, which run side by side under -j, and
+# on many machines through LAUNCH. evaluate.mk puts them together in the same check, byte for byte; a part that fails
+# is made again alone.
 
 SHARDS ?=
 parts := $(shell [[ '$(subst ',,$(SHARDS))' =~ ^[1-9][0-9]*$$ ]] && seq '$(subst ',,$(SHARDS))')
@@ -21,6 +21,7 @@ $(foreach mix,$(MIXES),$(call shards_of,$(METRIC).$(mix))): $(OUT)/shards/$(METR
 	$(call say,SHARD)
 	$(call run,$(shard_worker)) $(call decode_options,$(call mixed,$(call names,$(basename $*)))) $(shard) --output $@
 
-$(call shards_of,$(reference)): $(OUT)/shards/checkpoint%.json: $(reference_inputs) $(call worker,$(shard_worker)_by_nemo)
+$(call shards_of,$(reference)): $(OUT)/shards/checkpoint%.json: $(reference_inputs) \
+    $(call worker,$(shard_worker)_by_nemo)
 	$(call say,SHARD)
 	$(call run,$(shard_worker)_by_nemo) $(reference_options) $(shard) --output $@
