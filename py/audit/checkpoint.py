@@ -1,4 +1,4 @@
-"""Hear an audit's recordings by the checkpoint in NeMo: what it changes itself is no fault of its graphs.
+"""Hear an audit's recordings by the checkpoint in NeMo, beside which the changes of its graphs are judged.
 
 Example:
     .venv/bin/python py/audit/checkpoint.py --checkpoint out/demo-tdt/checkpoint \

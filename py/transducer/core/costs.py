@@ -27,7 +27,7 @@ def record(product: Path) -> None:
     cost = {"file": name, "seconds": round(time.monotonic() - _STARTED, 2), "peak_bytes": peak}
     path = Path(folder) / f"{name.replace('/', '+')}.json"
     tmp = path.with_name(f".{path.name}.tmp")
-    # A report without a figure is no reason to fail what was made.
+    # What was made is not to fail for a figure in the report.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         tmp.write_text(json.dumps(cost), encoding="utf-8")
