@@ -164,7 +164,7 @@ def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Pat
         assert [one["text"] for one in ours["alternatives"]] == [text for text, _ in expected.alternatives]
         scores = [score for _, score in expected.alternatives]
         # Faint bands lose precision to rounding.
-        bound = 1e-3 if np.abs(wave).max() > 0.01 else 1e-2
+        bound = 1e-3 if np.abs(wave).max() > 0.01 else 2e-2
         assert [one["score"] for one in ours["alternatives"]] == pytest.approx(scores, abs=bound)
 
 

@@ -105,7 +105,7 @@ def test_streams_equal_offline_search(streaming: ByKind, kind: str) -> None:
 def test_what_is_settled_in_a_stream_stays(streaming: ByKind) -> None:
     recognizer = LiveRecognizer(streaming(str(DEMO / "demo-streaming.nemo")), steering=BEAM)
     retracted = 0
-    waves, _ = clips(8)
+    waves, _ = clips(24)
     for wave in waves:
         partials = list(recognizer.listen(np.array_split(wave, len(wave) // 1600)))
         settled = ""

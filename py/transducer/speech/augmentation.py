@@ -68,13 +68,15 @@ def band_limited(wave: np.ndarray, sample_rate: int, low: float, high: float) ->
 
 
 def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
-    """Return `wave` after a codec: mu-law's 8 bits a sample, opus or mp3, whose delay and length it has then."""
+    """Return `wave` after a codec: mu-law's 8 bits a sample, opus, or mp3, whose delay it has then."""
     formats = {"mu-law": ("WAV", "ULAW"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
     container, subtype = formats[codec]
     file = io.BytesIO()
-    soundfile.write(file, np.clip(wave, -1, 1), sample_rate, format=container, subtype=subtype)
+    # libsndfile loses up to the last second of some Opus files, which is silence then.
+    longer = np.pad(np.clip(wave, -1, 1), (0, sample_rate))
+    soundfile.write(file, longer, sample_rate, format=container, subtype=subtype)
     file.seek(0)
-    return np.asarray(soundfile.read(file, dtype="float32")[0])
+    return np.asarray(soundfile.read(file, dtype="float32")[0][: len(wave)])
 
 
 def resampled(wave: np.ndarray, factor: float) -> np.ndarray:
