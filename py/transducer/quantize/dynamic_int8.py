@@ -34,7 +34,6 @@ class Dynamic:
         self.count = 0
         self._activations: set[str] = set()
         self._lowest = lowest_values(graph.nodes)
-        self._normed = {node.output[0] for node in graph.nodes if node.op_type == "LayerNormalization"}
         self._scaled = scaled_products(graph)
 
     def quantized(self, node: NodeProto) -> list[NodeProto]:
@@ -55,9 +54,9 @@ class Dynamic:
     def _activation(self, name: str) -> Iterator[NodeProto]:
         """Quantize an activation to uint8, each row by its own range.
 
-        Rows of all frames and utterances then have one range, so that a loud one leaves the others as they are. What a
-        norm gives lies about 0 and is divided by its largest magnitude; any other row is moved to begin at 0, which
-        `_matmul` makes up for.
+        Rows are moved to begin at 0, which `_matmul` makes up for, and divided by their range: each then reaches from 0
+        to 1 by itself, so that the tensor's range is the same whatever other frames and utterances are in it. Divided
+        by their largest magnitude alone, rows of a short recording may all lack -1, and its company would add it.
         """
         if name in self._activations:
             return
@@ -65,10 +64,7 @@ class Dynamic:
         self.graph.weights.setdefault(TINY, inline_tensor(TINY, np.array(np.finfo(np.float32).tiny)))
         # Nodes around the product have no names: in a small graph these are as large as the weights.
         moved = name
-        if name in self._normed:
-            yield helper.make_node("Abs", [name], [f"{name}_abs"])
-            yield helper.make_node("ReduceMax", [f"{name}_abs"], [f"{name}_most"], axes=[-1])
-        elif self._lowest.get(name) == 0:
+        if self._lowest.get(name) == 0:
             yield helper.make_node("ReduceMax", [name], [f"{name}_most"], axes=[-1])
         else:
             low, moved = f"{name}_low", f"{name}_moved"
@@ -95,7 +91,7 @@ class Dynamic:
         """
         activation, weight = node.input
         output, factor = self._scaled.get(node.output[0], (node.output[0], 1.0))
-        moved = activation not in self._normed and self._lowest.get(activation) != 0
+        moved = self._lowest.get(activation) != 0
         low = self._lowest.get(activation, 1.0) if moved else 0.0
         self.graph.convert(weight, partial(self._columns, factor=factor, low=low), bits=8)
         # The zero point of a weight is 0 where it is left out.
