@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transducer.audit.cases import sample
+from transducer.audit.cases import sample, sample_arguments
 from transducer.audit.listening import listen
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.nemo_model import restore_model, use_attention_context
@@ -75,9 +75,7 @@ class NeMo:
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
-    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio")
-    args.add_argument("--clips", type=int, default=240, help="utterances of the manifest to hear")
-    args.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 30], help="of joined recordings")
+    sample_arguments(args)
     args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()

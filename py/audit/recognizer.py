@@ -16,13 +16,13 @@ from typing import Any
 import soundfile
 from kaldialign import edit_distance
 
-from transducer.audit.cases import Clip, sample
+from transducer.audit.cases import Clip, sample, sample_arguments
 from transducer.audit.listening import Heard, listen
 from transducer.audit.outcome import Outcome, bounds_of
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.speech.audio import Wave
-from transducer.speech.command_line import encoder_of, graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.command_line import encoder_of, graph_arguments, open_recognizer
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
@@ -33,7 +33,7 @@ EXAMPLE_SECONDS = 60
 
 def main() -> int:
     options = parse_args()
-    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+    recognizer = open_recognizer(options)
     clips = sample(read_manifest(options.manifest), options.clips, recognizer.sample_rate)
     reference = read_reference(options.reference, clips, options.minutes)
     changed_by_pytorch = dict(reference.accuracy or {})
@@ -97,7 +97,7 @@ def read_reference(path: Path, clips: Sequence[Clip], minutes: Sequence[float]) 
 def keep_worst(
     found: Heard, pytorch: Sequence[str | None] | None, rate: int, folder: Path, test: str
 ) -> dict[str, Any] | None:
-    """Write the recording whose text changed most, PyTorch's excepted, as a WAV file; return what was heard in it."""
+    """Write the recording whose text changed most as a WAV file; return what was heard in it, and by PyTorch."""
     rows = [
         (edit_distance(expected.split(), (text or "").split())["total"], number)
         for number, (expected, text) in enumerate(zip(found.expected, found.texts, strict=True))
@@ -127,11 +127,8 @@ def line(test: str, outcome: Outcome | None, pytorch: dict[str, Any] | None) -> 
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     graph_arguments(args)
-    args.add_argument("--stream", action="store_true", help="audit streams, by a streaming encoder")
-    args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio")
+    sample_arguments(args)
     args.add_argument("--reference", type=Path, required=True, help="what audit/checkpoint.py wrote")
-    args.add_argument("--clips", type=int, default=240, help="utterances of the manifest to hear")
-    args.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 30], help="of joined recordings")
     args.add_argument(
         "--max-changed", nargs="+", default=["2"], metavar="POINTS", help="more than PyTorch; TEST=POINTS for one"
     )

@@ -16,7 +16,7 @@ from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, parser, replacing, run
 from transducer.core.error_rates import Errors, character_errors, interval, rate, word_errors
 from transducer.core.shards import read_shards
-from transducer.speech.command_line import encoder_of, graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.command_line import encoder_of, graph_arguments, open_recognizer
 from transducer.speech.hearing import hear
 from transducer.speech.manifest import Utterance, read_lines, stretch
 from transducer.speech.meta import read_meta
@@ -29,7 +29,7 @@ def main() -> int:
         texts = read_shards(options.heard, len(utterances))
         problems += [InputError(f"{options.manifest} has audio that cannot be heard; see above.")] * (None in texts)
     else:
-        recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+        recognizer = open_recognizer(options)
         texts, unheard = hear(recognizer, utterances)
         problems += unheard
     heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
@@ -60,7 +60,6 @@ def main() -> int:
 def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     graph_arguments(args)
-    args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio and text")
     args.add_argument("--reference", type=Path, required=True, help="what evaluate_checkpoint.py wrote")
     args.add_argument("--heard", type=Path, nargs="+", help="all parts of what transcribe_shard.py heard")

@@ -23,7 +23,7 @@ import soundfile
 from transducer.core.cli import InputError, log, parser, run
 from transducer.core.progress import progress
 from transducer.speech.audio import CutError, Stretch, Wave, read_audio, require_whole
-from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.command_line import graph_arguments, open_recognizer
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.partial import Partial
 from transducer.speech.pipes import read_pipe
@@ -38,7 +38,6 @@ LINE_CHARACTERS = 100
 def main() -> int:
     args = parser(__doc__)
     graph_arguments(args)
-    args.add_argument("--stream", action="store_true", help="window by window, by the streaming encoder")
     args.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
     args.add_argument(
         "audio",
@@ -58,7 +57,7 @@ def main() -> int:
     if not options.audio:
         also = ", or WAV=- for standard input" if options.stream else ""
         raise InputError(f'No audio was given; name it as in WAV="a.wav b.flac"{also}.')
-    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+    recognizer = open_recognizer(options)
     if isinstance(recognizer, LiveRecognizer):
         failures = transcribe_streams(recognizer, options)
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transducer.core.cli import parser, run
 from transducer.core.shards import Shard
-from transducer.speech.command_line import graph_arguments, open_live_recognizer, open_recognizer
+from transducer.speech.command_line import graph_arguments, open_recognizer
 from transducer.speech.hearing import hear
 from transducer.speech.manifest import read_lines
 
@@ -18,14 +18,13 @@ from transducer.speech.manifest import read_lines
 def main() -> int:
     args = parser(__doc__)
     graph_arguments(args)
-    args.add_argument("--stream", action="store_true", help="transcribe streams, by a streaming encoder")
     args.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio")
     args.add_argument("--shard", type=Shard.parse, required=True, metavar="NUMBER/COUNT")
     args.add_argument("--output", type=Path, required=True, help="what was heard, JSON")
     options = args.parse_args()
     utterances, _ = read_lines(options.manifest)  # a line that is none is evaluate.py's to name, once
     part = options.shard.take(utterances, options.manifest)
-    recognizer = open_live_recognizer(options) if options.stream else open_recognizer(options)
+    recognizer = open_recognizer(options)
     texts, problems = hear(recognizer, part)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

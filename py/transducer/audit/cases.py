@@ -2,12 +2,14 @@
 
 Example:
     clips = sample(read_manifest(path), count=240, sample_rate=16000)
-    for test, cases in audit_tests(clips, 16000, minutes=[1, 5]).items():
+    for test, cases in audit_tests(clips, 16000, minutes=[1, 5]):
         texts = hear([case.wave for case in cases])
 """
 
+import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +41,13 @@ class Case:
     change: str
     wave: Wave
     clips: tuple[int, ...]
+
+
+def sample_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which recordings an audit hears."""
+    parser.add_argument("--manifest", type=Path, required=True, help="NeMo manifest with audio")
+    parser.add_argument("--clips", type=int, default=240, help="utterances of the manifest to hear")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 30], help="of joined recordings")
 
 
 def sample(utterances: Sequence[Utterance], count: int, sample_rate: int) -> list[Clip]:

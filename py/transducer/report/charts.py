@@ -7,6 +7,7 @@ Example:
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from transducer.report.speeds import Speed
 from transducer.report.tables import Accuracy, File
@@ -16,7 +17,7 @@ INK = "#010203"
 
 
 def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], speeds: Sequence[Speed]) -> str:
-    """Return a chart of the encoder's forms, size in MB against points lost, coloured by their time where measured.
+    """Return a chart of the encoder's forms, size in MB against points lost, with their time where it was measured.
 
     Empty where fewer than two forms were evaluated.
     """
@@ -37,7 +38,7 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    styles = {"text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": INK}
+    styles: Any = {"text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": INK}
     # Text stays text; and the same chart is the same bytes.
     styles |= {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif"}
     with pyplot.rc_context(styles):

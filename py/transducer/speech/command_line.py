@@ -33,6 +33,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
     steering.add_argument("--scripts", default="", help="write in these only: Latin,Cyrillic,Greek,CJK")
     steering.add_argument("--language", help="write in the scripts of this one only, by its code: de")
+    parser.add_argument("--stream", action="store_true", help="as streams, window by window, by a streaming encoder")
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -56,22 +57,17 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_recognizer(options: argparse.Namespace) -> Recognizer:
-    """Return the recognizer that graph_arguments name."""
+    """Return the recognizer that graph_arguments name, a LiveRecognizer where they ask for streams."""
+    graphs = {name: getattr(options, name) for name in GRAPHS}
+    if options.stream:
+        return LiveRecognizer(options.model, **graphs, steering=steering(options))
     shortest, longest = options.segment_seconds
     if not (0 <= shortest <= longest and longest >= 2):
         raise InputError(
             f"The segment seconds {shortest:g} and {longest:g} are not a range; give two, the later at least 2."
         )
-    graphs = {name: getattr(options, name) for name in GRAPHS}
     segments = shortest, longest
     return Recognizer(options.model, **graphs, segment_seconds=segments, step=options.step, steering=steering(options))
-
-
-def open_live_recognizer(options: argparse.Namespace) -> LiveRecognizer:
-    """Return the live recognizer that graph_arguments name."""
-    return LiveRecognizer(
-        options.model, **{name: getattr(options, name) for name in GRAPHS}, steering=steering(options)
-    )
 
 
 def steering(options: argparse.Namespace) -> Steering:
