@@ -38,7 +38,13 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    styles: Any = {"text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": INK}
+    styles: Any = {
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.edgecolor": INK,
+    }
     # Text stays text; and the same chart is the same bytes.
     styles |= {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif"}
     with pyplot.rc_context(styles):
