@@ -72,7 +72,7 @@ def coded(wave: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
     formats = {"mu-law": ("WAV", "ULAW"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
     container, subtype = formats[codec]
     file = io.BytesIO()
-    # libsndfile loses up to the last second of some Opus files, which is silence then.
+    # Once an Opus file came back a second short; with a second of silence behind it the length holds.
     longer = np.pad(np.clip(wave, -1, 1), (0, sample_rate))
     soundfile.write(file, longer, sample_rate, format=container, subtype=subtype)
     file.seek(0)
