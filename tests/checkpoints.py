@@ -43,6 +43,55 @@ CACHE_AWARE = {
     "att_context_style": "chunked_limited",
     "att_context_size": [[28, 3], [28, 1], [28, 0]],
 }
+CONTEXT_NET_BLOCK = {
+    "repeat": 2,
+    "kernel": [5],
+    "stride": [1],
+    "dilation": [1],
+    "dropout": 0.1,
+    "residual": True,
+    "separable": True,
+    "se": True,
+    "se_context_size": -1,
+}
+CONTEXT_NET_STRIDE = CONTEXT_NET_BLOCK | {"stride": [2], "stride_last": True, "residual_mode": "stride_add"}
+CONTEXT_NET = {
+    "_target_": "nemo.collections.asr.modules.ConvASREncoder",
+    "feat_in": 80,
+    "activation": "swish",
+    "conv_mask": True,
+    "jasper": [
+        CONTEXT_NET_BLOCK | {"filters": 32, "repeat": 1, "residual": False},
+        CONTEXT_NET_STRIDE | {"filters": 32, "kernel_size_factor": 1.0},
+        CONTEXT_NET_BLOCK | {"filters": 24, "kernel": [7]},
+        CONTEXT_NET_STRIDE | {"filters": 24, "kernel": [11], "se_context_size": 16},
+        CONTEXT_NET_BLOCK | {"filters": 40, "repeat": 1, "kernel": [1], "residual": False},
+    ],
+}
+LSTM_ENCODER = {
+    "_target_": "nemo.collections.asr.modules.RNNEncoder",
+    "feat_in": 80,
+    "n_layers": 2,
+    "d_model": 48,
+    "proj_size": 32,
+    "rnn_type": "lstm",
+    "bidirectional": True,
+    "subsampling": "stacking",
+    "subsampling_factor": 4,
+    "subsampling_conv_channels": -1,
+    "dropout": 0.2,
+}
+TRANSFORMER = {
+    "_target_": "nemo.collections.asr.modules.TransformerEncoder",
+    "feat_in": 80,
+    "d_model": 32,
+    "n_heads": 2,
+    "n_layers": 2,
+    "subsampling_factor": 4,
+    "qk_norm": True,
+}
+PROMPTS = {"en-US": 0, "de-DE": 1, "auto": 5}
+STATELESS = {"_target_": "nemo.collections.asr.modules.StatelessTransducerDecoder", "normalization_mode": "layer"}
 # The published architecture of parakeet-tdt-0.6b-v3.
 PARAKEET = {
     "feat_in": 128,
@@ -70,6 +119,40 @@ KINDS: dict[str, dict[str, Any]] = {
         "model": "EncDecRNNTBPEModel",
         "durations": [],
         "encoder": {"self_attention_model": "abs_pos"},
+    },
+    "stateless-tdt": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": DURATIONS,
+        "decoder": {**STATELESS, "context_size": 2},
+        "strategy": "greedy",
+    },
+    "hat": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "joint": {"_target_": "nemo.collections.asr.modules.HATJoint"},
+    },
+    # Of several streams at once NeMo passes over the fewest frames that any of them may.
+    "multi-blank": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "big_blanks": [2, 4, 8],
+        "strategy": "greedy",
+    },
+    "context-net": {"model": "EncDecRNNTModel", "durations": [], "encoder": CONTEXT_NET},
+    "lstm": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "encoder": LSTM_ENCODER,
+        "prednet": {"rnn_hidden_size": 36},
+        "strategy": "greedy",  # NeMo's batched search begins with states of another size
+        "layers": 2,
+    },
+    "transformer-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": TRANSFORMER},
+    "prompt-rnnt": {
+        "model": "EncDecRNNTBPEModelWithPrompt",
+        "durations": [],
+        "encoder": CACHE_AWARE,
+        "defaults": {"initialize_prompt_feature": True, "num_prompts": 6, "prompt_dictionary": PROMPTS},
     },
     # A predictor of the size that some runtimes have in their code.
     "large-predictor-tdt": {
@@ -113,14 +196,19 @@ def train_tokenizer(folder: Path, size: int) -> None:
 def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
     """Return the NeMo model config of a kind; keyword arguments override encoder settings."""
     spec = KINDS[kind]
-    encoder = {**ENCODER, **spec.get("encoder", {}), **encoder}
+    base = {} if "_target_" in spec.get("encoder", {}) else ENCODER
+    encoder = {**base, **spec.get("encoder", {}), **encoder}
     hidden, layers, durations = spec.get("hidden", 24), spec.get("layers", 1), spec["durations"]
+    big_blanks = spec.get("big_blanks", [])
+    width = (
+        encoder["jasper"][-1]["filters"] if "jasper" in encoder else encoder.get("proj_size", encoder.get("d_model"))
+    )
     loss = {"loss_name": "tdt", "tdt_kwargs": {"durations": durations, "sigma": 0.02, "omega": 0.1}}
     config: dict[str, Any] = {
         "sample_rate": 16000,
         "labels": LETTERS,
         "tokenizer": {"dir": str(tokenizer), "type": "bpe"},
-        "model_defaults": {"enc_hidden": encoder["d_model"], "pred_hidden": hidden, "joint_hidden": hidden},
+        "model_defaults": {"enc_hidden": width, "pred_hidden": hidden, "joint_hidden": hidden},
         "preprocessor": {
             "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
             "sample_rate": 16000,
@@ -139,24 +227,39 @@ def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
             "normalization_mode": None,
             "random_state_sampling": False,
             "blank_as_pad": True,
-            "prednet": {"pred_hidden": hidden, "pred_rnn_layers": layers, "t_max": None, "dropout": 0.2},
+            "prednet": {
+                "pred_hidden": hidden,
+                "pred_rnn_layers": layers,
+                "t_max": None,
+                "dropout": 0.2,
+                **spec.get("prednet", {}),
+            },
         },
         "joint": {
             "_target_": "nemo.collections.asr.modules.RNNTJoint",
             "log_softmax": None,
             "fuse_loss_wer": True,
             "fused_batch_size": 4,
-            "num_extra_outputs": len(durations),
+            "num_extra_outputs": len(durations or big_blanks),
             "jointnet": {"joint_hidden": hidden, "activation": "relu", "dropout": 0.2},
         },
         "decoding": {
-            "strategy": "greedy_batch",
+            "strategy": spec.get("strategy", "greedy_batch"),
             "greedy": {"max_symbols": 10, "use_cuda_graph_decoder": False},
             **({"model_type": "tdt", "durations": durations} if durations else {}),
         },
         "loss": loss if durations else {"loss_name": "default"},
         "optim": {"name": "adamw", "lr": 1e-3},
     }
+    if big_blanks:
+        config["decoding"] |= {"model_type": "multiblank", "big_blank_durations": big_blanks}
+        kwargs = {"big_blank_durations": big_blanks, "sigma": 0.05}
+        config["loss"] = {"loss_name": "multiblank_rnnt", "multiblank_rnnt_kwargs": kwargs}
+    if "decoder" in spec:
+        prednet = {"prednet": config["decoder"]["prednet"]}
+        config["decoder"] = prednet | spec["decoder"]
+    config["joint"] |= spec.get("joint", {})
+    config["model_defaults"] |= spec.get("defaults", {})
     if durations:
         config["model_defaults"] |= {"tdt_durations": durations, "num_tdt_durations": len(durations)}
     if spec["model"] == "EncDecRNNTModel":
@@ -212,7 +315,24 @@ def enliven(model: Any, blank: float = 25) -> None:
     with torch.no_grad():
         for parameter in [*model.decoder.parameters(), *model.joint.parameters()]:
             parameter.copy_(torch.randn_like(parameter))
-        model.joint.joint_net[-1].bias[len(model.joint.vocabulary)] += blank
+        if model.cfg.decoder.prednet.get("rnn_hidden_size"):
+            # A wide LSTM of such weights is chaos, in which the rounding of another order soon is another token.
+            for parameter in model.decoder.prediction["dec_rnn"].parameters():
+                parameter *= 0.3
+        if model.cfg.decoding.strategy == "greedy":
+            # What training leaves there, and what NeMo's search of one stream takes for granted.
+            for module in model.decoder.modules():
+                if isinstance(module, torch.nn.Embedding):
+                    module.weight[module.padding_idx] = 0
+        if hasattr(model.joint, "blank_pred"):
+            model.joint.blank_pred[2].bias += blank / 10
+        else:
+            # The blank is after the labels; beside durations, or after other blanks, which share what it gets.
+            model.joint.joint_net[-1].bias[len(model.joint.vocabulary) :] += blank / (1 + bool(big_blanks(model)))
+
+
+def big_blanks(model: Any) -> list[int]:
+    return list(model.cfg.decoding.get("big_blank_durations") or [])
 
 
 def attune(model: Any) -> None:

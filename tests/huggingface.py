@@ -21,12 +21,14 @@ ENCODER = {
     "subsampling_conv_channels": 16,
     "num_mel_bins": 80,
 }
+CACHE_AWARE = {"sliding_window": 29, "default_num_lookahead_tokens": 3}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "parakeet_tdt": ("Parakeet", {"attention_bias": False, "convolution_bias": False, "scale_input": False}),
     "parakeet_rnnt": ("Parakeet", {"convolution_bias": False}),
-    "nemotron_asr_streaming": ("NemotronAsrStreaming", {"sliding_window": 29, "default_num_lookahead_tokens": 3}),
+    "nemotron_asr_streaming": ("NemotronAsrStreaming", CACHE_AWARE),
+    "nemotron3_5_asr": ("Nemotron3_5Asr", CACHE_AWARE),
 }
-SUFFIX = {"parakeet_tdt": "TDT", "parakeet_rnnt": "RNNT", "nemotron_asr_streaming": "RNNT"}
+SUFFIX = {"parakeet_tdt": "TDT", "parakeet_rnnt": "RNNT", "nemotron_asr_streaming": "RNNT", "nemotron3_5_asr": "RNNT"}
 
 
 def model_of(kind: str, vocabulary: int, hidden: int = 24, layers: int = 1, **encoder: Any) -> Any:
@@ -41,6 +43,7 @@ def model_of(kind: str, vocabulary: int, hidden: int = 24, layers: int = 1, **en
         blank_token_id=vocabulary - 1,
         decoder_hidden_size=hidden,
         num_decoder_layers=layers,
+        **({"prompt_intermediate_size": 64, "num_prompts": 6, "default_prompt_id": 5} if "3_5" in kind else {}),
         encoder_config={**ENCODER, **settings, **encoder, "model_type": f"{family_type(kind)}_encoder"},
     )
     torch.manual_seed(7)
@@ -62,7 +65,7 @@ def model_of(kind: str, vocabulary: int, hidden: int = 24, layers: int = 1, **en
 
 
 def family_type(kind: str) -> str:
-    return "parakeet" if kind.startswith("parakeet") else kind
+    return "parakeet" if kind.startswith("parakeet") else "nemotron_asr_streaming"
 
 
 def demo_model(checkpoint: Checkpoint) -> Any:

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from transducer.checkpoint.architecture import sizes
 from transducer.checkpoint.archive import unpack_nemo
 from transducer.checkpoint.checkpoint import CONFIG, WEIGHTS
 from transducer.checkpoint.config import read_config, reading
@@ -170,8 +171,8 @@ def fill_sizes(config: dict[str, Any], tokenizer: Path | None, source: str) -> N
             raise InputError(f"{source} names neither labels nor an existing tokenizer; put tokenizer.model beside it.")
     with reading(source):
         decoder["vocab_size"] = joint["num_classes"] = len(joint["vocabulary"])
-        joint["jointnet"]["encoder_hidden"] = config["encoder"]["d_model"]
-        joint["jointnet"]["pred_hidden"] = decoder["prednet"]["pred_hidden"]
+        dims = sizes(config, source)
+        joint["jointnet"] |= {"encoder_hidden": dims["D"], "pred_hidden": dims["H"]}
 
 
 def manifest_of(folder: Path, source: str, config: dict[str, Any], digest: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cases import bound_of
 from transducer.core.checks import Check
 from transducer.core.cli import CheckError, existing, parser, run
-from transducer.core.contracts import GRAPHS, input_names
+from transducer.core.contracts import GRAPHS, graph_of, input_names
 from transducer.core.onnx_files import interface, load_graph
 from transducer.export.reference import reference
 from transducer.export.streaming import Streaming
@@ -33,17 +33,19 @@ def main() -> int:
     session = open_session(path)
     props = session.get_modelmeta().custom_metadata_map
     streaming = Streaming.from_facts(json.loads(props["streaming"])) if "streaming" in props else None
+    dims = json.loads(props["dims"])
+    contract = graph_of(options.graph, dims)
     cases = compare(
         options.graph,
         reference(options.graph, Checkpoint(options.checkpoint), options.device, streaming),
         session_runner(session),
-        json.loads(props["dims"]),
+        dims,
         fixed_sizes(options.graph, session),
     )
     facts = facts_of(load_graph(path))
     bounds = {"max_abs": bound_of(cases, options.max_abs)}
     check = Check.of(path, "PyTorch", cases=cases, bounds=bounds, facts=facts).judged(str(path))
-    require_inputs(path, [value["name"] for value in facts["inputs"]], input_names(options.graph, "swipe" in props))
+    require_inputs(path, [value["name"] for value in facts["inputs"]], input_names(contract, "swipe" in props))
     check.write(options.output)
     return 0
 

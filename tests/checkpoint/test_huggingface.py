@@ -58,25 +58,31 @@ def test_graphs_agree_with_transformers(models: dict[str, tuple[Any, Path]], bui
     features = torch.randn(2, 403, 80) * mask[:, :, None]  # as the extractor fills recordings up
     with torch.inference_mode():
         encoded = model.encoder(features, attention_mask=mask)
+        states, prompts = encoded.last_hidden_state, {}
+        if kind == "nemotron3_5_asr":
+            prompts = {"prompt": np.array([1, 5])}
+            chosen = torch.nn.functional.one_hot(torch.from_numpy(prompts["prompt"]), model.config.num_prompts)
+            spread = chosen[:, None].expand(-1, states.size(1), -1)
+            states = model.prompt_projector(torch.cat([states, spread.to(states.dtype)], dim=-1))
         tokens = torch.tensor([[model.config.blank_token_id, 5, 9, 3]])
         predicted = model.decoder(tokens)
         joined = model.joint(
-            encoder_hidden_states=model.encoder_projector(encoded.last_hidden_state[:1])[:, :, None],
+            encoder_hidden_states=model.encoder_projector(states[:1])[:, :, None],
             decoder_hidden_states=predicted[:, None],
         )
     encode, predict, join = (
         ort.InferenceSession(out / f"onnx/{name}.onnx") for name in ("encoder", "predictor", "joint")
     )
     frames, lengths = encode.run(
-        None, {"audio_signal": features.mT.numpy(), "length": mask.sum(1).to(torch.int64).numpy()}
+        None, {"audio_signal": features.mT.numpy(), "length": mask.sum(1).to(torch.int64).numpy(), **prompts}
     )
     assert lengths.tolist() == encoded.attention_mask.sum(1).tolist()
     for row, length in enumerate(lengths):
-        expected = encoded.last_hidden_state[row, :length].T.numpy()
+        expected = states[row, :length].T.numpy()
         np.testing.assert_allclose(frames[row, :, :length], expected, atol=1e-4)
-    states = [np.zeros((1, 1, 24), np.float32)] * 2
+    start = [np.zeros((1, 1, 24), np.float32)] * 2
     names = [entry.name for entry in predict.get_inputs()]
-    embeddings = predict.run(None, dict(zip(names, [tokens.numpy(), *states], strict=True)))[0]
+    embeddings = predict.run(None, dict(zip(names, [tokens.numpy(), *start], strict=True)))[0]
     names = [entry.name for entry in join.get_inputs()]
     logits = join.run(None, dict(zip(names, [frames[:1], embeddings], strict=True)))[0]
     np.testing.assert_allclose(logits, joined.numpy(), atol=1e-4)
@@ -168,7 +174,7 @@ def damaged(folder: Path, file: str) -> None:
     [
         (lambda f: hf.edit(f / "config.json", auto_map={"AutoModel": "evil.Model"}), "never run"),
         (lambda f: hf.edit(f / "config.json", model_type="parakeet_ctc"), "CTC"),
-        (lambda f: hf.edit(f / "config.json", model_type="nemotron3_5_asr"), "language prompt"),
+        (lambda f: hf.edit(f / "config.json", model_type="nemotron3_5_asr"), "prompt_intermediate_size"),
         (lambda f: hf.edit(f / "config.json", model_type="whisper"), "whisper"),
         (lambda f: hf.edit(f / "config.json", vocab_size="two"), "vocab_size"),
         (lambda f: hf.edit(f / "config.json", decoder_hidden_size=-1), "below 1"),

@@ -1,7 +1,6 @@
 """Beam search against the greedy search, against the sum over the whole lattice, and against itself in chunks."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,7 +16,8 @@ from transducer.decoding.scripts import ScriptLock
 from transducer.train.losses import RNNTLoss
 
 H = 3
-DURATIONS = {"rnnt": [], "tdt": [0, 1, 2], "tdt-without-0": [1, 2], "tdt-without-1": [0, 2, 5]}
+DURATIONS = {"rnnt": [], "tdt": [0, 1, 2], "tdt-without-0": [1, 2], "tdt-without-1": [0, 2, 5], "multi-blank": []}
+BIG_BLANKS = {"multi-blank": [2, 4]}
 
 
 class RandomModel(Decoder):
@@ -26,29 +26,32 @@ class RandomModel(Decoder):
     g is a hash of the labels so far, so that any two prefixes have scores of their own.
     """
 
-    def __init__(self, durations: Sequence[int], labels: int = 3, seed: int = 0, scale: float = 1.0) -> None:
+    def __init__(self, kind: str, labels: int = 3, seed: int = 0, scale: float = 1.0) -> None:
+        durations, big_blanks = DURATIONS[kind], BIG_BLANKS.get(kind, [])
         meta = {
             "dims": {"L": 1, "H": H, "V": labels},
             "blank_id": labels - 1,
-            "durations": list(durations),
+            "durations": durations,
+            "big_blank_durations": big_blanks,
             "max_symbols": 3,
+            "predictor_state": {},
         }
         self._read_meta(meta)
         random = np.random.default_rng(seed)
         self._mix = random.normal(size=(labels, H, H))
-        self._out = random.normal(size=(2 * H, labels + len(durations))) * scale
+        self._out = random.normal(size=(2 * H, labels + len(durations + big_blanks))) * scale
 
     def initial_state(self, batch: int) -> DecoderState:
         zeros = np.zeros(batch, np.int64)
         start = np.tile(np.linspace(-0.5, 0.5, H, dtype=np.float32), (batch, 1))
-        return DecoderState(start, start[None], start[None], zeros, zeros)
+        return DecoderState(start, (start[None],), zeros, zeros)
 
-    def score(self, frames: Any, g: Any, h: Any, c: Any) -> Any:
-        return np.concatenate([frames, g], axis=1) @ self._out, (h, c)
+    def score(self, frames: Any, g: Any, states: Any) -> Any:
+        return np.concatenate([frames, g], axis=1) @ self._out, states
 
-    def follow(self, labels: Integers, h: Any, c: Any) -> Any:
-        after = np.tanh(np.einsum("bh,bhk->bk", h[0], self._mix[labels]) + 0.1).astype(np.float32)
-        return after, after[None], after[None]
+    def follow(self, labels: Integers, states: Any) -> Any:
+        after = np.tanh(np.einsum("bh,bhk->bk", states[0][0], self._mix[labels]) + 0.1).astype(np.float32)
+        return after, (after[None],)
 
 
 def encoded(frames: int, seed: int, batch: int = 1) -> Any:
@@ -59,8 +62,8 @@ def lattice(model: RandomModel, frames: Any, labels: tuple[int, ...], bound: int
     """Return ln p(labels) over all alignments of frames [T, D] by the recursion that docs/decoding.md states."""
     states = [model.initial_state(1)]
     for label in labels:
-        g, h, c = model.follow(np.array([label]), states[-1].h, states[-1].c)
-        states.append(DecoderState(g, h, c, states[-1].skip, states[-1].frames))
+        g, after = model.follow(np.array([label]), states[-1].states)
+        states.append(replace(states[0], g=g, states=after))
     spans = model.durations.tolist() or [0]
 
     def log_softmax(values: Any) -> Any:
@@ -69,8 +72,8 @@ def lattice(model: RandomModel, frames: Any, labels: tuple[int, ...], bound: int
     @cache
     def arcs(frame: int, done: int) -> Any:
         state = states[done]
-        logits = model.score(frames[frame : frame + 1], state.g, state.h, state.c)[0][0].astype(np.float64)
-        width = model.blank + 1
+        logits = model.score(frames[frame : frame + 1], state.g, state.states)[0][0].astype(np.float64)
+        width = model.blank + 1 if len(model.durations) else len(logits)
         return log_softmax(logits[:width]), log_softmax(logits[width:]) if len(model.durations) else np.zeros(1)
 
     @cache
@@ -79,7 +82,9 @@ def lattice(model: RandomModel, frames: Any, labels: tuple[int, ...], bound: int
             return 0.0 if done == len(labels) else -np.inf
         tokens, durations = arcs(frame, done)
         found = [
-            tokens[model.blank] + durations[k] + rest(frame + max(span, 1), done, 0) for k, span in enumerate(spans)
+            tokens[model.blank + big] + durations[k] + rest(frame + max(span, passed), done, 0)
+            for k, span in enumerate(spans)
+            for big, passed in enumerate(model.big_blanks.tolist())
         ]
         if done < len(labels):
             for k, span in enumerate(spans):
@@ -94,7 +99,7 @@ def lattice(model: RandomModel, frames: Any, labels: tuple[int, ...], bound: int
 @pytest.mark.parametrize("kind", DURATIONS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_beam_of_all_prefixes_sums_over_the_whole_lattice(kind: str, seed: int) -> None:
-    model, frames = RandomModel(DURATIONS[kind], seed=seed), encoded(3, seed)
+    model, frames = RandomModel(kind, seed=seed), encoded(3, seed)
     search = BeamSearch(model, beam=10**6, threshold=np.inf)
     [found] = search.alternatives(search.decode(frames, np.array([3])))
     assert len(found) > 10
@@ -108,7 +113,7 @@ def test_a_beam_of_all_prefixes_sums_over_the_whole_lattice(kind: str, seed: int
 
 def test_it_agrees_with_the_loss_that_models_are_trained_with() -> None:
     """The loss has no limit of labels on one frame, so only of prefixes that do not reach ours."""
-    model, frames = RandomModel([], seed=5), encoded(4, 5)
+    model, frames = RandomModel("rnnt", seed=5), encoded(4, 5)
     search = BeamSearch(model, beam=10**6, threshold=np.inf)
     [found] = search.alternatives(search.decode(frames, np.array([4])))
     short = [one for one in found if 1 <= len(one.hypothesis.tokens) < model.max_symbols]
@@ -116,9 +121,9 @@ def test_it_agrees_with_the_loss_that_models_are_trained_with() -> None:
     for hypothesis, log_prob, _ in short:
         states = [model.initial_state(1)]
         for label in hypothesis.tokens:
-            g, h, c = model.follow(np.array([label]), states[-1].h, states[-1].c)
-            states.append(replace(states[0], g=g, h=h, c=c))
-        logits = [[model.score(frames[:, :, t], s.g, s.h, s.c)[0][0] for s in states] for t in range(4)]
+            g, after = model.follow(np.array([label]), states[-1].states)
+            states.append(replace(states[0], g=g, states=after))
+        logits = [[model.score(frames[:, :, t], s.g, s.states)[0][0] for s in states] for t in range(4)]
         loss = RNNTLoss(blank=model.blank)(
             torch.tensor(np.array([logits]), dtype=torch.float64),
             torch.tensor([hypothesis.tokens]),
@@ -132,7 +137,7 @@ def test_it_agrees_with_the_loss_that_models_are_trained_with() -> None:
 @pytest.mark.parametrize("scale", [0.5, 2.0, 8.0])
 def test_a_beam_of_one_is_the_greedy_search(kind: str, scale: float) -> None:
     for seed in range(20):
-        model = RandomModel(DURATIONS[kind], labels=5, seed=seed, scale=scale)
+        model = RandomModel(kind, labels=5, seed=seed, scale=scale)
         frames, lengths = encoded(20, seed, batch=4), np.array([20, 0, 7, 13])
         greedy, _ = model.decode(frames, lengths)
         search = BeamSearch(model, beam=1)
@@ -150,7 +155,7 @@ def plain(hypothesis: Hypothesis) -> Any:
 @pytest.mark.parametrize("kind", DURATIONS)
 @pytest.mark.parametrize("sizes", [(1,), (3, 1, 4), (7,)])
 def test_chunks_give_what_the_whole_gives_and_settled_labels_stay(kind: str, sizes: tuple[int, ...]) -> None:
-    model = RandomModel(DURATIONS[kind], labels=6, seed=3, scale=3.0)
+    model = RandomModel(kind, labels=6, seed=3, scale=3.0)
     frames, lengths = encoded(40, 1, batch=3), np.array([40, 23, 31])
     search = BeamSearch(model, beam=4)
     whole = search.alternatives(search.decode(frames, lengths))
@@ -179,7 +184,7 @@ def test_chunks_give_what_the_whole_gives_and_settled_labels_stay(kind: str, siz
 def test_a_wider_beam_finds_what_is_at_least_as_likely() -> None:
     scores = []
     for beam in (1, 2, 4, 16):
-        search = BeamSearch(RandomModel([0, 1, 2], labels=6, seed=1, scale=2.0), beam, threshold=np.inf)
+        search = BeamSearch(RandomModel("tdt", labels=6, seed=1, scale=2.0), beam, threshold=np.inf)
         found = search.alternatives(search.decode(encoded(30, 2, batch=8), np.full(8, 30)))
         scores.append(np.mean([alternatives[0].log_prob for alternatives in found]))
     assert scores == sorted(scores) and scores[-1] > scores[0] + 0.1
@@ -202,7 +207,7 @@ class Forbidden:
 
 
 def test_biases_are_added_and_may_forbid() -> None:
-    model, frames = RandomModel([], labels=4, seed=2, scale=2.0), encoded(12, 3)
+    model, frames = RandomModel("rnnt", labels=4, seed=2, scale=2.0), encoded(12, 3)
     plainly = BeamSearch(model, 4).alternatives(BeamSearch(model, 4).decode(frames, np.array([12])))[0]
     assert {token for found in plainly for token in found.hypothesis.tokens} == {0, 1, 2}
     search = BeamSearch(model, 4, Biases([Forbidden(0, 4), Forbidden(2, 4)]))
@@ -216,7 +221,7 @@ def test_biases_are_added_and_may_forbid() -> None:
 
 def test_a_script_lock_keeps_a_model_of_two_scripts_to_one() -> None:
     spelt = [" a", "b", " ж", "я", "7"]
-    model = RandomModel([0, 1, 2], labels=6, seed=4, scale=3.0)
+    model = RandomModel("tdt", labels=6, seed=4, scale=3.0)
     frames, lengths = encoded(60, 8, batch=4), np.full(4, 60)
     for script, allowed in (("Latin", {0, 1, 4}), ("Cyrillic", {2, 3, 4})):
         search = BeamSearch(model, 4, ScriptLock([script], spelt))

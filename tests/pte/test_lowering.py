@@ -17,7 +17,7 @@ from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.core.contracts import example
 from transducer.decoding.greedy import Decoder, StepDecoder
-from transducer.export.modules import load_module, load_reference
+from transducer.export.modules import load_module
 from transducer.pte.delegation import delegated
 from transducer.pte.forms import FORMS, INT8
 from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
@@ -277,7 +277,7 @@ def test_a_frontend_equals_nemos(settings: dict[str, Any], built: ByKind, tmp_pa
     checkpoint.config["preprocessor"] |= settings
     part, path = load_part("frontend", checkpoint, MAX_FRAMES), tmp_path / "frontend.pte"
     write_pte(lower(part.export(), part, XNNPACK), part, {"method": "xnnpack"}, path)
-    session, reference = open_pte(path), load_reference("frontend", checkpoint)
+    session, reference = open_pte(path), load_module("frontend", checkpoint, reference=True)
     low, high = session.bounds["samples"]
     hop = round(settings.get("window_stride", 0.01) * 16000)
     assert (low, high) == (400, (MAX_FRAMES + 1) * hop - 1)

@@ -34,6 +34,10 @@ LIVELY: dict[str, list[int] | None] = {
     "hybrid-tdt": None,
     "char-rnnt": None,
     "bpe-rnnt": None,
+    "stateless-tdt": None,
+    "hat": None,
+    "multi-blank": None,
+    "lstm": None,
     "tdt-0-2-5": [0, 2, 5],
     "tdt-3-1": [3, 1],
 }

@@ -15,7 +15,8 @@ from transducer.core.cli import InputError
 
 if typing.TYPE_CHECKING:
     import torch
-from transducer.checkpoint.config import FRONTEND, MODULES, read_config, require_class
+from transducer.checkpoint.architecture import PROMPT_KERNEL, SECTIONS, class_of, sizes
+from transducer.checkpoint.config import read_config
 from transducer.checkpoint.limits import require_sizes
 from transducer.checkpoint.settings import construct, require_exportable
 from transducer.checkpoint.weights import ONE_RUN, load_weights
@@ -44,18 +45,31 @@ class Checkpoint:
 
     @property
     def durations(self) -> list[int]:
-        """TDT durations in encoder frames, in order of the joint's last outputs; empty for plain RNN-T."""
+        """TDT durations in encoder frames, in order of the joint's last outputs; empty for other models."""
+        return [] if self._multi_blank() else self._durations("durations", "tdt_kwargs", "tdt_durations")
+
+    @property
+    def big_blank_durations(self) -> list[int]:
+        """Encoder frames that each big blank of a multi-blank model passes over; empty for other models."""
+        return self._durations("big_blank_durations", "multiblank_rnnt_kwargs") if self._multi_blank() else []
+
+    def _multi_blank(self) -> bool:
+        loss, decoding = self.config.get("loss") or {}, self.config.get("decoding") or {}
+        return "multiblank" in (decoding.get("model_type"), str(loss.get("loss_name")).partition("_")[0])
+
+    def _durations(self, name: str, loss: str, default: str = "") -> list[int]:
+        """Return the frames that each of the joint's last outputs stands for, from where a config may list them."""
         count = int(self.config["joint"].get("num_extra_outputs") or 0)
         places = (
-            (self.config.get("model_defaults") or {}).get("tdt_durations"),
-            ((self.config.get("loss") or {}).get("tdt_kwargs") or {}).get("durations"),
-            (self.config.get("decoding") or {}).get("durations"),
+            (self.config.get("model_defaults") or {}).get(default),
+            ((self.config.get("loss") or {}).get(loss) or {}).get(name),
+            (self.config.get("decoding") or {}).get(name),
         )
         durations = [int(duration) for duration in next(filter(None, places), [])] if count else []
         if len(durations) != count:
             raise InputError(
                 f"{self.source}: the joint has {count} duration outputs but the config lists {len(durations)} "
-                "durations; name them in loss.tdt_kwargs.durations of its config."
+                f"durations; name them in loss.{loss}.{name} of its config."
             )
         return durations
 
@@ -63,6 +77,26 @@ class Checkpoint:
     def weights(self) -> "dict[str, torch.Tensor]":
         """All tensors by name: fp32 ones mapped from disk rather than read, others converted to fp32."""
         return load_weights(self.folder / WEIGHTS, self.source)
+
+    @property
+    def prompt_weights(self) -> "dict[str, torch.Tensor]":
+        """The weights that condition encoder frames on a prompt, by their names in NeMo's prompt_kernel.
+
+        Raises: InputError if one is missing or of another shape.
+        """
+        dims = sizes(self.config, self.source)
+        if "P" not in dims:
+            return {}
+        width, hidden = dims["D"], 2 * dims["D"]
+        shapes = {"0.weight": [hidden, width + dims["P"]], "0.bias": [hidden], "2.weight": [width, hidden],
+                  "2.bias": [width]}  # fmt: skip
+        names = {name: f"{PROMPT_KERNEL}.{name}" for name in shapes}
+        for name, shape in shapes.items():
+            found = self.weights.get(names[name])
+            if found is None or list(found.shape) != shape:
+                problem = "is missing" if found is None else f"has shape {list(found.shape)} where {shape} belongs"
+                raise InputError(f"{self.source}: the weight {names[name]} {problem}; {ONE_RUN}.")
+        return {name: self.weights[full] for name, full in names.items()}
 
     def build(self, section: str) -> Any:
         """Build the encoder, decoder, joint or preprocessor in eval mode with exactly the checkpoint's weights.
@@ -75,20 +109,19 @@ class Checkpoint:
         from nemo.utils import logging as nemo_logging
 
         nemo_logging.setLevel(nemo_logging.ERROR)
-        kind = (MODULES | FRONTEND)[section]
-        require_class(self.config, section, kind, self.source)
+        kind = class_of(self.config, section, self.source)
         settings = {key: value for key, value in self.config[section].items() if key != "_target_"}
         prefix = f"{section}."
         weights = {k.removeprefix(prefix): v for k, v in self.weights.items() if k.startswith(prefix)}
         if settings.get("subsampling_conv_chunking_factor", 1) != 1:
             # It cuts the input to save memory, which a graph cannot; the result is the same.
             settings["subsampling_conv_chunking_factor"] = 1
-        if section not in FRONTEND:
+        if section in SECTIONS:
             require_sizes(section, settings, weights, self.source)
-            require_exportable(section, settings, self.source)
+            require_exportable(section, kind, settings, self.source)
         with _skip_init():
             module = construct(getattr(modules, kind), settings, section, self.source)
-        if weights or section not in FRONTEND:
+        if weights or section in SECTIONS:
             self._require_match(section, module.state_dict(), weights)
             module.load_state_dict(weights, strict=True, assign=True)
         return module.eval().requires_grad_(False)

@@ -16,21 +16,25 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
+from transducer.checkpoint.architecture import CLASSES, SECTIONS, class_of
 from transducer.checkpoint.limits import require_small
 from transducer.core.cli import InputError
 
 # The supported model classes, the only ones that are ever instantiated.
-MODELS = ("EncDecRNNTModel", "EncDecRNNTBPEModel", "EncDecHybridRNNTCTCModel", "EncDecHybridRNNTCTCBPEModel")
-
-
-MODULES = {"encoder": "ConformerEncoder", "decoder": "RNNTDecoder", "joint": "RNNTJoint"}
-
-
-FRONTEND = {"preprocessor": "AudioToMelSpectrogramPreprocessor"}
+MODELS = (
+    "EncDecRNNTModel",
+    "EncDecRNNTBPEModel",
+    "EncDecRNNTBPEModelWithPrompt",
+    "EncDecRNNTBPEEOUModel",
+    "EncDecHybridRNNTCTCModel",
+    "EncDecHybridRNNTCTCBPEModel",
+    "EncDecHybridRNNTCTCBPEModelWithPrompt",
+    "EncDecHybridRNNTCTCBPEEOUModel",
+)
 
 
 # Parts of a config that graphs and metadata are made from.
-NEEDED = {*MODULES, *FRONTEND, "target", "tokenizer", "labels", "model_defaults", "loss", "decoding", "swipe"}
+NEEDED = {*CLASSES, "target", "tokenizer", "labels", "model_defaults", "loss", "decoding", "swipe"}
 
 
 # Weights of a transducer checkpoint that no exported graph uses.
@@ -87,16 +91,6 @@ def _no_environment() -> Iterator[None]:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
-def whole(config: dict[str, Any], path: str) -> int:
-    """Return a setting by its dotted name. Raises: KeyError, or ValueError if it is not a whole number above 0."""
-    value: Any = config
-    for key in path.split("."):
-        value = value[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{path} is {value!r} where a whole number above 0 belongs")
-    return value
-
-
 @contextmanager
 def reading(source: str) -> Iterator[None]:
     """Turn what a config of another form makes code raise into one sentence. Raises: InputError."""
@@ -118,19 +112,12 @@ def require_transducer(config: dict[str, Any], source: str) -> None:
     model = str(config.get("target", "")).rpartition(".")[2]
     if model and model not in MODELS:
         raise InputError(f"{source}: {model} is not supported; bring a transducer of one of {', '.join(MODELS)}.")
-    for section, supported in MODULES.items():
+    for section in SECTIONS:
         if not isinstance(config.get(section), dict):
             raise InputError(
                 f"{source}: its config has no {section}, so it is not a transducer; bring an RNN-T or TDT."
             )
-        require_class(config, section, supported, source)
-
-
-def require_class(config: dict[str, Any], section: str, supported: str, source: str) -> None:
-    """Refuse a section of a config that is not of the one class supported there."""
-    name = str((config.get(section) or {}).get("_target_", "")).rpartition(".")[2]
-    if name != supported:
-        raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {supported} can be exported.")
+        class_of(config, section, source)
 
 
 def _class_names(node: Any) -> typing.Iterator[str]:

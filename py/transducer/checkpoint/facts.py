@@ -9,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from transducer.checkpoint.architecture import class_of, prompt_ids, sizes, whole
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.config import reading, whole
+from transducer.checkpoint.config import reading
 from transducer.core.cli import InputError
+from transducer.core.contracts import graph_of
 from transducer.core.version import __version__
 
 # Settings of NeMo's mel frontend that its configs leave out, as NeMo 3.0 fills them in.
@@ -53,21 +55,23 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
             f"{config['joint']['num_classes']}; save the model again with NeMo."
         )
     greedy = (config.get("decoding") or {}).get("greedy") or {}
+    big_blanks = checkpoint.big_blank_durations
+    dims = sizes(config, checkpoint.source)
+    factor = dims.pop("subsampling")
+    dims |= {"V": len(labels) + 1, "K": len(durations or big_blanks)}
+    hat = class_of(config, "joint", checkpoint.source) == "HATJoint"
     return {
         "model_class": checkpoint.manifest["model_class"],
-        "model_type": "tdt" if durations else "rnnt",
-        "dims": {
-            "F": whole(config, "encoder.feat_in"),
-            "D": whole(config, "encoder.d_model"),
-            "L": whole(config, "decoder.prednet.pred_rnn_layers"),
-            "H": whole(config, "decoder.prednet.pred_hidden"),
-            "V": len(labels) + 1,
-            "K": len(durations),
-        },
+        "model_type": "tdt" if durations else "multiblank" if big_blanks else "rnnt",
+        "dims": dims,
         "blank_id": len(labels),
         "durations": durations,
+        **({"big_blank_durations": big_blanks} if big_blanks else {}),
+        "joint_output": "log_probs" if hat else "logits",
+        **describe_prompts(config),
+        "predictor_state": describe_state(dims, blank=len(labels)),
         "max_symbols": int(greedy.get("max_symbols") or greedy.get("max_symbols_per_step") or 10),
-        "subsampling_factor": whole(config, "encoder.subsampling_factor"),
+        "subsampling_factor": factor,
         **describe_attention(config["encoder"]),
         **describe_input(config),
         "tokenizer": tokenizer_kind(checkpoint),
@@ -77,6 +81,27 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
             "nemo": version("nemo_toolkit"),
             "transducer-export": __version__,
         },
+    }
+
+
+def describe_prompts(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the prompts of a model that takes some: its numbers by name, and the default of NeMo."""
+    ids = prompt_ids(config)
+    default = "auto" if "auto" in ids else next(iter(ids), "")
+    return {"prompts": {"ids": ids, "default": default}} if ids else {}
+
+
+def describe_state(dims: dict[str, int], blank: int) -> dict[str, Any]:
+    """Return shape, dtype and first value of what the predictor carries from token to token; B is the batch."""
+    graph = graph_of("predictor", dims)
+    return {
+        name: {
+            "shape": [axis if axis == "B" else dims[axis] for axis in axes],
+            "dtype": "int64" if name in graph.integers else "float",
+            "value": blank if name in graph.integers else 0,
+        }
+        for name, axes in graph.inputs.items()
+        if name != "y"
     }
 
 

@@ -34,6 +34,7 @@ CONFIGS = {
     "parakeet_tdt": "ParakeetTDTConfig",
     "parakeet_rnnt": "ParakeetRNNTConfig",
     "nemotron_asr_streaming": "NemotronAsrStreamingConfig",
+    "nemotron3_5_asr": "Nemotron3_5AsrConfig",
 }
 
 
@@ -56,6 +57,9 @@ def read_huggingface(folder: Path) -> "tuple[dict[str, Any], dict[str, torch.Ten
             "be exported; save it with the blank last."
         )
     config = nemo_config(settings, read_features(folder), read_lookaheads(folder))
+    if hasattr(settings, "num_prompts"):
+        config["target"] = f"{config['target']}WithPrompt"
+        config["model_defaults"] |= prompt_defaults(settings, folder)
     weights = {nemo_name(name): tensor for name, tensor in read_safetensors(folder).items()}
     weights |= frontend_buffers(config["preprocessor"])
     if config["encoder"]["use_bias"]:
@@ -72,8 +76,6 @@ def require_transducer(raw: dict[str, Any], folder: Path) -> None:
         )
     if isinstance(kind, str) and kind.endswith("_ctc"):
         raise InputError(f"{folder}: {kind} is a CTC model, without predictor and joint; bring an RNN-T or TDT.")
-    if kind == "nemotron3_5_asr":
-        raise InputError(f"{folder}: {kind} takes a language prompt, which cannot be exported yet.")
     if not isinstance(kind, str) or kind not in CONFIGS:
         raise InputError(f"{folder}: a model_type of {kind!r} is not supported; bring one of {', '.join(CONFIGS)}.")
 
@@ -89,10 +91,12 @@ def parsed(raw: dict[str, Any], folder: Path) -> Any:
                  encoder.num_hidden_layers, encoder.num_attention_heads, encoder.intermediate_size]  # fmt: skip
         if min(sizes) < 1 or encoder.intermediate_size % encoder.hidden_size:
             raise ValueError("a size is below 1, or intermediate_size is not a multiple of hidden_size")
+        if getattr(settings, "prompt_intermediate_size", 2 * encoder.hidden_size) != 2 * encoder.hidden_size:
+            raise ValueError("prompt_intermediate_size is not twice hidden_size")
     except Exception as error:  # whatever strict dataclasses say of a stranger's values
         said = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{folder}: transformers refuses its {CONFIG} ({said:.200}); correct it.") from None
-    require_exportable("transformers", settings.to_dict(), str(folder))
+    require_exportable("transformers", "transformers", settings.to_dict(), str(folder))
     return settings
 
 
@@ -105,6 +109,19 @@ def read_features(folder: Path) -> dict[str, Any]:
             if isinstance(features, dict) and "feature_size" in features:
                 return features
     raise InputError(f"{folder} has no preprocessor_config.json, which says how features are made; add the model's.")
+
+
+def prompt_defaults(settings: Any, folder: Path) -> dict[str, Any]:
+    """Return what NeMo says of a model's prompts: their number, and their numbers by name."""
+    from transformers.models.nemotron3_5_asr import processing_nemotron3_5_asr as processing
+
+    path = folder / "processor_config.json"
+    listed = read_json(path).get("prompt_dictionary") if path.is_file() else None
+    names = listed or processing.DEFAULT_PROMPT_DICTIONARY
+    # The folder's own default is of that name.
+    prompts = {"auto": settings.default_prompt_id, **names}
+    known = {name: number for name, number in prompts.items() if number < settings.num_prompts}
+    return {"initialize_prompt_feature": True, "num_prompts": settings.num_prompts, "prompt_dictionary": known}
 
 
 def read_lookaheads(folder: Path) -> list[int]:

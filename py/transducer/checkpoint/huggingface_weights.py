@@ -37,6 +37,8 @@ NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"encoder_projector\.", "joint.enc."),
     (r"decoder\.decoder_projector\.", "joint.pred."),
     (r"joint\.head\.", "joint.joint_net.2."),
+    (r"prompt_projector\.linear_1\.", "prompt_kernel.0."),
+    (r"prompt_projector\.linear_2\.", "prompt_kernel.2."),
 ]  # fmt: skip
 # A layer has biases in NeMo everywhere or nowhere; these are without one either way.
 UNBIASED = re.compile(r"encoder\.layers\.\d+\.(self_attn\.linear_pos|.*norm.*)\.weight")

@@ -31,9 +31,21 @@ AXES = {
     "joint_hidden",
     "encoder_hidden",
     "vocab_size",
+    "proj_size",
+    "rnn_hidden_size",
+    "filters",
+    "kernel",
 }
 # Settings that count layers, and how the weights of one are named.
-LAYERS = {"n_layers": r"layers\.(\d+)\.", "pred_rnn_layers": r"prediction\.dec_rnn\.lstm\.weight_ih_l(\d+)$"}
+LAYERS = {
+    "n_layers": (r"layers\.(\d+)\.", r"layers\.(\d+)\.weight_ih_l0$"),
+    "pred_rnn_layers": (r"prediction\.dec_rnn\.lstm\.weight_ih_l(\d+)$",),
+    "context_size": (r"prediction\.embeds\.(\d+)\.",),
+}
+# Settings that count what has weights of its own, so that none is larger than the number of weights.
+COUNTS = {"repeat"}
+# Settings whose default is -1.
+UNSET_IF_NEGATIVE = {"subsampling_conv_channels", "rnn_hidden_size", "proj_size"}
 
 
 def require_small(text: str, source: str) -> None:
@@ -74,10 +86,12 @@ def require_sizes(section: str, settings: Mapping[str, Any], weights: Mapping[st
         weights: the section's tensors, names without the section.
     """
     longest = max((max(tensor.shape, default=1) for tensor in weights.values()), default=0)
+    if any(".embeds." in name for name in weights):
+        longest *= 2  # a stateless predictor's width is shared out, half of it or more to the last token
     for name, value in _numbers(settings):
         key = name.rpartition(".")[2]
         problem = ""
-        if value < 0 and key in AXES | LAYERS.keys():
+        if value < 0 and key in (AXES | LAYERS.keys() | COUNTS) - UNSET_IF_NEGATIVE:
             problem = "which is negative"
         elif abs(value) > MAX_NUMBER:
             problem = "which no model has"
@@ -85,8 +99,11 @@ def require_sizes(section: str, settings: Mapping[str, Any], weights: Mapping[st
             problem = f"where {MAX_POSITIONS} is the most"
         elif key in AXES and value > longest:
             problem = f"where the longest axis of its weights is {longest}"
-        elif key in LAYERS and value != (found := len(_layers(LAYERS[key], weights))):
-            problem = f"where its weights are of {found} layers"
+        elif key in COUNTS and value > len(weights):
+            problem = f"where it has {len(weights)} weights"
+        elif key in LAYERS and value not in (found := [len(_layers(pattern, weights)) for pattern in LAYERS[key]]):
+            # A class without such layers does not read the setting.
+            problem = f"where its weights are of {max(found)} layers" if any(found) or value > len(weights) else ""
         if problem:
             raise InputError(f"{source}: {section}.{name} is {value}, {problem}; correct its config.")
 
@@ -96,8 +113,9 @@ def _layers(pattern: str, weights: Mapping[str, Any]) -> set[str]:
 
 
 def _numbers(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int | float]]:
-    """Yield the numbers among settings and below, with their dotted names."""
-    for key, value in settings.items():
+    """Yield the numbers among settings and below, with their dotted names; those of a list have the list's."""
+    pairs = [(key, one) for key, value in settings.items() for one in (value if isinstance(value, list) else [value])]
+    for key, value in pairs:
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{key}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -1,7 +1,7 @@
 """Settings of a checkpoint's modules: those that cannot be exported, and those that NeMo's constructors refuse.
 
 Example:
-    require_exportable("decoder", config["decoder"], "demo-tdt.nemo")
+    require_exportable("decoder", "RNNTDecoder", config["decoder"], "demo-tdt.nemo")
     module = construct(RNNTDecoder, config["decoder"], "decoder", "demo-tdt.nemo")
 """
 
@@ -10,19 +10,20 @@ from typing import Any
 
 from transducer.core.cli import InputError
 
-# Settings by section and dotted name, the values that graphs can be made of, and why only those.
+# Settings by class and dotted name, the values that graphs can be made of, and why only those.
 EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
-    "encoder": {
+    "ConformerEncoder": {
         "self_attention_model": (
             ("rel_pos", "rel_pos_local_attn", "abs_pos"),
             "attention of other kinds has no graph yet",
         ),
         "global_tokens": ((0,), "local attention is exported without frames that see everything"),
     },
-    "decoder": {
+    "ConvASREncoder": {"frame_splicing": ((1,), "graphs take one frame of features at a time")},
+    "RNNEncoder": {"rnn_type": (("lstm",), "NeMo itself has no layers of other kinds")},
+    "RNNTDecoder": {
         "blank_as_pad": ((True, None), "graphs look blank up as a label"),
         "normalization_mode": ((None,), "its LSTM has no counterpart in ONNX"),
-        "prednet.rnn_hidden_size": ((None, -1, 0), "a projected LSTM has no counterpart in ONNX"),
     },
     # Of a Hugging Face folder's config, whose weights become those of NeMo's classes.
     "transformers": {
@@ -34,9 +35,9 @@ EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
 }
 
 
-def require_exportable(section: str, settings: Mapping[str, Any], source: str) -> None:
-    """Raise InputError for a setting that loads but cannot be exported."""
-    for name, (values, reason) in EXPORTABLE.get(section, {}).items():
+def require_exportable(section: str, kind: str, settings: Mapping[str, Any], source: str) -> None:
+    """Raise InputError for a setting of a class that loads but cannot be exported."""
+    for name, (values, reason) in EXPORTABLE.get(kind, {}).items():
         value: Any = settings
         for key in name.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None

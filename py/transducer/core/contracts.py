@@ -4,12 +4,13 @@ Example:
     inputs = example("joint", {"B": 2, "D": 144, "T": 7, "H": 128, "U": 1})
 
 Axes: B batch, T feature frames, T_enc encoder frames, F features, D encoder width, L LSTM layers,
-H predictor width, U tokens, V labels plus blank, K TDT durations, N encoder layers, cache_T and C the
-past encoder frames that attention and convolutions cache.
+H predictor width, U tokens, V labels plus blank, K TDT durations or big blanks, N encoder layers, cache_T and C
+the past encoder frames that attention and convolutions cache. Some models have other inputs: see `graph_of`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,46 @@ GRAPHS = {
 }
 
 
-def input_names(name: str, swipe: bool) -> list[str]:
+def graph_of(name: str, dims: Mapping[str, int]) -> Graph:
+    """Return the contract of a graph for a model of these dims.
+
+    R in dims: the cells of a projected LSTM, which are its states.
+    history in dims: a predictor without recurrence, whose state is so many tokens before the last.
+    P in dims: an encoder whose frames a prompt conditions, one of so many for each row.
+    """
+    graph = GRAPHS[name]
+    if "P" in dims and name.startswith("encoder"):
+        return replace(graph, inputs={**graph.inputs, "prompt": ("B",)}, integers=(*graph.integers, "prompt"))
+    if "history" in dims:
+        return replace(
+            graph,
+            inputs=_exchanged(graph.inputs, {"h": {"context": ("history", "B")}, "c": {}}),
+            outputs=_exchanged(graph.outputs, {"h_out": {"context_out": ("history", "B")}, "c_out": {}}),
+            integers=(*graph.integers, "context"),
+        )
+    if "R" in dims:
+        states = {name: {name: ("L", "B", "R")} for name in ("h", "c", "h_out", "c_out")}
+        return replace(graph, inputs=_exchanged(graph.inputs, states), outputs=_exchanged(graph.outputs, states))
+    return graph
+
+
+def _exchanged(tensors: Axes, others: Mapping[str, Axes]) -> Axes:
+    """Return tensors with others in the place of some, by name."""
+    return {name: axes for key, value in tensors.items() for name, axes in others.get(key, {key: value}).items()}
+
+
+def input_names(graph: Graph, swipe: bool) -> list[str]:
     """Return the names of a graph's inputs, as in its contract, except a swipe encoder's first."""
-    return ["features" if swipe and tensor == "audio_signal" else tensor for tensor in GRAPHS[name].inputs]
+    return ["features" if swipe and tensor == "audio_signal" else tensor for tensor in graph.inputs]
+
+
+def default_prompts(facts: Mapping[str, Any], batch: int) -> Arrays:
+    """Return the prompts [B] that an encoder gets unless others are asked for; nothing for one that takes none."""
+    prompts = facts.get("prompts")
+    if not prompts:
+        return {}
+    prompts = json.loads(prompts) if isinstance(prompts, str) else prompts
+    return {"prompt": np.full(batch, prompts["ids"][prompts["default"]], np.int64)}
 
 
 def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
@@ -92,15 +130,16 @@ def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
     """
     random = np.random.default_rng(seed)
     arrays: Arrays = {}
-    longest = sizes[next(iter(GRAPHS[name].inputs.values()))[-1]]
-    for tensor, axes in GRAPHS[name].inputs.items():
+    graph = graph_of(name, sizes)
+    longest = sizes[next(iter(graph.inputs.values()))[-1]]
+    for tensor, axes in graph.inputs.items():
         shape = [sizes[axis] for axis in axes]
         if tensor == "length":
             arrays[tensor] = np.array([max(1, longest * 3 // (3 + 2 * row)) for row in range(sizes["B"])])
         elif tensor.startswith("cache_"):
-            arrays[tensor] = np.zeros(shape, np.int64 if tensor in GRAPHS[name].integers else np.float32)
-        elif tensor in GRAPHS[name].integers:
-            arrays[tensor] = random.integers(sizes["V"], size=shape)
+            arrays[tensor] = np.zeros(shape, np.int64 if tensor in graph.integers else np.float32)
+        elif tensor in graph.integers:
+            arrays[tensor] = random.integers(sizes["P" if tensor == "prompt" else "V"], size=shape)
         else:
             arrays[tensor] = random.standard_normal(shape, dtype=np.float32)
         if tensor == "predictor_output":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from transducer.core.contracts import Floats
 from transducer.decoding.bias import Bias, Doubles, Integers
 from transducer.decoding.greedy import Decoder, Hypothesis
-from transducer.decoding.prefixes import Beams, BeamState, History, Link, States, best_of, merged
+from transducer.decoding.prefixes import Beams, BeamState, History, Link, Memory, best_of, merged
 
 # A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
 THRESHOLD = 5.0
@@ -54,7 +54,7 @@ class BeamSearch:
         start, zeros = self._decoder.initial_state(batch), np.zeros(batch, np.int64)
         scores, streams = np.zeros(batch), np.arange(batch)
         beams = Beams(streams, streams, streams, zeros, zeros, streams, scores, scores)
-        return BeamState(beams, States(start.g, start.h, start.c), zeros, streams, History(batch))
+        return BeamState(beams, Memory(start.g, start.states), zeros, streams, History(batch))
 
     def decode(self, encoder_output: Floats, encoded_lengths: Integers, state: BeamState | None = None) -> BeamState:
         """Return the state after the next encoder frames of every stream.
@@ -63,7 +63,7 @@ class BeamSearch:
         """
         state = state or self.initial_state(len(encoded_lengths))
         rows = replace(state.beams, state=np.arange(len(state.beams)))
-        state = replace(state, states=States(*state.states[state.beams.state]), beams=rows)
+        state = replace(state, memory=Memory(*state.memory[state.beams.state]), beams=rows)
         frames, beams = np.ascontiguousarray(encoder_output.transpose(0, 2, 1)), state.beams
         # Each stream is at a frame of its own, and all prefixes that have that frame next go on together.
         before, symbols = np.full(len(encoded_lengths), -1), np.zeros(len(encoded_lengths), np.int64)
@@ -133,9 +133,10 @@ class BeamSearch:
         """
         if not len(beams):
             return beams
-        states, blank, durations = state.states, self._decoder.blank, self._decoder.durations
-        logits, (h, c) = self._decoder.score(frames[beams.stream, beams.frame], *states[beams.state])
-        labels = _log_softmax(logits[:, : blank + 1])
+        memory, blank, durations = state.memory, self._decoder.blank, self._decoder.durations
+        logits, after = self._decoder.score(frames[beams.stream, beams.frame], *memory[beams.state])
+        # Beyond the blank are durations, or other blanks, which compete with the labels.
+        labels = _log_softmax(logits[:, : blank + 1] if len(durations) else logits)
         spans = _log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
         scores = beams.score[:, None] + labels
         if self._bias:
@@ -147,11 +148,12 @@ class BeamSearch:
             log_prob=beams.log_prob[row] + labels[row, label] + spans[row, span],
             score=scores[row, label] + spans[row, span],
         )
-        advance = np.maximum(duration, (label == blank) | last[grown.stream])
-        labeled = (label != blank).nonzero()[0]
+        passed = self._decoder.big_blanks[np.maximum(label - blank, 0)]
+        advance = np.maximum(duration, np.where(label >= blank, passed, last[grown.stream]))
+        labeled = (label < blank).nonzero()[0]
         if len(labeled):
             row, label = row[labeled], label[labeled]
-            grown.state[labeled] = states.add(*self._decoder.follow(label, h[:, row], c[:, row]))
+            grown.state[labeled] = memory.add(*self._decoder.follow(label, tuple(array[:, row] for array in after)))
             at = grown.frame[labeled] + state.frames[grown.stream[labeled]]
             columns = labeled, label, at, duration[labeled], np.exp(labels[row, label])
             for place, *link in zip(*(column.tolist() for column in columns), strict=True):

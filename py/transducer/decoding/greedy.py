@@ -20,6 +20,10 @@ from transducer.core.contracts import Floats
 from transducer.runtime.sessions import Session
 
 Integers = NDArray[np.int64]
+# Of an LSTM its two states, float32 [L, B, H]; of a predictor without recurrence the tokens before, int64 [history, B].
+States = tuple[NDArray[Any], ...]
+# What a decoder reads of model_meta.json.
+DECODING_FACTS = ("dims", "durations", "big_blank_durations", "blank_id", "max_symbols", "predictor_state")
 
 EVERY = slice(None)
 
@@ -29,14 +33,13 @@ class DecoderState:
     """The state of B streams between two chunks of encoder frames.
 
     g: the predictor's output after each stream's last label, float32 [B, H]
-    h, c: its LSTM states after that label, float32 [L, B, H]
+    states: what it carries on from that label; the batch is the second axis of each array
     skip: frames of the next chunk that the last TDT duration jumps over, int64 [B]
     frames: frames of all chunks so far, int64 [B]
     """
 
     g: Floats
-    h: Floats
-    c: Floats
+    states: States
     skip: Integers
     frames: Integers
 
@@ -64,7 +67,8 @@ class Decoder:
 
     Attributes:
         blank: the blank's id, the last of the labels.
-        durations: of TDT, in encoder frames, int64 [K]; none for RNN-T.
+        durations: of TDT, in encoder frames, int64 [K]; none for others.
+        big_blanks: frames that each blank passes over, int64; the blank's 1 first, then those of a multi-blank model.
         max_symbols: labels at most on one frame.
     """
 
@@ -74,7 +78,11 @@ class Decoder:
 
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
         dims = meta["dims"]
-        self._layers, self._hidden, self._labels = dims["L"], dims["H"], dims["V"]
+        self._initial = meta["predictor_state"]
+        self._state_outputs = [f"{name}_out" for name in self._initial]
+        # Blanks of a multi-blank model compete with the labels.
+        self.big_blanks = np.array([1, *meta.get("big_blank_durations", [])], np.int64)
+        self._labels = dims["V"] + len(self.big_blanks) - 1
         self.blank = int(meta["blank_id"])
         self.durations = np.array(meta["durations"], dtype=np.int64)
         self._tdt = len(self.durations) > 0
@@ -82,9 +90,18 @@ class Decoder:
 
     def initial_state(self, batch: int) -> DecoderState:
         """Return the state of `batch` new streams."""
-        zeros = np.zeros((self._layers, batch, self._hidden), np.float32)
-        g, h, c = self._predict(np.full(batch, self.blank, np.int64), zeros, zeros)
-        return DecoderState(g, h, c, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
+        g, states = self.follow(np.full(batch, self.blank, np.int64), self._initial_states(batch))
+        return DecoderState(g, states, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
+
+    def _initial_states(self, batch: int) -> States:
+        return tuple(
+            np.full(
+                [batch if size == "B" else size for size in state["shape"]],
+                state["value"],
+                np.int64 if state["dtype"] == "int64" else np.float32,
+            )
+            for state in self._initial.values()
+        )
 
     def decode(
         self, encoder_output: Floats, encoded_lengths: Integers, state: DecoderState | None = None
@@ -100,44 +117,48 @@ class Decoder:
         """
         batch = len(encoded_lengths)
         state = state or self.initial_state(batch)
-        g, h, c, time = state.g.copy(), state.h.copy(), state.c.copy(), state.skip.copy()
+        g, states = state.g.copy(), tuple(array.copy() for array in state.states)
+        time = state.skip.copy()
         streams, repeats = np.arange(batch), np.zeros(batch, np.int64)
         frames = np.ascontiguousarray(encoder_output.transpose(0, 2, 1))
         steps: list[tuple[NDArray[Any], ...]] = []
         while (active := time < encoded_lengths).any():
             rows = _index(active)
             now = streams[rows], time[rows]
-            logits, after = self.score(frames[now], g[rows], h[:, rows], c[:, rows])
+            logits, after = self.score(frames[now], g[rows], tuple(array[:, rows] for array in states))
             labels = logits[:, : self._labels].argmax(1)
             durations = self.durations[logits[:, self._labels :].argmax(1)] if self._tdt else np.zeros_like(labels)
-            blank = labels == self.blank
-            advance = np.maximum(durations, blank)
+            blank = labels >= self.blank
+            advance = np.maximum(durations, np.where(blank, self.big_blanks[np.maximum(labels - self.blank, 0)], 0))
             if not blank.all():
                 labeled = _index(~blank)
                 stream, frame, label = now[0][labeled], now[1][labeled], labels[labeled]
                 confidence = _probability(logits[labeled, : self._labels], label)
                 steps.append((stream, frame + state.frames[stream], label, durations[labeled], confidence))
                 place = labeled if rows is EVERY else stream
-                g[place], h[:, place], c[:, place] = self.follow(label, *(states[:, labeled] for states in after))
+                g[place], followed = self.follow(label, tuple(array[:, labeled] for array in after))
+                for array, next_array in zip(states, followed, strict=True):
+                    array[:, place] = next_array
             # Several labels may fall on one frame, but at most max_symbols.
             repeats[rows] = np.where(advance == 0, repeats[rows] % self.max_symbols + 1, 0)
             advance += repeats[rows] == self.max_symbols
             time[rows] += advance
-        now_at = DecoderState(g, h, c, time - encoded_lengths, state.frames + encoded_lengths)
+        now_at = DecoderState(g, states, time - encoded_lengths, state.frames + encoded_lengths)
         return self._hypotheses(steps, batch), now_at
 
-    def score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
-        """Return the logits [B, V+K] of frames [B, D] after g, and the LSTM states that the next label starts from."""
-        return self._join(frames, g), (h, c)
+    def score(self, frames: Floats, g: Any, states: States) -> tuple[Floats, States]:
+        """Return the logits [B, V+K] of frames [B, D] after g, and the states that the next label starts from."""
+        return self._join(frames, g), states
 
-    def follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
-        """Return g and the LSTM states of streams after their next labels [B]."""
-        return self._predict(labels, h, c)
+    def follow(self, labels: Integers, states: States) -> tuple[Any, States]:
+        """Return g and the states of streams after their next labels [B]."""
+        g, *states_after = self._predictor.run(
+            ["g", *self._state_outputs], {"y": labels[:, None], **self._named(states)}
+        )
+        return g[:, :, 0], tuple(states_after)
 
-    def _predict(self, labels: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return g [B, H] and the next states of labels [B] and LSTM states [L, B, H]."""
-        g, h, c = self._predictor.run(None, {"y": labels[:, None], "h": h, "c": c})
-        return g[:, :, 0], h, c
+    def _named(self, states: States) -> dict[str, NDArray[Any]]:
+        return dict(zip(self._initial, states, strict=True))
 
     def _join(self, frames: Floats, g: Floats) -> Floats:
         """Return the logits [B, V+K] of encoder frames [B, D] and predictor outputs [B, H]."""
@@ -157,24 +178,19 @@ class Decoder:
 
 
 class StepDecoder(Decoder):
-    """The same search with the fused graph rnnt_step; a state's `g` is the last label [B, 1], not yet in the LSTM."""
+    """The same search with the fused graph rnnt_step; a state's `g` is the last label [B, 1], to be read next."""
 
     def __init__(self, meta: Mapping[str, Any], step: Session) -> None:
         self._read_meta(meta)
         self._step = step
 
-    def initial_state(self, batch: int) -> DecoderState:
-        states = np.zeros((self._layers, batch, self._hidden), np.float32)
-        start = np.zeros(batch, np.int64)
-        return DecoderState(np.full((batch, 1), self.blank), states, states, start, start)
+    def score(self, frames: Floats, g: Any, states: States) -> tuple[Floats, States]:
+        inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], **self._named(states)}
+        logits, *states_after = self._step.run(["logits", *self._state_outputs], inputs)
+        return logits, tuple(states_after)
 
-    def score(self, frames: Floats, g: Any, h: Floats, c: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
-        inputs = {"encoder_frame": np.ascontiguousarray(frames), "y": g[:, 0], "h": h, "c": c}
-        logits, h, c = self._step.run(None, inputs)
-        return logits, (h, c)
-
-    def follow(self, labels: Integers, h: Floats, c: Floats) -> tuple[Any, Floats, Floats]:
-        return labels[:, None], h, c
+    def follow(self, labels: Integers, states: States) -> tuple[Any, States]:
+        return labels[:, None], states
 
 
 def _index(mask: NDArray[np.bool_]) -> slice | Integers:

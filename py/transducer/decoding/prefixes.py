@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transducer.core.contracts import Floats
 from transducer.decoding.bias import Doubles, Integers
+from transducer.decoding.greedy import States
 
 
 class Link(NamedTuple):
@@ -61,23 +61,25 @@ class History:
         return heads.pop() if heads else after
 
 
-class States:
-    """What the decoder knows after prefixes: g, h and c of DecoderState, with rows that only grow in place of B."""
+class Memory:
+    """What the decoder knows after prefixes: g and states of DecoderState, with rows that only grow in place of B."""
 
-    def __init__(self, g: Any, h: Floats, c: Floats) -> None:
-        self.g, self.h, self.c = g, h, c
+    def __init__(self, g: Any, states: States) -> None:
+        self.g, self.states = g, states
         self._used = len(g)
 
-    def __getitem__(self, rows: Integers) -> tuple[Any, Floats, Floats]:
-        return self.g[rows], self.h[:, rows], self.c[:, rows]
+    def __getitem__(self, rows: Integers) -> tuple[Any, States]:
+        return self.g[rows], tuple(array[:, rows] for array in self.states)
 
-    def add(self, g: Any, h: Floats, c: Floats) -> Integers:
+    def add(self, g: Any, states: States) -> Integers:
         """Add rows and return their numbers."""
         start, stop = self._used, self._used + len(g)
         if stop > len(self.g):
             # Room for as many again, so that rows are seldom copied.
-            self.g, self.h, self.c = self[np.arange(2 * stop) % len(self.g)]
-        self.g[start:stop], self.h[:, start:stop], self.c[:, start:stop] = g, h, c
+            self.g, self.states = self[np.arange(2 * stop) % len(self.g)]
+        self.g[start:stop] = g
+        for array, added in zip(self.states, states, strict=True):
+            array[:, start:stop] = added
         self._used = stop
         return np.arange(start, stop)
 
@@ -87,7 +89,7 @@ class Beams:
     """A prefixes of all streams.
 
     stream, prefix, alignment, frame: int64 [A]; the frame that comes next, counted from the chunk's first
-    bias, state: state of the bias, and row of States, int64 [A]
+    bias, state: state of the bias, and row of Memory, int64 [A]
     log_prob: of the model, float64 [A]
     score: log_prob and what the bias added, float64 [A]
     """
@@ -121,7 +123,7 @@ class BeamState:
     """
 
     beams: Beams
-    states: States
+    memory: Memory
     frames: Integers
     settled: Integers
     history: History

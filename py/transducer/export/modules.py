@@ -8,77 +8,48 @@ Example:
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.export.encoders import Encoder
 from transducer.export.frontend import Frontend, require_supported
+from transducer.export.joints import Joint
+from transducer.export.predictors import predictor_of
+from transducer.export.prompts import Prompted, PromptKernel, PromptKernelReference
 from transducer.export.streaming import Streaming
 from transducer.export.streaming_modules import StreamingEncoder, StreamingReference
 
 
-class Encoder(nn.Module):
-    """Features [B,F,T] and lengths [B] to encoder frames [B,D,T_enc] and their lengths [B]."""
-
-    def __init__(self, encoder: Any) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, ...]:
-        if not torch.onnx.is_in_onnx_export():
-            # PyTorch keeps a table of positions that has to grow with the input; graphs compute theirs.
-            self.encoder.update_max_seq_length(audio_signal.size(2), audio_signal.device)
-        return tuple(self.encoder.forward_internal(audio_signal, length))
-
-
 class Predictor(nn.Module):
-    """Tokens [B,U] and LSTM states [L,B,H] to embeddings [B,H,U] and the next states."""
+    """Tokens [B,U] and the predictor's states to embeddings [B,H,U] and the next states."""
 
-    def __init__(self, decoder: Any) -> None:
+    def __init__(self, predictor: nn.Module) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.predictor = predictor
 
-    def forward(self, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g, (h_out, c_out) = self.decoder.predict(y, state=(h, c), add_sos=False)
-        return g.transpose(1, 2), h_out, c_out
-
-
-class Joint(nn.Module):
-    """Encoder frames [B,D,T] and predictor embeddings [B,H,U] to raw logits [B,T,U,V+K]."""
-
-    def __init__(self, joint: Any) -> None:
-        super().__init__()
-        self.joint = joint
-
-    def forward(self, encoder_output: Tensor, predictor_output: Tensor) -> Tensor:
-        logits: Tensor = self.joint.joint(encoder_output.transpose(1, 2), predictor_output.transpose(1, 2))
-        return logits
+    def forward(self, y: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        g, *after = self.predictor(y, *states)
+        return g.transpose(1, 2), *after
 
 
 class Step(nn.Module):
-    """Predictor and joint for one encoder frame [B,D] and one token [B] each, with LSTM states [L,B,H].
+    """Predictor and joint for one encoder frame [B,D] and one token [B] each: logits [B,V+K] and the next states."""
 
-    Gives raw logits [B,V+K] and the next states. The joint has no time or token axis here: with them, ONNX Runtime
-    1.31 ends in a segmentation fault on the fp16 form.
-    """
-
-    def __init__(self, decoder: Any, joint: Any) -> None:
+    def __init__(self, predictor: nn.Module, joint: Joint) -> None:
         super().__init__()
-        self.decoder, self.joint = decoder, joint
+        self.predictor, self.joint = predictor, joint
 
-    def forward(self, encoder_frame: Tensor, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g, (h_out, c_out) = self.decoder.predict(y.unsqueeze(1), state=(h, c), add_sos=False)
-        joined = self.joint.project_encoder(encoder_frame) + self.joint.project_prednet(g.squeeze(1))
-        return self.joint.joint_net(joined), h_out, c_out
+    def forward(self, encoder_frame: Tensor, y: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        g, *after = self.predictor(y.unsqueeze(1), *states)
+        return self.joint.of_one(encoder_frame, g.squeeze(1)), *after
 
 
 class StepReference(Step):
     """The same by NeMo's own joint, time and token axes and all: what Step is compared with."""
 
-    def forward(self, encoder_frame: Tensor, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g, (h_out, c_out) = self.decoder.predict(y.unsqueeze(1), state=(h, c), add_sos=False)
-        logits = self.joint.joint(encoder_frame.unsqueeze(1), g)
-        return logits.squeeze(2).squeeze(1), h_out, c_out
+    def forward(self, encoder_frame: Tensor, y: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        g, *after = self.predictor(y.unsqueeze(1), *states)
+        return self.joint(encoder_frame.unsqueeze(2), g.transpose(1, 2))[:, 0, 0], *after
 
 
 class FrontendReference(nn.Module):
@@ -110,21 +81,29 @@ REFERENCES: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def load_module(name: str, checkpoint: Checkpoint, streaming: Streaming | None = None) -> nn.Module:
-    """Return the module of a graph with the checkpoint's weights, in eval mode.
+def load_module(
+    name: str, checkpoint: Checkpoint, streaming: Streaming | None = None, reference: bool = False
+) -> nn.Module:
+    """Return the module of a graph with the checkpoint's weights, in eval mode, or the NeMo module it is compared with.
 
     `streaming` says how a streaming encoder's input is cut; the other graphs have none.
     """
     sections, wrapper = WRAPPERS[name]
-    modules = [checkpoint.build(section) for section in sections]
-    if name == "frontend":
+    modules = [_built(section, checkpoint, reference) for section in sections]
+    if name == "joint":
+        return modules[0]
+    if name == "frontend" and not reference:
         require_supported(modules[0].featurizer, checkpoint.source)
-    return wrapper(*modules, *filter(None, [streaming])).eval()
+    if reference:
+        wrapper = REFERENCES.get(name, wrapper)
+    module = wrapper(*modules, *filter(None, [streaming]))
+    if sections == ("encoder",) and (weights := checkpoint.prompt_weights):
+        module = Prompted(module, (PromptKernelReference if reference else PromptKernel)(weights))
+    return module.eval()
 
 
-def load_reference(name: str, checkpoint: Checkpoint, streaming: Streaming | None = None) -> nn.Module:
-    """Return the NeMo module that a graph is compared with, in eval mode."""
-    if name not in REFERENCES:
-        return load_module(name, checkpoint)
-    modules = [checkpoint.build(section) for section in WRAPPERS[name][0]]
-    return REFERENCES[name](*modules, *filter(None, [streaming])).eval()
+def _built(section: str, checkpoint: Checkpoint, reference: bool) -> Any:
+    module = checkpoint.build(section)
+    if section == "decoder":
+        return predictor_of(module, reference).eval()
+    return Joint(module, len(checkpoint.big_blank_durations)).eval() if section == "joint" else module

@@ -19,7 +19,7 @@ def computed_positions(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """Compute positions from the input's length instead of slicing a table of 5,000 frames."""
     from nemo.collections.asr.parts.submodules import multi_head_attention
 
-    table, width = encoder.pos_enc, encoder.d_model
+    table, width = encoder.pos_enc, encoder.d_model  # a Transformer may have no positions
 
     def waves(positions: Tensor) -> Tensor:
         even = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device)

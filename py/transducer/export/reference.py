@@ -9,16 +9,17 @@ from typing import Any
 import torch
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.core.contracts import GRAPHS, Arrays
-from transducer.export.modules import load_reference
+from transducer.checkpoint.facts import describe
+from transducer.core.contracts import Arrays, graph_of
+from transducer.export.modules import load_module
 from transducer.export.streaming import Streaming
 from transducer.runtime.sessions import Runner
 
 
 def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming: Streaming | None = None) -> Runner:
     """Return NeMo's module as a function of named arrays, unpatched but for the joint's raw logits."""
-    module: Any = load_reference(name, checkpoint, streaming).to(device)
-    outputs = GRAPHS[name].outputs
+    module: Any = load_module(name, checkpoint, streaming, reference=True).to(device)
+    outputs = graph_of(name, describe(checkpoint)["dims"]).outputs
 
     def run_module(arrays: Arrays) -> Arrays:
         with torch.inference_mode():
@@ -27,5 +28,5 @@ def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming:
         return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
 
     if name in ("joint", "rnnt_step"):
-        module.joint.log_softmax = False
+        (module.joint if name == "joint" else module.joint.joint).log_softmax = False
     return run_module

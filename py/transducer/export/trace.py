@@ -18,22 +18,13 @@ from torch import Tensor, nn
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import as_props, describe
 from transducer.core.cli import InputError, log, parser, replacing
-from transducer.core.contracts import DYNAMIC_AXES, GRAPHS, example, input_names
+from transducer.core.contracts import DYNAMIC_AXES, Graph, example, graph_of, input_names
 from transducer.core.onnx_files import IR_VERSION, interface, save_graph, set_metadata
 from transducer.core.onnx_weights import attach_weights, share_weights
 from transducer.core.version import __version__
-from transducer.export.attention_patch import lean_attention
-from transducer.export.local_attention import block_attention
+from transducer.export.encoders import encoder_patches
 from transducer.export.modules import load_module
-from transducer.export.patches import (
-    dense_layers,
-    folded_batch_norm,
-    lean_convolutions,
-    lean_masks,
-    no_dropout,
-    raw_joint,
-)
-from transducer.export.positions_patch import computed_positions
+from transducer.export.patches import dense_layers, no_dropout, raw_joint
 from transducer.export.streaming import Streaming
 
 # Traced with more than one row, frame and token, so that nothing of size one is taken for constant. A streaming
@@ -93,13 +84,14 @@ def export_graph(
     sizes = facts["dims"] | (FIXED if fixed else TRACED)[name]
     log.info("%s: axes are %s", name, "fixed" if fixed else f"dynamic ({', '.join(DYNAMIC_AXES)})")
     inputs = [torch.from_numpy(array).to(device) for array in example(name, sizes).values()]
-    names = input_names(name, "swipe" in facts)
+    graph = graph_of(name, facts["dims"])
+    names = input_names(graph, "swipe" in facts)
     require_runs(name, module, inputs, checkpoint.source)
     with contextlib.ExitStack() as stack:
         for patch in patches(name, module):
             stack.enter_context(patch)
         weights = stack.enter_context(detached_weights(module))
-        model = trace(name, module, dict(zip(names, inputs, strict=True)), opset, fixed)
+        model = trace(graph, module, dict(zip(names, inputs, strict=True)), opset, fixed)
     if weights_of:
         share_weights(model, weights, weights_of)
     else:
@@ -125,15 +117,13 @@ def require_runs(name: str, module: nn.Module, inputs: list[Tensor], source: str
 def patches(name: str, module: Any) -> list[contextlib.AbstractContextManager[None]]:
     """Return the export-only changes of a graph, in order of application."""
     if name in ("encoder", "encoder_streaming"):
-        rewrites = (
-            computed_positions, folded_batch_norm, lean_masks, lean_convolutions, lean_attention, block_attention
-        )  # fmt: skip
-        return [*(rewrite(module.encoder) for rewrite in rewrites), dense_layers(module)]
+        return [*encoder_patches(module.encoder), dense_layers(module)]
     if name == "predictor":
         return [no_dropout(module)]
     if name == "frontend":
         return []
-    return [no_dropout(module), raw_joint(module.joint), dense_layers(module)]
+    joint = module if name == "joint" else module.joint
+    return [no_dropout(module), raw_joint(joint.joint), dense_layers(module)]
 
 
 @contextlib.contextmanager
@@ -156,10 +146,9 @@ def detached_weights(module: nn.Module) -> Iterator[dict[str, Tensor]]:
             tensor.data = weights[name]
 
 
-def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], opset: int, fixed: bool) -> onnx.ModelProto:
+def trace(graph: Graph, module: nn.Module, inputs: dict[str, Tensor], opset: int, fixed: bool) -> onnx.ModelProto:
     """Return the module as an ONNX graph whose weights are inputs named as in the module."""
     log.info("exporter: TorchScript (torch.onnx.export with dynamo=False), opset %d", opset)
-    graph = GRAPHS[name]
     tensors = dict(zip(inputs, graph.inputs.values(), strict=True)) | dict(graph.outputs)
     axes = {
         tensor: {index: axis for index, axis in enumerate(names) if axis in DYNAMIC_AXES}

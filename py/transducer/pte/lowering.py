@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from transducer.core.cli import log, quiet_stderr, replacing, sha256_of, write_json
-from transducer.core.contracts import GRAPHS, input_names
+from transducer.core.contracts import graph_of, input_names
 from transducer.core.progress import progress
 from transducer.pte.delegation import delegated, quantized_nodes, weight_dtypes
 from transducer.pte.parts import Part, any_length
@@ -68,8 +68,8 @@ def write_pte(edge: Any, part: Part, made_with: dict[str, Any], output: Path) ->
 
     module = edge.exported_program()
     bounds = _kept_bounds(part, module)
-    graph = GRAPHS[part.graph]
-    names = input_names(part.graph, "swipe" in part.facts)
+    graph = graph_of(part.graph, part.facts["dims"])
+    names = input_names(graph, "swipe" in part.facts)
     manifest: dict[str, Any] = {
         "file": output.name,
         "graph": part.graph,

@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
 from transducer.core.cli import InputError, existing, parser
-from transducer.core.contracts import GRAPHS, example
+from transducer.core.contracts import example, graph_of
 from transducer.export.modules import load_module
 from transducer.export.patches import folded_batch_norm, lean_convolutions, lean_masks
 from transducer.export.positions_patch import computed_positions
@@ -64,7 +64,7 @@ class Part:
         if not self.bounds:
             return None
         axes = {name: Dim(name, min=low, max=high) for name, (low, high) in self.bounds.items()}
-        shapes = GRAPHS[self.graph].inputs.values()
+        shapes = graph_of(self.graph, self.facts["dims"]).inputs.values()
         # The length of an encoder's or a frontend's input has the axis B, which is fixed at 1.
         return tuple({n: axes[axis] for n, axis in enumerate(shape) if axis in axes} for shape in shapes)
 

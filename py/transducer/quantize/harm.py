@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from transducer.core.contracts import GRAPHS, Floats
+from transducer.core.contracts import GRAPHS, Floats, default_prompts
 from transducer.core.onnx_files import load_graph
 from transducer.quantize.calibration import observed_session
 from transducer.quantize.source import Source
@@ -84,13 +84,19 @@ def _inputs(rows: list[Floats]) -> dict[str, NDArray[Any]]:
     return dict(zip(GRAPHS["encoder"].inputs, (padded, lengths), strict=True))
 
 
+def _named(session: InferenceSession, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return an encoder's inputs by the names of its graph, with prompts where it takes some."""
+    prompts = default_prompts(session.get_modelmeta().custom_metadata_map, len(inputs["length"]))
+    return dict(zip([value.name for value in session.get_inputs()], (inputs | prompts).values(), strict=True))
+
+
 def _run(session: InferenceSession, rows: list[Floats]) -> list[Floats]:
     """Return each row's encoder frames [D, T_enc]."""
-    given = dict(zip([value.name for value in session.get_inputs()], _inputs(rows).values(), strict=True))
+    given = _named(session, _inputs(rows))
     frames, counts = session.run(None, given)[:2]
     return [frames[index, :, :count] for index, count in enumerate(counts)]
 
 
 def _values(session: InferenceSession, names: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
-    given = dict(zip([value.name for value in session.get_inputs()], inputs.values(), strict=True))
+    given = _named(session, inputs)
     return dict(zip(names, session.run(names, given), strict=True))

@@ -15,11 +15,11 @@ import numpy as np
 from onnxruntime import InferenceSession
 
 from transducer.core.cli import InputError, existing
-from transducer.core.contracts import GRAPHS, Arrays, Batches
+from transducer.core.contracts import GRAPHS, Arrays, Batches, default_prompts
 from transducer.core.onnx_files import load_graph, metadata
-from transducer.decoding.greedy import StepDecoder
+from transducer.decoding.greedy import DECODING_FACTS, StepDecoder
 from transducer.export.streaming import Streaming
-from transducer.runtime.parity import FED_BACK
+from transducer.runtime.parity import carried
 from transducer.runtime.sessions import Value, open_session
 from transducer.speech.batches import speech_batches
 from transducer.swipe.batches import trace_batches
@@ -48,7 +48,7 @@ def calibration_inputs(options: argparse.Namespace) -> Iterator[Arrays]:
     source, count, size = str(options.input), options.batches, options.batch_size
     batches = calibration_batches(facts, source, options.manifest, options.frontend, count, size)
     if options.graph == "encoder":
-        return encoder_inputs(batches)
+        return encoder_inputs(batches, metadata(load_graph(options.input)))
     if options.graph == "encoder_streaming":
         return window_inputs(open_session(options.input, optimize=False), batches)
     steps = step_inputs(_other_graph(options, "encoder"), _other_graph(options, "rnnt_step"), batches)
@@ -85,15 +85,16 @@ def calibration_batches(
     return speech_batches(manifest, session, count, size, int(facts["sample_rate"]))
 
 
-def encoder_inputs(batches: Batches) -> Iterator[Arrays]:
-    """Yield batches as the inputs of an encoder."""
+def encoder_inputs(batches: Batches, facts: Mapping[str, Any]) -> Iterator[Arrays]:
+    """Yield batches as the inputs of an encoder of these facts."""
     for batch in batches:
-        yield dict(zip(GRAPHS["encoder"].inputs, batch, strict=True))
+        yield dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)) | default_prompts(facts, len(batch[1]))
 
 
 def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Arrays]:
     """Yield the inputs of every step of a streaming encoder over batches of features, caches fed back."""
-    streaming = Streaming.from_facts(json.loads(session.get_modelmeta().custom_metadata_map["streaming"]))
+    facts = session.get_modelmeta().custom_metadata_map
+    streaming = Streaming.from_facts(json.loads(facts["streaming"]))
     names = [value.name for value in session.get_outputs()]
     for features, lengths in batches:
         caches = streaming.initial_state(len(lengths))
@@ -104,21 +105,22 @@ def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Array
                 "audio_signal": np.stack(signal),
                 "length": np.clip(left, 0, streaming.window_frames),
                 **caches,
+                **default_prompts(facts, len(lengths)),
             }
             yield inputs
-            found = dict(zip(names, session.run(None, inputs), strict=True))
-            caches = {into: found[out] for out, into in FED_BACK["encoder_streaming"].items()}
+            caches = carried(dict(zip(names, session.run(None, inputs), strict=True)))
 
 
 def step_inputs(encoder: InferenceSession, step: InferenceSession, batches: Batches) -> Iterator[Arrays]:
     """Yield the inputs of every rnnt_step call of greedy decoding, in which streams that have ended take no part."""
     facts = step.get_modelmeta().custom_metadata_map
-    meta = {key: json.loads(facts[key]) for key in ("dims", "durations", "blank_id", "max_symbols")}
+    meta = {key: json.loads(facts[key]) for key in DECODING_FACTS if key in facts}
     recorder = Recorder(step)
     decoder = StepDecoder(meta, recorder)
     names = [value.name for value in encoder.get_inputs()]
     for batch in batches:
-        decoder.decode(*encoder.run(None, dict(zip(names, batch, strict=True))))
+        given = [*batch, *default_prompts(facts, len(batch[1])).values()]
+        decoder.decode(*encoder.run(None, dict(zip(names, given, strict=True))))
         yield from recorder.inputs
         recorder.inputs.clear()
 
@@ -144,5 +146,6 @@ class Recorder:
 def joint_inputs(predictor: InferenceSession, steps: Iterable[Arrays]) -> Iterator[Arrays]:
     """Yield the inputs of the joint for the inputs of rnnt_step."""
     for step in steps:
-        g, _, _ = predictor.run(None, {"y": step["y"][:, None], "h": step["h"], "c": step["c"]})
+        states = {name: array for name, array in step.items() if name not in ("encoder_frame", "y")}
+        g, *_ = predictor.run(None, {"y": step["y"][:, None], **states})
         yield {"encoder_output": step["encoder_frame"][:, :, None], "predictor_output": g}

@@ -27,16 +27,7 @@ CASES: dict[str, list[dict[str, int]]] = {
     "rnnt_step": [{"B": b} for b in (1, 3, 16)],
     "frontend": [{"B": b, "samples": n} for b in (1, 3) for n in (160, 1600, 16000, 116800)],
 }
-# Outputs that go back into inputs at the next step, and how many steps a case takes to show that they can.
-FED_BACK = {
-    "predictor": {"h_out": "h", "c_out": "c"},
-    "rnnt_step": {"h_out": "h", "c_out": "c"},
-    "encoder_streaming": {
-        "cache_last_channel_out": "cache_last_channel",
-        "cache_last_time_out": "cache_last_time",
-        "cache_last_channel_len_out": "cache_last_channel_len",
-    },
-}
+# How many steps a case takes to show that outputs can go back into inputs.
 STEPS = {"predictor": 2, "rnnt_step": 2, "encoder_streaming": 12}
 
 
@@ -62,8 +53,8 @@ def compare(
         expected: Arrays = {}
         found: Arrays = {}
         for inputs in steps(name, {**sizes, **case}, seed=len(cases)):
-            expected = reference(inputs | fed_back(name, expected))
-            found = candidate(inputs | fed_back(name, found))
+            expected = reference(inputs | carried(expected))
+            found = candidate(inputs | carried(found))
             errors.append(case_errors(expected, found))
         shapes = {tensor: list(array.shape) for tensor, array in found.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
@@ -110,9 +101,9 @@ def steps(name: str, sizes: Mapping[str, int], seed: int) -> Iterator[Arrays]:
         yield inputs
 
 
-def fed_back(name: str, outputs: Arrays) -> Arrays:
+def carried(outputs: Arrays) -> Arrays:
     """Return the inputs that a step's outputs are for the next; none before the first."""
-    return {into: outputs[out] for out, into in FED_BACK.get(name, {}).items() if outputs}
+    return {name.removesuffix("_out"): array for name, array in outputs.items() if name.endswith("_out")}
 
 
 def staggered(batch: int, window: int, step: int, steps: int) -> NDArray[np.int64]:

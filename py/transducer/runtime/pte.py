@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError, existing, quiet_stderr
-from transducer.core.contracts import GRAPHS, Arrays
+from transducer.core.contracts import Arrays, graph_of
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class PteSession:
 
     def __init__(self, method: Any, manifest: Mapping[str, Any]) -> None:
         self._method, self._file = method, manifest["file"]
-        self.graph = GRAPHS[manifest["graph"]]
         self.name: str = manifest["graph"]
         self.facts: dict[str, Any] = manifest["facts"]
+        self.graph = graph_of(self.name, self.facts["dims"])
         self.bounds: dict[str, list[int]] = manifest["bounds"]
         self._names = [value["name"] for value in manifest["inputs"]]
 

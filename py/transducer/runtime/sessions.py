@@ -5,6 +5,7 @@ Example:
     logits = candidate({"encoder_output": frames, "predictor_output": g})["joint_output"]
 """
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from transducer.core.contracts import GRAPHS, Arrays
+from transducer.core.contracts import Arrays, graph_of
 
 Runner = Callable[[Arrays], Arrays]
 
@@ -63,9 +64,10 @@ def session_runner(session: Session) -> Runner:
 
 def fixed_sizes(name: str, session: onnxruntime.InferenceSession) -> dict[str, int]:
     """Return the sizes of those axes that a graph's own inputs fix."""
+    dims = json.loads(session.get_modelmeta().custom_metadata_map["dims"])
     return {
         axis: size
-        for value, axes in zip(session.get_inputs(), GRAPHS[name].inputs.values(), strict=True)
+        for value, axes in zip(session.get_inputs(), graph_of(name, dims).inputs.values(), strict=True)
         for axis, size in zip(axes, value.shape, strict=True)
         if isinstance(size, int)
     }

@@ -33,6 +33,9 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
     steering.add_argument("--scripts", default="", help="write in these only: Latin,Cyrillic,Greek,CJK")
     steering.add_argument("--language", help="write in the scripts of this one only, by its code: de")
+    steering.add_argument(
+        "--prompt", help="what the encoder is told of the audio, as de-DE; the model's default unless given"
+    )
     parser.add_argument("--stream", action="store_true", help="as streams, window by window, by a streaming encoder")
     parser.add_argument(
         "--segment-seconds",
@@ -83,6 +86,7 @@ def steering(options: argparse.Namespace) -> Steering:
         options.token_lm_weight,
         tuple(filter(None, options.scripts.split(","))),
         options.language,
+        options.prompt,
     )
 
 

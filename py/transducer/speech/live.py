@@ -107,7 +107,9 @@ class LiveRecognizer(Recognizer):
         caches, search_state = state
         signal, length = self._inputs[:2]
         with self._timed("encoder"):
-            arrays = self._encoder.run(None, {signal: windows, length: lengths, **caches})
+            arrays = self._encoder.run(
+                None, {signal: windows, length: lengths, **caches, **self._prompts(len(lengths))}
+            )
         encoded, frames, *_ = arrays
         after = dict(zip(self._outputs, arrays, strict=True))
         with self._timed("decoder"):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,8 @@ class Recognizer:
         require_width(last, sessions[-1], meta)
         self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
         self._search = steering.search(self._decoder, self._vocabulary)
+        self._prompts = partial(steering.prompts, meta)
+        self._prompts(0)  # refuses
         # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
         beam = self._search.beam if self._search else 1
         most = min(getattr(graph, "max_rows", BATCH_ROWS * beam) for graph in sessions)
@@ -173,9 +176,10 @@ class Recognizer:
         ]
 
     def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
-        first, second = (value.name for value in self._encoder.get_inputs())
+        first, second, *_ = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
-            encoded, frames = self._encoder.run(None, {first: features, second: lengths})
+            inputs = {first: features, second: lengths, **self._prompts(len(lengths))}
+            encoded, frames = self._encoder.run(None, inputs)
         with self._timed("decoder"):
             if not self._search:
                 return [[Alternative(found, 0.0, 0.0)] for found in self._decoder.decode(encoded, frames)[0]]

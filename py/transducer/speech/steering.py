@@ -5,10 +5,15 @@ Example:
     search = steering.search(decoder, vocabulary)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from transducer.core.cli import InputError
+from transducer.core.contracts import Arrays
 from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.bias import Bias, Biases
 from transducer.decoding.greedy import Decoder
@@ -31,6 +36,7 @@ class Steering:
     hotwords: a text file of phrases; hotwords_weight: nats a letter of those without a weight of their own
     token_lm: an n-gram model of tokens in ARPA format, and the weight of its log probabilities
     scripts: of all that is written, as ScriptLock names them; language: its code, in place of its scripts
+    prompt: what conditions the encoder, by its name; None is the model's default
     """
 
     beam: int | None = None
@@ -40,6 +46,21 @@ class Steering:
     token_lm_weight: float = LM_WEIGHT
     scripts: tuple[str, ...] = ()
     language: str | None = None
+    prompt: str | None = None
+
+    def prompts(self, meta: Mapping[str, Any], count: int) -> Arrays:
+        """Return the prompts [B] of so many rows, as an input of the encoder; nothing for a model that takes none.
+
+        Raises: InputError for a prompt that the model does not know.
+        """
+        if not (prompts := meta.get("prompts")):
+            if self.prompt:
+                raise InputError(f"The prompt is {self.prompt!r}, but this model takes none; leave it out.")
+            return {}
+        name = self.prompt or prompts["default"]
+        if name not in prompts["ids"]:
+            raise InputError(f"The prompt is {name!r}; set it to one of the model's own, {', '.join(prompts['ids'])}.")
+        return {"prompt": np.full(count, prompts["ids"][name], np.int64)}
 
     def search(self, decoder: Decoder, vocabulary: Vocabulary) -> BeamSearch | None:
         """Return the search, None for the greedy one.

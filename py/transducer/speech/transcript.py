@@ -5,6 +5,8 @@ Example:
     transcript = vocabulary.transcript(tokens)
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from transducer.core.cli import existing
 # SentencePiece's mark of a space, and how it spells a piece that it does not know.
 SPACE = "\u2581"
 UNKNOWN = {"<unk>": " \u2047 "}
+# Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets.
+NO_PUNCTUATION = re.compile(r"\[.*\]$|<.*>$|##|\u2581")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Vocabulary:
             self.spelt = [label[2:] if label.startswith("##") else f" {label}" for label in labels]
         else:
             self.spelt = [UNKNOWN.get(label, label).replace(SPACE, " ") for label in labels]
+        marks = {mark for label in labels if not NO_PUNCTUATION.match(label) for mark in label}
+        self._punctuation = {mark for mark in marks if unicodedata.category(mark).startswith("P")}
+        # (?!) matches nothing.
+        self._space_before = re.compile(rf"\s({'|'.join(map(re.escape, sorted(self._punctuation))) or '(?!)'})")
 
     @classmethod
     def read(cls, path: Path, kind: str) -> "Vocabulary":
@@ -81,20 +89,23 @@ class Vocabulary:
         return self.spelt[token.id].startswith(" ")
 
     def transcript(self, tokens: list[Token]) -> Transcript:
-        """Spell tokens out, as text and as words."""
-        text = "".join(self.spelt[token.id] for token in tokens).strip()
+        """Spell tokens out, as text and as words. As in NeMo, a space before punctuation goes; of several, one."""
         words: list[list[Token]] = []
-        between = True
+        spaces = 0
         for token in tokens:
             spelt = self.spelt[token.id]
-            between |= spelt.startswith(" ")
-            if spelt.strip():
-                if between:
+            body = spelt.lstrip(" ")
+            spaces += len(spelt) - len(body)
+            if body:
+                if not words or spaces > (body[0] in self._punctuation):
                     words.append([])
                 words[-1].append(token)
-                between = spelt.endswith(" ")
-        return Transcript(text, tokens, [self._word(parts) for parts in words])
+                spaces = len(body) - len(body.rstrip(" "))
+        return Transcript(self._text(tokens), tokens, [self._word(parts) for parts in words])
+
+    def _text(self, tokens: list[Token]) -> str:
+        text = "".join(self.spelt[token.id] for token in tokens).strip()
+        return self._space_before.sub(r"\1", text)
 
     def _word(self, tokens: list[Token]) -> Word:
-        text = "".join(self.spelt[token.id] for token in tokens).strip()
-        return Word(text, tokens[0].start, tokens[-1].end, min(token.confidence for token in tokens))
+        return Word(self._text(tokens), tokens[0].start, tokens[-1].end, min(token.confidence for token in tokens))

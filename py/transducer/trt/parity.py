@@ -13,7 +13,7 @@ import numpy as np
 
 from transducer.core.cases import Case
 from transducer.core.contracts import Arrays
-from transducer.runtime.parity import case_errors, fed_back, steps
+from transducer.runtime.parity import carried, case_errors, steps
 
 # Largest error over an output's largest value, by what the graph computes in. The reference is the same graph, so what
 # quantization itself costs is not part of it; roundings of int8 that fall the other way are.
@@ -60,7 +60,7 @@ def compared(
             expected.clear()
             for inputs in steps(graph, dims | sizes, seed=number):
                 given.append(sizes)
-                yield dict(zip(names, (inputs | fed_back(graph, expected)).values(), strict=True))
+                yield dict(zip(names, (inputs | carried(expected)).values(), strict=True))
 
     compared_cases: list[Case] = []
     # The caller reports what differs.

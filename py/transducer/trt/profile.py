@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from transducer.core.cli import InputError
-from transducer.core.contracts import GRAPHS, input_names
+from transducer.core.contracts import graph_of, input_names
 from transducer.core.onnx_files import interface, load_graph, metadata
 
 # The sizes of an axis and the shapes of an input, in this order.
@@ -42,13 +42,14 @@ def build_profile(name: str, path: Path, seconds: Range, batch: Range) -> dict[s
         # Every step of a stream takes one window.
         ranges["T"] = (int(json.loads(facts["streaming"])["window_frames"]),) * 3
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
-    names = input_names(name, "swipe" in facts)
+    graph = graph_of(name, json.loads(facts["dims"]))
+    names = input_names(graph, "swipe" in facts)
     if list(shapes) != names:
         raise InputError(
             f"{path} has the inputs {', '.join(shapes)}, but the {name}'s are {', '.join(names)}; build it again."
         )
     inputs, sizes = {}, dict[str, dict[str, int]]()
-    for tensor, axes in zip(names, GRAPHS[name].inputs.values(), strict=True):
+    for tensor, axes in zip(names, graph.inputs.values(), strict=True):
         bounds = [_axis(axis, size, ranges, path) for axis, size in zip(axes, shapes[tensor], strict=True)]
         inputs[tensor] = dict(zip(BOUNDS, map(list, zip(*bounds, strict=True)), strict=True))
         sizes |= {axis: dict(zip(BOUNDS, bound, strict=True)) for axis, bound in zip(axes, bounds, strict=True)}

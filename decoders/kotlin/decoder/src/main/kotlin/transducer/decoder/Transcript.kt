@@ -22,19 +22,35 @@ internal class Vocabulary(labels: List<String>, kind: String) {
         }
     }
 
-    fun text(tokens: List<Token>): String = tokens.joinToString("") { spelt[it.id] }.trim()
+    private val punctuation: Set<String> =
+        labels.filterNot(NO_PUNCTUATION::containsMatchIn).flatMap { PUNCTUATION.findAll(it) }.map { it.value }.toSet()
+
+    /** As in NeMo, a space before punctuation goes; of several, one. */
+    fun text(tokens: List<Token>): String =
+        SPACE_BEFORE.replace(tokens.joinToString("") { spelt[it.id] }.trim()) {
+            if (it.groupValues[1] in punctuation) it.groupValues[1] else it.value
+        }
 
     fun words(tokens: List<Token>): List<Word> {
         val words = ArrayList<ArrayList<Token>>()
-        var between = true
+        var spaces = 0
         for (token in tokens) {
             val text = spelt[token.id]
-            between = between || text.startsWith(" ")
-            if (text.isBlank()) continue
-            if (between) words += ArrayList<Token>()
+            val body = text.trimStart()
+            spaces += text.length - body.length
+            if (body.isEmpty()) continue
+            val needed = if (PUNCTUATION.matchAt(body, 0)?.value in punctuation) 1 else 0
+            if (words.isEmpty() || spaces > needed) words += ArrayList<Token>()
             words.last() += token
-            between = text.endsWith(" ")
+            spaces = body.length - body.trimEnd().length
         }
         return words.map { Word(text(it), it.first().start, it.last().end, it.minOf { token -> token.confidence }) }
+    }
+
+    private companion object {
+        /** Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets. */
+        val NO_PUNCTUATION = Regex("^(\\[.*]$|<.*>$|##|\u2581)")
+        val PUNCTUATION = Regex("\\p{P}")
+        val SPACE_BEFORE = Regex("\\s(\\p{P})")
     }
 }

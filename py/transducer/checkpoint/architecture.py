@@ -1,0 +1,125 @@
+"""The classes of NeMo that a transducer may be made of, and the sizes of each, by its config alone.
+
+Example:
+    kind = class_of(config, "encoder", "demo-tdt.nemo")
+    dims = sizes(config)  # {"F": 80, "D": 144, "L": 1, "H": 128}
+
+What the graphs of a class are made of is in export/encoders.py, export/predictors.py and export/joints.py.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from transducer.core.cli import InputError
+
+Settings = Mapping[str, Any]
+Sizes = dict[str, int]
+
+
+def whole(settings: Settings, path: str) -> int:
+    """Return a setting by its dotted name. Raises: KeyError, or ValueError if it is not a whole number above 0."""
+    value: Any = settings
+    for key in path.split("."):
+        value = value[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{path} is {value!r} where a whole number above 0 belongs")
+    return value
+
+
+def _feat_out(encoder: Settings) -> int:
+    """Return the width of encoder frames: d_model unless another is asked for."""
+    return whole(encoder, "feat_out") if (encoder.get("feat_out") or -1) > 0 else whole(encoder, "d_model")
+
+
+def _conformer(encoder: Settings) -> Sizes:
+    reduction = whole(encoder, "reduction_factor") if encoder.get("reduction") else 1
+    factor = whole({"subsampling_factor": 4, **encoder}, "subsampling_factor") * reduction
+    return {"F": whole(encoder, "feat_in"), "D": _feat_out(encoder), "subsampling": factor}
+
+
+def _conv_asr(encoder: Settings) -> Sizes:
+    blocks = [dict(block) for block in encoder["jasper"]]
+    strides = [block["stride"] for block in blocks]
+    factor = math.prod(int(stride[0] if isinstance(stride, list) else stride) for stride in strides)
+    return {"F": whole(encoder, "feat_in"), "D": whole(blocks[-1], "filters"), "subsampling": factor}
+
+
+def _rnn(encoder: Settings) -> Sizes:
+    subsampled = bool({"subsampling": "striding", **encoder}["subsampling"])
+    factor = whole({"subsampling_factor": 4, **encoder}, "subsampling_factor") if subsampled else 1
+    return {"F": whole(encoder, "feat_in"), "D": whole(encoder, "proj_size"), "subsampling": factor}
+
+
+def _transformer(encoder: Settings) -> Sizes:
+    subsampled = bool({"subsampling": "feature_stacking", **encoder}["subsampling"])
+    factor = whole({"subsampling_factor": 4, **encoder}, "subsampling_factor") if subsampled else 1
+    return {"F": whole({"feat_in": 128, **encoder}, "feat_in"), "D": _feat_out(encoder), "subsampling": factor}
+
+
+def _lstm(decoder: Settings) -> Sizes:
+    """Return layers and width of an LSTM, and R, the width of its cells, where its output is a projection of them."""
+    width, cells = whole(decoder, "prednet.pred_hidden"), decoder["prednet"].get("rnn_hidden_size") or -1
+    projected = {"R": whole(decoder, "prednet.rnn_hidden_size")} if cells > width else {}
+    return {"L": whole(decoder, "prednet.pred_rnn_layers"), "H": width, **projected}
+
+
+def _stateless(decoder: Settings) -> Sizes:
+    """Return the width, and how many tokens before the last one it sees."""
+    context = whole({"context_size": 1, **decoder}, "context_size")
+    return {"H": whole(decoder, "prednet.pred_hidden"), "history": context - 1}
+
+
+def prompt_ids(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the prompts that a model was trained with, by name; none of most models."""
+    defaults = config.get("model_defaults") or {}
+    if not defaults.get("initialize_prompt_feature"):
+        return {}
+    return {str(name): int(number) for name, number in defaults["prompt_dictionary"].items()}
+
+
+def _prompts(config: Mapping[str, Any]) -> Sizes:
+    """Return P, how many prompts there is room for."""
+    return {"P": whole({"num_prompts": 128, **config["model_defaults"]}, "num_prompts")} if prompt_ids(config) else {}
+
+
+def _none(_: Settings) -> Sizes:
+    return {}
+
+
+# By section of a config: the classes that are ever instantiated, and the function from their settings to sizes.
+CLASSES: dict[str, dict[str, Callable[[Settings], Sizes]]] = {
+    "encoder": {
+        "ConformerEncoder": _conformer,
+        "ConvASREncoder": _conv_asr,
+        "RNNEncoder": _rnn,
+        "TransformerEncoder": _transformer,
+    },
+    "decoder": {"RNNTDecoder": _lstm, "StatelessTransducerDecoder": _stateless},
+    "joint": {"RNNTJoint": _none, "HATJoint": _none, "SampledRNNTJoint": _none},
+    "preprocessor": {"AudioToMelSpectrogramPreprocessor": _none},
+}
+# The sections that make a transducer.
+SECTIONS = ("encoder", "decoder", "joint")
+# What conditions the encoder's frames on a prompt: weights without a section of their own.
+PROMPT_KERNEL = "prompt_kernel"
+
+
+def class_of(config: Mapping[str, Any], section: str, source: str) -> str:
+    """Return the class of a config's section. Raises: InputError for one that cannot be exported."""
+    name = str((config.get(section) or {}).get("_target_", "")).rpartition(".")[2]
+    if name not in CLASSES[section]:
+        wanted = ", ".join(CLASSES[section])
+        raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {wanted} can be exported.")
+    return name
+
+
+def sizes(config: Mapping[str, Any], source: str) -> Sizes:
+    """Return the dims that encoder, predictor and prompts have, named as in the graph contracts, and `subsampling`.
+
+    Raises: InputError for a class that cannot be exported; KeyError or ValueError for settings that are no sizes.
+    """
+    found: Sizes = {}
+    for section in SECTIONS:
+        found |= CLASSES[section][class_of(config, section, source)](config[section])
+    return found | _prompts(config)
