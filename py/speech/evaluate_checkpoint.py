@@ -34,7 +34,7 @@ def main() -> int:
     if options.heard:
         texts = read_shards(options.heard, len(utterances))
     else:
-        texts = hear_by_nemo(model, utterances, options.batch_size)
+        texts = hear_by_nemo(model, utterances, options.batch_size, options.prompt)
     heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
     if not heard:
         raise InputError(f"{options.manifest} has no utterance that can be transcribed; correct its lines.")

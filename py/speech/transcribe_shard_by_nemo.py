@@ -24,7 +24,7 @@ def main() -> int:
     part = options.shard.take(utterances, options.manifest)
     model = restore_model(options.checkpoint)
     use_attention_context(model, options.att_context, options.like)
-    options.shard.write(options.output, hear_by_nemo(model, part, options.batch_size), len(utterances))
+    options.shard.write(options.output, hear_by_nemo(model, part, options.batch_size, options.prompt), len(utterances))
     return 0
 
 

@@ -7,17 +7,20 @@ HOTWORDS        ?=
 HOTWORDS_WEIGHT ?=
 # The language that a model of several is held to, by its code: its scripts, and n-grams of its words as TOKEN_LM.
 LANGUAGE        ?=
+# What a model that takes a prompt is told of the audio, as de-DE; where unset the model's default, mostly auto.
+PROMPT          ?=
 # An n-gram model of tokens in ARPA format, and the weight of its log probabilities.
 TOKEN_LM        ?= $(if $(LANGUAGE),$(OUT)/decoding/language.$(LANGUAGE).arpa)
 TOKEN_LM_WEIGHT ?=
 # Writing systems that a model of several is held to: Latin,Cyrillic,Greek,CJK.
 SCRIPTS         ?=
 
+prompt   := $(if $(PROMPT),--prompt '$(PROMPT)')
 steering := $(if $(BEAM),--beam '$(BEAM)') $(if $(HOTWORDS),--hotwords $(HOTWORDS)) \
               $(if $(HOTWORDS_WEIGHT),--hotwords-weight '$(HOTWORDS_WEIGHT)') \
               $(if $(TOKEN_LM),--token-lm $(TOKEN_LM)) \
               $(if $(TOKEN_LM_WEIGHT),--token-lm-weight '$(TOKEN_LM_WEIGHT)') \
-              $(if $(SCRIPTS),--scripts '$(SCRIPTS)') $(if $(LANGUAGE),--language '$(LANGUAGE)')
+              $(if $(SCRIPTS),--scripts '$(SCRIPTS)') $(if $(LANGUAGE),--language '$(LANGUAGE)') $(prompt)
 steering_files := $(HOTWORDS) $(TOKEN_LM)
 
 # Sentences as the model writes them, one a line, and the tokens of the longest n-grams.

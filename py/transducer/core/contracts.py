@@ -121,6 +121,15 @@ def default_prompts(facts: Mapping[str, Any], batch: int) -> Arrays:
     return {"prompt": np.full(batch, prompts["ids"][prompts["default"]], np.int64)}
 
 
+def initial_arrays(described: Mapping[str, Mapping[str, Any]], batch: int) -> Arrays:
+    """Return what so many rows begin with: arrays of the shape, dtype and value that model_meta.json gives by name."""
+    types = {"float": np.float32, "int64": np.int64}
+    return {
+        name: np.full([batch if axis == "B" else axis for axis in one["shape"]], one["value"], types[one["dtype"]])
+        for name, one in described.items()
+    }
+
+
 def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
     """Return random inputs of a graph for the given axis sizes (V: how many token ids to draw from).
 

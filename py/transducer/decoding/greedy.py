@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.core.contracts import Floats
+from transducer.core.contracts import Floats, initial_arrays
 from transducer.runtime.sessions import Session
 
 Integers = NDArray[np.int64]
@@ -68,7 +68,7 @@ class Decoder:
     Attributes:
         blank: the blank's id, the last of the labels.
         durations: of TDT, in encoder frames, int64 [K]; none for others.
-        big_blanks: frames that each blank passes over, int64; the blank's 1 first, then those of a multi-blank model.
+        big_blanks: frames that each blank passes over, int64; 1 first, then those of a multi-blank model.
         max_symbols: labels at most on one frame.
     """
 
@@ -90,18 +90,9 @@ class Decoder:
 
     def initial_state(self, batch: int) -> DecoderState:
         """Return the state of `batch` new streams."""
-        g, states = self.follow(np.full(batch, self.blank, np.int64), self._initial_states(batch))
+        first = tuple(initial_arrays(self._initial, batch).values())
+        g, states = self.follow(np.full(batch, self.blank, np.int64), first)
         return DecoderState(g, states, np.zeros(batch, np.int64), np.zeros(batch, np.int64))
-
-    def _initial_states(self, batch: int) -> States:
-        return tuple(
-            np.full(
-                [batch if size == "B" else size for size in state["shape"]],
-                state["value"],
-                np.int64 if state["dtype"] == "int64" else np.float32,
-            )
-            for state in self._initial.values()
-        )
 
     def decode(
         self, encoder_output: Floats, encoded_lengths: Integers, state: DecoderState | None = None

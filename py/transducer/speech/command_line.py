@@ -55,6 +55,7 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
     )
+    parser.add_argument("--prompt", help="what the encoder is told, by its name; the model's default unless given")
     parser.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its context")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file")
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
-from transducer.core.contracts import Arrays, Floats
+from transducer.core.contracts import Arrays, Floats, initial_arrays
 from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
 from transducer.decoding.prefixes import BeamState
 from transducer.speech.alternatives import Heard
@@ -22,8 +22,8 @@ from transducer.speech.audio import Wave
 from transducer.speech.meta import read_meta
 from transducer.speech.partial import Partial
 from transducer.speech.recognizer import ALTERNATIVES, GREEDY, Recognizer
-from transducer.speech.steering import Steering
-from transducer.speech.streams import BATCH_ROWS, TYPES, SearchState, Streams
+from transducer.speech.steering import Steering, repeated
+from transducer.speech.streams import BATCH_ROWS, SearchState, Streams
 from transducer.speech.transcript import Token, Transcript
 
 ENCODER = "encoder_streaming.onnx"
@@ -88,12 +88,7 @@ class LiveRecognizer(Recognizer):
 
     def initial_state(self, count: int) -> tuple[Arrays, SearchState]:
         """Return what `count` new streams carry along: the encoder's caches and the decoder's state."""
-        caches = {
-            name: np.full(
-                [count if axis == "B" else axis for axis in cache["shape"]], cache["value"], TYPES[cache["dtype"]]
-            )
-            for name, cache in self.streaming["initial_state"].items()
-        }
+        caches = initial_arrays(self.streaming["initial_state"], count)
         return caches, (self._search or self._decoder).initial_state(count)
 
     def step(
@@ -108,7 +103,7 @@ class LiveRecognizer(Recognizer):
         signal, length = self._inputs[:2]
         with self._timed("encoder"):
             arrays = self._encoder.run(
-                None, {signal: windows, length: lengths, **caches, **self._prompts(len(lengths))}
+                None, {signal: windows, length: lengths, **caches, **repeated(self._prompt, len(lengths))}
             )
         encoded, frames, *_ = arrays
         after = dict(zip(self._outputs, arrays, strict=True))

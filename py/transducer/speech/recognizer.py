@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from transducer.speech.audio import Stretch, Wave, has_signal, read_audio
 from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
 from transducer.speech.long_audio import Piece, cut, join
 from transducer.speech.meta import read_meta, require_width
-from transducer.speech.steering import Steering
+from transducer.speech.steering import Steering, repeated
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 
 # Recordings above the second are cut: models are trained on about 20 s, and attention costs its square.
@@ -81,8 +80,7 @@ class Recognizer:
         require_width(last, sessions[-1], meta)
         self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
         self._search = steering.search(self._decoder, self._vocabulary)
-        self._prompts = partial(steering.prompts, meta)
-        self._prompts(0)  # refuses
+        self._prompt = steering.prompts(meta)
         # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
         beam = self._search.beam if self._search else 1
         most = min(getattr(graph, "max_rows", BATCH_ROWS * beam) for graph in sessions)
@@ -178,7 +176,7 @@ class Recognizer:
     def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
         first, second, *_ = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
-            inputs = {first: features, second: lengths, **self._prompts(len(lengths))}
+            inputs = {first: features, second: lengths, **repeated(self._prompt, len(lengths))}
             encoded, frames = self._encoder.run(None, inputs)
         with self._timed("decoder"):
             if not self._search:

@@ -48,8 +48,8 @@ class Steering:
     language: str | None = None
     prompt: str | None = None
 
-    def prompts(self, meta: Mapping[str, Any], count: int) -> Arrays:
-        """Return the prompts [B] of so many rows, as an input of the encoder; nothing for a model that takes none.
+    def prompts(self, meta: Mapping[str, Any]) -> Arrays:
+        """Return the prompt [1] as an input of the encoder by its name; nothing for a model that takes none.
 
         Raises: InputError for a prompt that the model does not know.
         """
@@ -60,7 +60,7 @@ class Steering:
         name = self.prompt or prompts["default"]
         if name not in prompts["ids"]:
             raise InputError(f"The prompt is {name!r}; set it to one of the model's own, {', '.join(prompts['ids'])}.")
-        return {"prompt": np.full(count, prompts["ids"][name], np.int64)}
+        return {"prompt": np.array([prompts["ids"][name]])}
 
     def search(self, decoder: Decoder, vocabulary: Vocabulary) -> BeamSearch | None:
         """Return the search, None for the greedy one.
@@ -86,3 +86,8 @@ class Steering:
         if scripts:
             biases.append(ScriptLock(scripts, vocabulary.spelt))
         return biases
+
+
+def repeated(prompt: Arrays, count: int) -> Arrays:
+    """Return an encoder's prompt [1], if it takes one, for so many rows [B]."""
+    return {name: np.repeat(number, count) for name, number in prompt.items()}

@@ -27,7 +27,6 @@ HISTORY_SECONDS = 20.0
 # A window has no words if neither it nor so much before it has a signal: a model says a word soon after it was spoken.
 SILENT_SECONDS = 1.0
 SearchState = DecoderState | BeamState
-TYPES = {"float": np.float32, "int64": np.int64}
 
 
 class Model(Protocol):
