@@ -115,6 +115,17 @@ KINDS: dict[str, dict[str, Any]] = {
         "durations": DURATIONS,
         "encoder": {"self_attention_model": "rel_pos_local_attn", "att_context_size": [8, 5]},
     },
+    "global-tokens-rnnt": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "encoder": {
+            "self_attention_model": "rel_pos_local_attn",
+            "att_context_size": [8, 8],
+            "global_tokens": 2,
+            "global_tokens_spacing": 3,
+            "global_attn_separate": True,
+        },
+    },
     "absolute-positions-rnnt": {
         "model": "EncDecRNNTBPEModel",
         "durations": [],

@@ -16,7 +16,14 @@ from onnx import TensorProto, helper
 from transducer.core.cli import InputError, run, write_json
 from transducer.core.onnx_files import load_graph
 from transducer.package.facts import Model
-from transducer.package.foreign import frontend_of, require_dynamic, require_frontend, require_tokens, write_package
+from transducer.package.foreign import (
+    frontend_of,
+    require_dynamic,
+    require_frontend,
+    require_plain,
+    require_tokens,
+    write_package,
+)
 from transducer.package.genai_files import genai_config, readme, tokenizer, tokenizer_config
 from transducer.package.graphs import expose, predictor_with_lengths, write_graph
 
@@ -35,6 +42,7 @@ def main() -> int:
 
 def fill(model: Model, folder: Path) -> None:
     """Write the package's files, or refuse a model that ONNX Runtime GenAI would read wrongly."""
+    require_plain(model.facts, model.source, "ONNX Runtime GenAI")
     require_dynamic(model)
     require_frontend(model, "ONNX Runtime GenAI", FRONTEND)
     require_tokens(model, "ONNX Runtime GenAI")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transducer.core.cli import InputError, parser, run, write_json
 from transducer.package.facts import read_facts, read_tokens
+from transducer.package.foreign import require_plain
 from transducer.package.runtime_meta import describe
 from transducer.swipe.vocabulary import read_vocabulary
 
@@ -32,6 +33,7 @@ def main() -> int:
             f"{options.vocabulary}: its labels are not those of {facts['source']['file']}; give the vocabulary that it "
             "was trained with."
         )
+    require_plain(facts, facts["source"]["file"], "the decoders of packages")
     decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
     write_json(options.output, describe(facts, tokens, decoding))
     return 0

@@ -212,7 +212,6 @@ def put(path: str, value: Any) -> Change:
         ("joint.jointnet.activation", "swoosh", "Unsupported activation"),
         ("decoding", [1], "decoding of its config is [1] where settings belong"),
         ("encoder.self_attention_model", "rope", "self_attention_model is rope and only rel_pos"),
-        ("encoder.global_tokens", 4, "global_tokens is 4 and only 0"),
         ("decoder.blank_as_pad", False, "blank_as_pad is False"),
         ("decoder.normalization_mode", "layer", "normalization_mode is layer"),
         ("decoder.prednet.rnn_hidden_size", 8, "rnn_hidden_size is 8"),

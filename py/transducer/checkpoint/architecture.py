@@ -60,6 +60,8 @@ def _transformer(encoder: Settings) -> Sizes:
 def _lstm(decoder: Settings) -> Sizes:
     """Return layers and width of an LSTM, and R, the width of its cells, where its output is a projection of them."""
     width, cells = whole(decoder, "prednet.pred_hidden"), decoder["prednet"].get("rnn_hidden_size") or -1
+    if 0 < cells < width:
+        raise ValueError(f"prednet.rnn_hidden_size is {cells} where pred_hidden or more belongs")
     projected = {"R": whole(decoder, "prednet.rnn_hidden_size")} if cells > width else {}
     return {"L": whole(decoder, "prednet.pred_rnn_layers"), "H": width, **projected}
 
@@ -112,6 +114,18 @@ def class_of(config: Mapping[str, Any], section: str, source: str) -> str:
         wanted = ", ".join(CLASSES[section])
         raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {wanted} can be exported.")
     return name
+
+
+def peculiarity(facts: Mapping[str, Any]) -> str:
+    """Return what of a model is beyond encoder, LSTM and one blank, so that not every runtime takes it; or nothing."""
+    dims = facts["dims"]
+    found = {
+        "a predictor whose state is its last tokens": "history" in dims,
+        "a predictor whose states are wider than its output": "R" in dims,
+        "several blanks": bool(facts.get("big_blank_durations")),
+        "an encoder that takes a prompt": "P" in dims,
+    }
+    return next((what for what, has in found.items() if has), "")
 
 
 def sizes(config: Mapping[str, Any], source: str) -> Sizes:

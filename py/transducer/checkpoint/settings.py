@@ -17,7 +17,6 @@ EXPORTABLE: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
             ("rel_pos", "rel_pos_local_attn", "abs_pos"),
             "attention of other kinds has no graph yet",
         ),
-        "global_tokens": ((0,), "local attention is exported without frames that see everything"),
     },
     "ConvASREncoder": {"frame_splicing": ((1,), "graphs take one frame of features at a time")},
     "RNNEncoder": {"rnn_type": (("lstm",), "NeMo itself has no layers of other kinds")},

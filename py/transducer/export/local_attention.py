@@ -23,11 +23,10 @@ def block_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """Compute local attention block by block; NeMo writes into slices, of which a traced graph has a fixed number."""
     from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttentionLongformer
 
-    masks = Once(_mask_of(encoder))
-    places = [
-        (module, "forward", partial(_attend, module, masks))
-        for module in encoder.modules()
-        if type(module) is RelPositionMultiHeadAttentionLongformer
+    local = [module for module in encoder.modules() if type(module) is RelPositionMultiHeadAttentionLongformer]
+    masks = Once(_mask_of(encoder)) if local else None
+    places: list[tuple[nn.Module, str, Any]] = [
+        (module, "forward", partial(_attend, module, masks)) for module in local
     ]
     return replaced(places, "local attention is computed in blocks")
 
@@ -49,18 +48,77 @@ def _attend(
     left, right = module.att_context_size
     w = max(left, right)
     scale = 1 / module.s_d_k
-    q = _blocks(q * scale, w)
-    content = (q + (module.pos_bias_u * scale)[:, None, None]) @ _neighbours(k, w).transpose(-2, -1)
+    blocks = _blocks(q * scale, w)
+    content = (blocks + (module.pos_bias_u * scale)[:, None, None]) @ _neighbours(k, w).transpose(-2, -1)
     p = module.linear_pos(pos_emb).view(-1, heads, size).permute(1, 2, 0)
-    position = (q + (module.pos_bias_v * scale)[:, None, None]) @ p[:, None]
+    position = (blocks + (module.pos_bias_v * scale)[:, None, None]) @ p[:, None]
     # NeMo adds the left positions to the first columns and the others to the last, of whatever width.
     between = position.new_zeros(1).expand(*position.shape[:-1], 2 * w - left - right)
     position = torch.cat([position[..., :left], between, position[..., left:]], dim=-1)
     hidden, blind = masks(pad_mask)
-    weights = torch.softmax(_band(content, w) + position + hidden, dim=-1).masked_fill(blind, 0.0)
-    attended = (_unband(weights, w) @ _neighbours(v, w)).reshape(batch, heads, -1, size)[:, :, :frames]
+    scores = _band(content, w) + position + hidden
+    everywhere = _Global(module, (query, key, value), (q, k, v), pad_mask) if module.global_tokens else None
+    if everywhere:
+        scores = torch.cat([_blocks(everywhere.scores(), w), scores], dim=-1)
+    weights = torch.softmax(scores, dim=-1).masked_fill(blind, 0.0)
+    attended = _unband(weights[..., -(2 * w + 1) :], w) @ _neighbours(v, w)
+    if everywhere:
+        attended = attended + weights[..., : -(2 * w + 1)] @ everywhere.of(v)[:, :, None]
+    attended = attended.reshape(batch, heads, -1, size)[:, :, :frames]
+    if everywhere:
+        attended = everywhere.put_into(attended)
     output: Tensor = module.linear_out(attended.transpose(1, 2).reshape(batch, -1, heads * size))
     return output
+
+
+class _Global:
+    """Frames that all frames attend to, and that attend to all: every `spacing`-th from the first on, so many of them.
+
+    Args:
+        inputs: queries, keys and values [B,T,D] before their projections.
+        local: the same after local attention's [B,H,T,d], which these frames share unless they have their own.
+        padding: [B,T].
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        inputs: tuple[Tensor, Tensor, Tensor],
+        local: tuple[Tensor, Tensor, Tensor],
+        padding: Tensor,
+    ) -> None:
+        heads, size = module.h, module.d_k
+        if module.global_attn_separate:
+            layers = module.global_q, module.global_k, module.global_v
+            local = tuple(
+                layer(x).view(x.size(0), -1, heads, size).transpose(1, 2)
+                for layer, x in zip(layers, inputs, strict=True)
+            )
+        q, self.k, self.v = local
+        self.q = q / module.s_d_k
+        self.padding = padding
+        self.spacing, self.end = module.global_tokens_spacing, module.global_tokens * module.global_tokens_spacing
+
+    def of(self, x: Tensor) -> Tensor:
+        """Return those of frames [B,H,T,d] that are global [B,H,g,d]."""
+        return x[:, :, : self.end : self.spacing]
+
+    def scores(self) -> Tensor:
+        """Return every frame's scores of the global ones [B,H,T,g]."""
+        return self.q @ self.of(self.k).transpose(-2, -1)
+
+    def put_into(self, attended: Tensor) -> Tensor:
+        """Return frames [B,H,T,d] with the global ones attended to all."""
+        from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
+
+        # NeMo mixes up the heads of several global frames like this, and was trained so.
+        queries = self.of(self.q).permute(2, 0, 1, 3).reshape(*self.q.shape[:2], -1, self.q.size(-1))
+        scores = queries @ self.k.transpose(-2, -1) - self.padding[:, None, None].to(torch.float32) * INF_VAL
+        output = torch.softmax(scores, dim=-1) @ self.v
+        numbers = torch.arange(attended.size(2), device=attended.device)
+        chosen = (numbers < self.end) & (numbers % self.spacing == 0)
+        spread = output.index_select(2, torch.clamp(numbers // self.spacing, max=output.size(2) - 1))
+        return torch.where(chosen[:, None], spread, attended)
 
 
 def _mask_of(encoder: Any) -> Any:

@@ -94,6 +94,7 @@ PREDICTORS: dict[str, tuple[Callable[[Any], nn.Module], Callable[[Any], nn.Modul
 def predictor_of(decoder: Any, reference: bool = False) -> nn.Module:
     """Return the module of a NeMo decoder, or the one that it is compared with."""
     kinds = PREDICTORS[type(decoder).__name__]
-    if isinstance(decoder.prediction, nn.ModuleDict) and decoder.prediction["dec_rnn"].lstm.proj_size:
+    layers: Any = decoder.prediction["dec_rnn"] if type(decoder).__name__ == "RNNTDecoder" else None
+    if layers is not None and layers.lstm.proj_size:
         kinds = ProjectedPredictor, ProjectedReference
     return kinds[reference](decoder)

@@ -70,7 +70,7 @@ class Prompted(nn.Module):
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.Linear(*reversed(weight.shape), device="meta")
+    layer = nn.Linear(weight.size(1), weight.size(0), device="meta")
     layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     layer.bias = nn.Parameter(bias, requires_grad=False)
     return layer

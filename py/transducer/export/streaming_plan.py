@@ -6,6 +6,7 @@ Example:
 
 from typing import Any
 
+from transducer.checkpoint.architecture import class_of
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log
 from transducer.export.streaming import Streaming
@@ -31,7 +32,7 @@ def plan(
     encoder, source = checkpoint.config["encoder"], checkpoint.source
     _require_streamable(encoder, source)
     contexts = att_contexts(encoder)
-    factor = int(encoder["subsampling_factor"])
+    factor = int(encoder.get("subsampling_factor", 4))
     if encoder.get("att_context_style") == "chunked_limited":
         if chunk_size is not None or cache_drop_size:
             raise InputError(
@@ -90,6 +91,9 @@ def _require_streamable(encoder: dict[str, Any], source: str) -> None:
         "reduction": (None,),
     }
     defaults = {"subsampling": "striding", "att_context_style": "regular", "self_attention_model": "rel_pos"}
+    kind = class_of({"encoder": encoder}, "encoder", source)
+    if kind != "ConformerEncoder":
+        raise InputError(f"{source}: a streaming encoder cannot be made of a {kind}, which keeps no caches.")
     if int(encoder.get("subsampling_factor", 4)) < 2:
         raise InputError(f"{source}: a streaming encoder cannot be made of a model without subsampling.")
     for setting, supported in wanted.items():

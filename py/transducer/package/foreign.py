@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from transducer.checkpoint.architecture import peculiarity
 from transducer.core.cli import InputError, parser
 from transducer.package.facts import ROLES, Model
 from transducer.package.folder import SUMS, new_package
@@ -56,10 +57,17 @@ def require_supported(model: Model, runtime: str, frontend: Mapping[str, Sequenc
 
     `frontend` lists the values that it follows for settings of NeMo's frontend, besides COMMON_FRONTEND.
     """
+    require_plain(model.facts, model.source, runtime)
     require_dynamic(model)
     require_durations(model, runtime)
     require_frontend(model, runtime, {**COMMON_FRONTEND, **frontend})
     require_tokens(model, runtime)
+
+
+def require_plain(facts: Mapping[str, Any], source: str, runtime: str) -> None:
+    """Refuse a model of an architecture that a runtime does not know."""
+    if what := peculiarity(facts):
+        raise InputError(f"{source} has {what}, which {runtime} cannot run; use the ONNX graphs.")
 
 
 def headline(model: Model, runtime: str) -> str:

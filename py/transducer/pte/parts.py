@@ -7,6 +7,7 @@ Example:
 
 import argparse
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from transducer.checkpoint.architecture import class_of, peculiarity
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.checkpoint.facts import describe
 from transducer.core.cli import InputError, existing, parser
@@ -79,6 +81,7 @@ def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming
     """
     facts = describe(checkpoint)
     dims, source = facts["dims"], checkpoint.source
+    require_lowerable(graph, facts, class_of(checkpoint.config, "encoder", source), source)
     # One encoder frame alone would be another program: an axis of one has strides of its own.
     low = facts["subsampling_factor"] + 1
     if graph in ("encoder", "frontend") and max_frames <= 2 * low:
@@ -104,6 +107,17 @@ def load_part(graph: str, checkpoint: Checkpoint, max_frames: int = 0, streaming
         sizes, bounds = {"B": 1}, {}
     arrays = example(graph, facts["dims"] | sizes)
     return Part(graph, module.eval(), tuple(torch.from_numpy(array) for array in arrays.values()), bounds, facts)
+
+
+def require_lowerable(graph: str, facts: Mapping[str, Any], encoder: str, source: str) -> None:
+    """Refuse a model of an architecture that ExecuTorch files are not made of. Raises: InputError."""
+    what = peculiarity(facts) if graph != "frontend" else ""
+    if graph.startswith("encoder") and encoder != "ConformerEncoder":
+        what = f"a {encoder}"
+    elif graph == "rnnt_step" and facts["joint_output"] == "log_probs":
+        what = "a HAT joint"
+    if what:
+        raise InputError(f"{source} has {what}, which ExecuTorch files are not made of; use the ONNX graphs.")
 
 
 def any_length() -> AbstractContextManager[None]:

@@ -88,7 +88,7 @@ def calibration_batches(
 def encoder_inputs(batches: Batches, facts: Mapping[str, Any]) -> Iterator[Arrays]:
     """Yield batches as the inputs of an encoder of these facts."""
     for batch in batches:
-        yield dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)) | default_prompts(facts, len(batch[1]))
+        yield {**dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)), **default_prompts(facts, len(batch[1]))}
 
 
 def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Arrays]:

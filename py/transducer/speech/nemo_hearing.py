@@ -27,7 +27,8 @@ def hear_by_nemo(
 
     prompt: of a model that takes one, by its name; None is its default. Raises: InputError for an unknown one.
     """
-    facts = describe_prompts(OmegaConf.to_container(model.cfg, resolve=True))
+    config: Any = OmegaConf.to_container(model.cfg, resolve=True)
+    facts = describe_prompts(config)
     Steering(prompt=prompt).prompts(facts)  # refuses what the model does not know
     prompt = prompt or facts.get("prompts", {}).get("default")
     texts: list[str | None] = [None] * len(utterances)

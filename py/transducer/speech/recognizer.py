@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from transducer.core.cli import InputError
-from transducer.core.contracts import Floats
+from transducer.core.contracts import Arrays, Floats
 from transducer.decoding.beam_search import Alternative
 from transducer.decoding.greedy import Decoder, Hypothesis, Integers, StepDecoder
 from transducer.runtime.loader import open_graph
@@ -176,7 +176,7 @@ class Recognizer:
     def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
         first, second, *_ = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
-            inputs = {first: features, second: lengths, **repeated(self._prompt, len(lengths))}
+            inputs: Arrays = {first: features, second: lengths, **repeated(self._prompt, len(lengths))}
             encoded, frames = self._encoder.run(None, inputs)
         with self._timed("decoder"):
             if not self._search:
