@@ -7,7 +7,7 @@ HOTWORDS        ?=
 HOTWORDS_WEIGHT ?=
 # The language that a model of several is held to, by its code: its scripts, and n-grams of its words as TOKEN_LM.
 LANGUAGE        ?=
-# What a model that takes a prompt is told of the audio, as de-DE; where unset the model's default, mostly auto.
+# What conditions the encoder of a model that takes a prompt, as de-DE; where unset the model's default, mostly auto.
 PROMPT          ?=
 # An n-gram model of tokens in ARPA format, and the weight of its log probabilities.
 TOKEN_LM        ?= $(if $(LANGUAGE),$(OUT)/decoding/language.$(LANGUAGE).arpa)

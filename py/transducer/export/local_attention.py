@@ -24,7 +24,7 @@ def block_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
     from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttentionLongformer
 
     local = [module for module in encoder.modules() if type(module) is RelPositionMultiHeadAttentionLongformer]
-    masks = Once(_mask_of(encoder)) if local else None
+    masks = Once(_mask_of(encoder))
     places: list[tuple[nn.Module, str, Any]] = [
         (module, "forward", partial(_attend, module, masks)) for module in local
     ]
@@ -125,10 +125,9 @@ def _mask_of(encoder: Any) -> Any:
     """Return the function from padding [B,T] to what is added to scores [B,1,n,w,2w+1] and the padded rows."""
     from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
 
-    left, right = encoder.att_context_size
-    w = max(left, right)
-
     def mask(padding: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = encoder.att_context_size
+        w = max(left, right)
         outside = torch.ones(2 * w + 1)
         outside[w - left : w + right + 1] = 0
         # Frames before the first and after the last are padding too.

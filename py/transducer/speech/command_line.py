@@ -33,9 +33,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--token-lm-weight", type=float, default=LM_WEIGHT, help="of its log probabilities")
     steering.add_argument("--scripts", default="", help="write in these only: Latin,Cyrillic,Greek,CJK")
     steering.add_argument("--language", help="write in the scripts of this one only, by its code: de")
-    steering.add_argument(
-        "--prompt", help="what the encoder is told of the audio, as de-DE; the model's default unless given"
-    )
+    steering.add_argument("--prompt", help="what conditions the encoder, as de-DE; the model's default unless given")
     parser.add_argument("--stream", action="store_true", help="as streams, window by window, by a streaming encoder")
     parser.add_argument(
         "--segment-seconds",
@@ -55,7 +53,7 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
     )
-    parser.add_argument("--prompt", help="what the encoder is told, by its name; the model's default unless given")
+    parser.add_argument("--prompt", help="what conditions the encoder, by its name; the model's default unless given")
     parser.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its context")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file")
 
