@@ -7,6 +7,7 @@ Example:
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,13 @@ KINDS: dict[str, dict[str, Any]] = {
         "layers": 2,
     },
     "transformer-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": TRANSFORMER},
+    "end-of-utterance-rnnt": {
+        "model": "EncDecRNNTBPEEOUModel",
+        "durations": [],
+        "encoder": CACHE_AWARE,
+        "symbols": ["<EOU>", "<EOB>"],
+        "vocabulary": SMALL_VOCABULARY + 2,
+    },
     "prompt-rnnt": {
         "model": "EncDecRNNTBPEModelWithPrompt",
         "durations": [],
@@ -183,8 +191,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_tokenizer(folder: Path, size: int) -> None:
-    """Write a SentencePiece BPE tokenizer of exactly `size` pieces in the folder form that NeMo reads."""
+def train_tokenizer(folder: Path, size: int, symbols: Sequence[str] = ()) -> None:
+    """Write a SentencePiece BPE tokenizer of exactly `size` pieces, symbols among them, in the form that NeMo reads."""
     import sentencepiece
 
     prefix = folder / "tokenizer"
@@ -195,7 +203,7 @@ def train_tokenizer(folder: Path, size: int) -> None:
         model_type="bpe",
         vocab_size=size,
         # A sentence fills a small vocabulary; numbered symbols fill the rest of a large one.
-        user_defined_symbols=[f"<{i}>" for i in range(size - SMALL_VOCABULARY)],
+        user_defined_symbols=[*symbols, *(f"<{i}>" for i in range(size - SMALL_VOCABULARY - len(symbols)))],
         bos_id=-1,
         eos_id=-1,
         minloglevel=2,
@@ -291,21 +299,27 @@ def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
     return config
 
 
+def class_of(name: str) -> Any:
+    from nemo.collections.asr import models
+    from nemo.collections.asr.models import asr_eou_models
+
+    return getattr(models, name, None) or getattr(asr_eou_models, name)
+
+
 def save(kind: str, path: Path, lively: bool = False, **encoder: Any) -> Path:
     """Build a randomly initialised model of a kind, the same at every call, and save it as a .nemo file.
 
     A lively one answers to what it hears, as fresh weights do not: they repeat one token for ever.
     """
     import torch
-    from nemo.collections.asr import models
     from omegaconf import OmegaConf
 
     torch.manual_seed(7)
     spec = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
-        train_tokenizer(Path(folder), spec.get("vocabulary", SMALL_VOCABULARY))
+        train_tokenizer(Path(folder), spec.get("vocabulary", SMALL_VOCABULARY), spec.get("symbols", ()))
         config = OmegaConf.create(config_of(kind, Path(folder), **encoder))
-        model = getattr(models, spec["model"])(cfg=config)
+        model = class_of(spec["model"])(cfg=config)
         for module in model.modules():
             # Fresh statistics are the identity and would hide a batch norm folded wrongly.
             if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:

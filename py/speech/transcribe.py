@@ -78,6 +78,7 @@ def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int
                 continue
             words = [rounded(asdict(word)) for word in result.words]
             content = {"audio": str(path), "text": result.text, "words": words} | alternatives_of(result)
+            content |= events_of(result)
             print_line(str(path), content if options.json else result.text, alone=len(paths) == 1)
             failures += is_reported_cut(path)
     return failures
@@ -158,7 +159,13 @@ def json_of(name: str, partial: Partial) -> dict[str, Any]:
         content |= alternatives_of(partial.transcript)
     else:
         content["settled"] = partial.transcript.text[: partial.settled]
-    return content | rounded(times)
+    return content | events_of(partial.transcript) | rounded(times)
+
+
+def events_of(transcript: Transcript) -> dict[str, Any]:
+    """Return what ended and when, as an EOU model hears it; nothing of other models."""
+    found = [{"event": name, "time": round(time, 3)} for name, time in transcript.events]
+    return {"events": found} if found else {}
 
 
 def alternatives_of(transcript: Transcript) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Classes beyond Conformer, LSTM and one blank: what else exports, and what each target says of those it cannot take."""
+"""Classes beyond Conformer, LSTM and one blank: what exports, and what each target says of those it cannot take."""
 
 from pathlib import Path
 from typing import Any

@@ -19,6 +19,8 @@ export interface Word {
 // SentencePiece's mark of a space, and how it spells a piece that it does not know.
 const SPACE = /\u2581/g;
 const UNKNOWN = "<unk>";
+// Labels that are no text but say that something ends, of NeMo's EOU models.
+const EVENTS = new Set(["<EOU>", "<EOB>"]);
 // Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets.
 const NO_PUNCTUATION = /^(\[.*\]$|<.*>$|##|\u2581)/;
 const PUNCTUATION = /\p{P}/u;
@@ -33,6 +35,7 @@ export class Vocabulary {
     this.spelt = labels.map((label) => {
       if (kind === "char") return label;
       if (kind === "wpe") return label.startsWith("##") ? label.slice(2) : ` ${label}`;
+      if (EVENTS.has(label)) return "";
       return label === UNKNOWN ? " \u2047 " : label.replace(SPACE, " ");
     });
     const marks = labels.filter((label) => !NO_PUNCTUATION.test(label)).flatMap((label) => [...label]);

@@ -131,7 +131,7 @@ def peculiarity(facts: Mapping[str, Any]) -> str:
 def sizes(config: Mapping[str, Any], source: str) -> Sizes:
     """Return the dims that encoder, predictor and prompts have, named as in the graph contracts, and `subsampling`.
 
-    Raises: InputError for a class that cannot be exported; KeyError or ValueError for settings that are no sizes.
+    Raises: InputError for a class that cannot be exported; KeyError or ValueError for settings that do not say sizes.
     """
     found: Sizes = {}
     for section in SECTIONS:

@@ -30,7 +30,7 @@ class Joint(nn.Module):
     def of_one(self, frame: Tensor, g: Tensor) -> Tensor:
         """Return the logits [B,V+K] of one encoder frame [B,D] and one embedding [B,H] each.
 
-        There is no time or token axis here: with them, ONNX Runtime 1.31 ends in a segmentation fault on the fp16 form.
+        Without time and token axes: with them, ONNX Runtime 1.31 ends in a segmentation fault on the fp16 form.
         """
         x = self.joint.project_encoder(frame) + self.joint.project_prednet(g)
         if not hasattr(self.joint, "blank_pred"):

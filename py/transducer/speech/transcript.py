@@ -16,6 +16,8 @@ from transducer.core.cli import existing
 # SentencePiece's mark of a space, and how it spells a piece that it does not know.
 SPACE = "\u2581"
 UNKNOWN = {"<unk>": " \u2047 "}
+# Labels that are no text but say that something ends, of NeMo's EOU models.
+EVENTS = {"<EOU>": "end of utterance", "<EOB>": "end of backchannel"}
 # Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets.
 NO_PUNCTUATION = re.compile(r"\[.*\]$|<.*>$|##|\u2581")
 
@@ -42,12 +44,16 @@ class Word:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard in one recording; of a beam search also other texts, each with its score, the best first."""
+    """What was heard in one recording; of a beam search also other texts, each with its score, the best first.
+
+    events: what ended, and when, of a model that hears it
+    """
 
     text: str
     tokens: list[Token]
     words: list[Word]
     alternatives: tuple[tuple[str, float], ...] = ()
+    events: tuple[tuple[str, float], ...] = ()
 
 
 class Vocabulary:
@@ -69,7 +75,8 @@ class Vocabulary:
         elif kind == "wpe":
             self.spelt = [label[2:] if label.startswith("##") else f" {label}" for label in labels]
         else:
-            self.spelt = [UNKNOWN.get(label, label).replace(SPACE, " ") for label in labels]
+            special = UNKNOWN | dict.fromkeys(EVENTS, "")
+            self.spelt = [special.get(label, label).replace(SPACE, " ") for label in labels]
         marks = {mark for label in labels if not NO_PUNCTUATION.match(label) for mark in label}
         self._punctuation = {mark for mark in marks if unicodedata.category(mark).startswith("P")}
         # (?!) matches nothing.
@@ -101,7 +108,8 @@ class Vocabulary:
                     words.append([])
                 words[-1].append(token)
                 spaces = len(body) - len(body.rstrip(" "))
-        return Transcript(self._text(tokens), tokens, [self._word(parts) for parts in words])
+        events = tuple((EVENTS[label], token.start) for token in tokens if (label := self.labels[token.id]) in EVENTS)
+        return Transcript(self._text(tokens), tokens, [self._word(parts) for parts in words], events=events)
 
     def _text(self, tokens: list[Token]) -> str:
         text = "".join(self.spelt[token.id] for token in tokens).strip()

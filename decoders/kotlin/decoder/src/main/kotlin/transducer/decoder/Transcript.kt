@@ -18,7 +18,8 @@ internal class Vocabulary(labels: List<String>, kind: String) {
         when (kind) {
             "char" -> label
             "wpe" -> if (label.startsWith("##")) label.drop(2) else " $label"
-            else -> if (label == "<unk>") " \u2047 " else label.replace('\u2581', ' ')
+            // NeMo's EOU models say by these that something ends.
+            else -> if (label == "<EOU>" || label == "<EOB>") "" else if (label == "<unk>") " \u2047 " else label.replace('\u2581', ' ')
         }
     }
 
