@@ -1,5 +1,6 @@
 """Classes beyond Conformer, LSTM and one blank: what exports, and what each target says of those it cannot take."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 
 import checkpoints
 from conftest import ByKind, lowering_worker, run_worker
+from transducer.core.contracts import example
+from transducer.runtime.parity import relative_rms
+from transducer.runtime.sessions import open_session, session_runner
 
 Capture = pytest.CaptureFixture[str]
 
@@ -88,6 +92,17 @@ def test_lowering_refuses_what_it_does_not_cover(
     arguments = ("--graph", graph, "--checkpoint", built(kind) / "checkpoint", "--output", tmp_path / "model.pte")
     assert run_worker(*lowering_worker("fp32"), *arguments) == 2
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["context-net", "lstm", "transformer-tdt", "prompt-rnnt", "global-tokens-rnnt"])
+def test_every_encoder_has_an_int8_form(kind: str, built: ByKind, tmp_path: Path) -> None:
+    """Random weights say nothing of its error; it runs, and is near."""
+    graph, integers = built(kind) / "onnx/encoder.onnx", tmp_path / "encoder.int8.onnx"
+    assert run_worker("quantize/int8", "--input", graph, "--output", integers) == 0
+    dims = json.loads(open_session(graph).get_modelmeta().custom_metadata_map["dims"])
+    inputs = example("encoder", dims | {"B": 2, "T": 301})
+    expected, found = (session_runner(open_session(path))(inputs)["encoder_output"] for path in (graph, integers))
+    assert 0 < relative_rms(expected, found) < 0.2
 
 
 @pytest.mark.parametrize("kind", ["context-net", "lstm", "transformer-tdt"])
