@@ -19,7 +19,7 @@ export interface Word {
 // SentencePiece's mark of a space, and how it spells a piece that it does not know.
 const SPACE = /\u2581/g;
 const UNKNOWN = "<unk>";
-// Labels that are no text but say that something ends, of NeMo's EOU models.
+// Labels that say what ends, not what is said, of NeMo's EOU models.
 const EVENTS = new Set(["<EOU>", "<EOB>"]);
 // Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets.
 const NO_PUNCTUATION = /^(\[.*\]$|<.*>$|##|\u2581)/;

@@ -16,7 +16,7 @@ from transducer.core.cli import existing
 # SentencePiece's mark of a space, and how it spells a piece that it does not know.
 SPACE = "\u2581"
 UNKNOWN = {"<unk>": " \u2047 "}
-# Labels that are no text but say that something ends, of NeMo's EOU models.
+# Labels that say what ends, not what is said, of NeMo's EOU models.
 EVENTS = {"<EOU>": "end of utterance", "<EOB>": "end of backchannel"}
 # Labels whose punctuation NeMo does not look at: those that begin a word or go on with one, and in brackets.
 NO_PUNCTUATION = re.compile(r"\[.*\]$|<.*>$|##|\u2581")
