@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import checkpoints
-from conftest import ByKind, lowering_worker, run_worker
+from conftest import DEMO, ByKind, lowering_worker, run_worker
 from transducer.core.contracts import example
 from transducer.runtime.parity import relative_rms
 from transducer.runtime.sessions import open_session, session_runner
@@ -103,6 +103,17 @@ def test_every_encoder_has_an_int8_form(kind: str, built: ByKind, tmp_path: Path
     inputs = example("encoder", dims | {"B": 2, "T": 301})
     expected, found = (session_runner(open_session(path))(inputs)["encoder_output"] for path in (graph, integers))
     assert 0 < relative_rms(expected, found) < 0.2
+
+
+@pytest.mark.parametrize(
+    "kind", ["context-net", "lstm", "transformer-tdt", "stateless-tdt", "hat", "multi-blank", "global-tokens-rnnt"]
+)
+def test_recordings_are_transcribed_from_the_command_line(kind: str, built: ByKind, capsys: Capture) -> None:
+    clips = sorted((DEMO / "validation/audio").glob("*.ogg"))[:3]
+    for options in ((), ("--beam", 4), ("--step", built(kind) / "onnx/rnnt_step.onnx")):
+        capsys.readouterr()
+        assert run_worker("speech/transcribe", "--model", built(kind), "--json", *options, *clips) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 @pytest.mark.parametrize("kind", ["context-net", "lstm", "transformer-tdt"])

@@ -14,12 +14,12 @@ from transducer.runtime.sessions import Session
 
 
 def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None:
-    """Refuse a joint or step whose outputs are not the labels and durations of model_meta.json."""
-    width, labels, durations = session.get_outputs()[0].shape[-1], meta["dims"]["V"], len(meta["durations"])
-    if width != labels + durations:
+    """Refuse a joint or step whose outputs are not those of model_meta.json."""
+    width, labels, others = session.get_outputs()[0].shape[-1], meta["dims"]["V"], meta["dims"]["K"]
+    if width != labels + others:
         raise InputError(
-            f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {durations} durations; "
-            "use the files of one build."
+            f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {others} durations or big "
+            "blanks; use the files of one build."
         )
 
 
