@@ -179,7 +179,7 @@ def test_metadata(kind: str, built: ByKind) -> None:
     assert tokens[-1] == f"<blk> {meta['blank_id']}" and tokens[0] == f"{labels[0]} 0"
     assert meta["durations"] == checkpoints.KINDS[kind]["durations"]
     assert meta["model_class"] == checkpoints.KINDS[kind]["model"]
-    assert (out / "meta/tokenizer.model").exists() == (kind != "char-rnnt")
+    assert (out / "meta/tokenizer.model").exists() == (meta["model_class"] != "EncDecRNNTModel")
     props = {entry.key: entry.value for entry in load_graph(out / "onnx/encoder.onnx").metadata_props}
     assert json.loads(props["dims"]) == meta["dims"] and json.loads(props["source"]) == meta["source"]
     assert str(out) not in json.dumps(meta) + json.dumps(props)

@@ -135,5 +135,10 @@ def sizes(config: Mapping[str, Any], source: str) -> Sizes:
     """
     found: Sizes = {}
     for section in SECTIONS:
-        found |= CLASSES[section][class_of(config, section, source)](config[section])
+        try:
+            found |= CLASSES[section][class_of(config, section, source)](config[section])
+        except KeyError as error:
+            raise KeyError(f"{section}.{error.args[0]}") from None
+        except ValueError as error:
+            raise ValueError(f"{section}.{error}") from None
     return found | _prompts(config)
