@@ -27,12 +27,14 @@ from transducer.speech.manifest import read_manifest
 RATE = 16_000
 MANIFEST = DEMO / "validation/manifest.jsonl"
 SIZES = ("--manifest", MANIFEST, "--clips", 12, "--minutes", 0.5)
+# As configs/demo-tdt.mk has it.
+CUT = ("--segment-seconds", 0.5, 8)
 
 
 def audited(model: Path, reference: Path, *arguments: object, at_most: Sequence[object] = ("2",)) -> int:
     """Run the audit of a built model."""
     bounds = ("--reference", reference, "--max-changed", *at_most)
-    return run_worker("audit/recognizer", "--model", model, *SIZES, *bounds, *arguments)
+    return run_worker("audit/recognizer", "--model", model, *SIZES, *CUT, *bounds, *arguments)
 
 
 @pytest.fixture(scope="module")

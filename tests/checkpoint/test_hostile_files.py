@@ -110,7 +110,7 @@ REFUSED_AT_UNPACKING: dict[str, tuple[Change, str]] = {
     "a CTC model": (set_target("EncDecCTCModel"), "EncDecCTCModel"),
     "a speaker model": (set_target("EncDecSpeakerLabelModel"), "EncDecSpeakerLabelModel"),
     "no joint": (in_config(no_joint), "no joint"),
-    "another encoder": (set_class("encoder", "nemo.collections.asr.modules.ConvASREncoder"), "ConvASREncoder"),
+    "another encoder": (set_class("encoder", "nemo.collections.asr.modules.ECAPAEncoder"), "ECAPAEncoder"),
     "no config": (without("model_config.yaml"), "model_config.yaml"),
     "no weights": (without("model_weights.ckpt"), "model_weights.ckpt"),
     "damaged weights": (lambda members: members.update({"model_weights.ckpt": b"PK\x03\x04 no more"}), "damaged"),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.core.contracts import Floats, initial_arrays
+from transducer.core.contracts import Floats, graph_of, initial_arrays
 from transducer.runtime.sessions import Session
 
 Integers = NDArray[np.int64]
@@ -78,7 +78,9 @@ class Decoder:
 
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
         dims = meta["dims"]
-        self._initial = meta["predictor_state"]
+        # In the order of the graphs' inputs, which JSON does not keep.
+        states = meta["predictor_state"]
+        self._initial = {name: states[name] for name in graph_of("predictor", dims).inputs if name in states}
         self._state_outputs = [f"{name}_out" for name in self._initial]
         # Blanks of a multi-blank model compete with the labels.
         self.big_blanks = np.array([1, *meta.get("big_blank_durations", [])], np.int64)

@@ -42,7 +42,7 @@ def build_profile(name: str, path: Path, seconds: Range, batch: Range) -> dict[s
         # Every step of a stream takes one window.
         ranges["T"] = (int(json.loads(facts["streaming"])["window_frames"]),) * 3
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
-    graph = graph_of(name, json.loads(facts["dims"]))
+    graph = graph_of(name, json.loads(facts.get("dims", "{}")))
     names = input_names(graph, "swipe" in facts)
     if list(shapes) != names:
         raise InputError(
