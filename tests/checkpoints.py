@@ -352,12 +352,10 @@ def enliven(model: Any, blank: float = 25) -> None:
         if hasattr(model.joint, "blank_pred"):
             model.joint.blank_pred[2].bias += blank / 10
         else:
-            # The blank is after the labels; beside durations, or after other blanks, which share what it gets.
-            model.joint.joint_net[-1].bias[len(model.joint.vocabulary) :] += blank / (1 + bool(big_blanks(model)))
-
-
-def big_blanks(model: Any) -> list[int]:
-    return list(model.cfg.decoding.get("big_blank_durations") or [])
+            # Big blanks come before the blank; all of them at full strength would leave no labels.
+            big_blanks = len(model.cfg.decoding.get("big_blank_durations") or ())
+            first = len(model.joint.vocabulary)
+            model.joint.joint_net[-1].bias[first : first + big_blanks + 1] += blank / 2 if big_blanks else blank
 
 
 def attune(model: Any) -> None:

@@ -13,6 +13,12 @@ from transducer.runtime.parity import relative_rms
 from transducer.runtime.sessions import open_session, session_runner
 
 Capture = pytest.CaptureFixture[str]
+# Without squeeze-excitation, with a dilated block, and one whose mask ends where its stride does.
+QUARTZ_NET = [
+    checkpoints.CONTEXT_NET_STRIDE | {"filters": 24, "repeat": 1, "kernel": [33], "se": False, "residual": False},
+    checkpoints.CONTEXT_NET_BLOCK | {"filters": 24, "kernel": [9], "se": False},
+    checkpoints.CONTEXT_NET_BLOCK | {"filters": 32, "repeat": 1, "kernel": [5], "dilation": [2], "se": False},
+]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +26,7 @@ Capture = pytest.CaptureFixture[str]
     [
         ("transformer-tdt", {"self_attention_model": "abs_pos", "xscaling": True, "feat_out": 24}),
         ("transformer-tdt", {"self_attention_model": None, "subsampling": "stacking_norm", "pre_block_norm": False}),
+        ("context-net", {"jasper": QUARTZ_NET, "activation": "relu"}),
         ("lstm", {"bidirectional": False, "subsampling": "striding", "subsampling_conv_channels": 16}),
         ("bpe-rnnt", {"subsampling": "striding", "subsampling_factor": 2, "conv_norm_type": "group_norm8"}),
         ("bpe-rnnt", {"subsampling": "stacking", "subsampling_factor": 16, "conv_norm_type": "layer_norm"}),

@@ -21,7 +21,6 @@ from transducer.speech.nemo_hearing import hear_by_nemo
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.steering import Steering
 
-Capture = pytest.CaptureFixture[str]
 KIND = "prompt-rnnt"
 VALIDATION = DEMO / "validation/manifest.jsonl"
 

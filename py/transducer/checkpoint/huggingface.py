@@ -118,8 +118,8 @@ def prompt_defaults(settings: Any, folder: Path) -> dict[str, Any]:
     path = folder / "processor_config.json"
     listed = read_json(path).get("prompt_dictionary") if path.is_file() else None
     names = listed or processing.DEFAULT_PROMPT_DICTIONARY
-    # The folder's own default is of that name.
-    prompts = {"auto": settings.default_prompt_id, **names}
+    # What transformers takes where nobody asks for another is the default here too.
+    prompts = {**names, "auto": settings.default_prompt_id}
     known = {name: number for name, number in prompts.items() if number < settings.num_prompts}
     return {"initialize_prompt_feature": True, "num_prompts": settings.num_prompts, "prompt_dictionary": known}
 

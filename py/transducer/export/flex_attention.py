@@ -28,11 +28,11 @@ def plain_attention(encoder: Any) -> contextlib.AbstractContextManager[None]:
     return replaced(places, "FlexAttention is written out")
 
 
-def _hidden(mask_mod: Any, B: int, H: int, Q_LEN: int, KV_LEN: int, device: Any) -> Tensor:  # noqa: N803  # torch's names
+def _hidden(mask_mod: Any, device: Any, **sizes: int) -> Tensor:
     """Return what is added to scores [B,H,T,T], from a function that says which frames see which."""
     from nemo.collections.asr.parts.submodules.multi_head_attention import INF_VAL
 
-    rows, queries, keys = (torch.arange(size, device=device) for size in (B, Q_LEN, KV_LEN))
+    rows, queries, keys = (torch.arange(sizes[name], device=device) for name in ("B", "Q_LEN", "KV_LEN"))
     seen = mask_mod(rows[:, None, None, None], 0, queries[:, None], keys)
     # Not infinite, which integer forms could not hold; its exponential is 0 all the same.
     return torch.where(seen, 0.0, -INF_VAL)

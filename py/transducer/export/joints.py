@@ -1,7 +1,7 @@
 """Joints of every class: encoder frames and predictor embeddings to logits of labels, blank, and what comes after it.
 
 Example:
-    joint = joint_of(checkpoint.build("joint"), big_blanks=3)
+    joint = Joint(checkpoint.build("joint"), big_blanks=3)
     logits = joint(encoder_output, predictor_output)
 """
 
