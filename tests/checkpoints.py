@@ -111,6 +111,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "char-rnnt": {"model": "EncDecRNNTModel", "durations": []},
     "cache-aware-rnnt": {"model": "EncDecRNNTBPEModel", "durations": [], "encoder": CACHE_AWARE},
     "cache-aware-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": CACHE_AWARE},
+    "cache-aware-hybrid": {"model": "EncDecHybridRNNTCTCBPEModel", "durations": [], "encoder": CACHE_AWARE},
     "local-attention-tdt": {
         "model": "EncDecRNNTBPEModel",
         "durations": DURATIONS,
@@ -368,6 +369,10 @@ def attune(model: Any) -> None:
         frames, _ = model.encoder(audio_signal=features, length=torch.tensor([800]))
         model.joint.enc.weight *= 12
         model.joint.enc.bias.copy_(-model.joint.enc.weight @ frames.mean(dim=(0, 2)))
+        if hasattr(model, "ctc_decoder"):
+            [head] = model.ctc_decoder.decoder_layers
+            head.weight.copy_(12 * torch.randn_like(head.weight))
+            head.bias.copy_(-head.weight[:, :, 0] @ frames.mean(dim=(0, 2)))
 
 
 def main() -> int:

@@ -29,3 +29,4 @@ onnx: $(CHECKS)
 $(PTE_EVERY:=.pte): %.pte: $(OUT)/checks/%.pte.check.json
 pte: $(PTE_NAMES:%=$(OUT)/checks/%.pte.check.json)
 transcribe: | $(call checks_of,$(filter $(addsuffix .onnx,$(EVERY) $(VARIED_NAMES)),$(notdir $(first_graphs))))
+evaluate: | $(if $(CTC),$(call checks_of,ctc.onnx))

@@ -3,8 +3,9 @@
 # Swipes have features instead of a frontend.
 TRACED := encoder predictor joint rnnt_step $(if $(filter swipe,$(TASK)),,frontend)
 GRAPHS := $(TRACED) $(if $(STREAMING),encoder_streaming)
-# The streaming encoder of a model without STREAMING can be asked for too, so it has all rules.
-EVERY  := $(sort $(GRAPHS) encoder_streaming)
+# These can be asked for too, so they have all rules: the streaming encoder of a model without STREAMING, and ctc, the
+# CTC head of a hybrid model.
+EVERY  := $(sort $(GRAPHS) encoder_streaming ctc)
 ONNX   := $(GRAPHS:%=$(OUT)/onnx/%.onnx)
 frontend := $(filter %/frontend.onnx,$(ONNX))
 META   := $(addprefix $(OUT)/meta/,model_meta.json vocab.txt tokens.txt)
@@ -15,7 +16,7 @@ flags.meta   = GRAPHS=$(strip $(GRAPHS))
 flags.check  = PARITY_MAX_ABS=$(PARITY_MAX_ABS)
 flags.check-frontend = FRONTEND_MAX_ABS=$(FRONTEND_MAX_ABS)
 
-$(TRACED:%=$(OUT)/onnx/%.raw.onnx): $(OUT)/onnx/%.raw.onnx: $(CHECKPOINT) $(OUT)/.flags/export \
+$(patsubst %,$(OUT)/onnx/%.raw.onnx,$(TRACED) ctc): $(OUT)/onnx/%.raw.onnx: $(CHECKPOINT) $(OUT)/.flags/export \
     $$(lost_sidecar) $(call worker,export/export_graph)
 	$(call say,EXPORT)
 	$(call run,export/export_graph) --graph $* --checkpoint $(OUT)/checkpoint --opset $(OPSET) --device $(DEVICE) \
@@ -67,9 +68,10 @@ $(META) &: $(ONNX) $(CHECKPOINT) $(OUT)/.flags/meta $(call worker,export/write_m
 	    --output $(OUT)/meta/model_meta.json
 
 ## Graphs
-.PHONY: onnx meta check $(TRACED:=.onnx) encoder_streaming.onnx
+.PHONY: onnx meta check $(EVERY:=.onnx)
 onnx: $(ONNX)           ## encoder, predictor, joint, both as one step, and mel frontend as ONNX
 encoder.onnx predictor.onnx joint.onnx rnnt_step.onnx frontend.onnx: %.onnx: $(OUT)/onnx/%.onnx ## one of them
+ctc.onnx: $(OUT)/onnx/ctc.onnx ## the CTC head of a hybrid model; CTC=1 transcribes by it
 meta: $(META)           ## model_meta.json, vocabulary and tokenizer
 check: $(CHECKS)        ## compare every graph with PyTorch
 encoder_streaming.onnx: $(OUT)/onnx/encoder_streaming.onnx ## the encoder for streams; STREAMING=1 adds it to `all`

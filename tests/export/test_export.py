@@ -21,11 +21,11 @@ from transducer.export.patches import (
     dense_layers,
     folded_batch_norm,
     lean_convolutions,
-    lean_masks,
     no_dropout,
     raw_joint,
 )
 from transducer.export.positions_patch import computed_positions
+from transducer.export.subsampling_patch import lean_masks
 from transducer.export.trace import export_graph
 from transducer.runtime.sessions import open_session, session_runner
 

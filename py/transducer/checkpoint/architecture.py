@@ -89,6 +89,8 @@ def _none(_: Settings) -> Sizes:
     return {}
 
 
+# The section of a hybrid's CTC head, which its config has under aux_ctc.
+CTC_HEAD = "ctc_decoder"
 # By section of a config: the classes that are ever instantiated, and the function from their settings to sizes.
 CLASSES: dict[str, dict[str, Callable[[Settings], Sizes]]] = {
     "encoder": {
@@ -99,6 +101,7 @@ CLASSES: dict[str, dict[str, Callable[[Settings], Sizes]]] = {
     },
     "decoder": {"RNNTDecoder": _lstm, "StatelessTransducerDecoder": _stateless},
     "joint": {"RNNTJoint": _none, "HATJoint": _none, "SampledRNNTJoint": _none},
+    CTC_HEAD: {"ConvASRDecoder": _none},
     "preprocessor": {"AudioToMelSpectrogramPreprocessor": _none},
 }
 # The sections that make a transducer.

@@ -15,7 +15,7 @@ from transducer.core.cli import InputError
 
 if typing.TYPE_CHECKING:
     import torch
-from transducer.checkpoint.architecture import PROMPT_KERNEL, SECTIONS, class_of, sizes
+from transducer.checkpoint.architecture import CTC_HEAD, PROMPT_KERNEL, SECTIONS, class_of, sizes
 from transducer.checkpoint.config import read_config
 from transducer.checkpoint.limits import require_sizes
 from transducer.checkpoint.settings import construct, require_exportable
@@ -99,7 +99,7 @@ class Checkpoint:
         return {name: self.weights[full] for name, full in names.items()}
 
     def build(self, section: str) -> Any:
-        """Build the encoder, decoder, joint or preprocessor in eval mode with exactly the checkpoint's weights.
+        """Build a section in eval mode with exactly the checkpoint's weights: one of architecture.CLASSES.
 
         The weights stay mapped: only touched pages use memory. A preprocessor, whose
         weights follow from its config, may have none.
@@ -109,8 +109,10 @@ class Checkpoint:
         from nemo.utils import logging as nemo_logging
 
         nemo_logging.setLevel(nemo_logging.ERROR)
+        if section == CTC_HEAD and section not in self.config:
+            raise InputError(f"{self.source}: it has no CTC head, as hybrid models do; leave CTC out.")
         kind = class_of(self.config, section, self.source)
-        settings = {key: value for key, value in self.config[section].items() if key != "_target_"}
+        settings = self._settings(section)
         prefix = f"{section}."
         weights = {k.removeprefix(prefix): v for k, v in self.weights.items() if k.startswith(prefix)}
         if settings.get("subsampling_conv_chunking_factor", 1) != 1:
@@ -121,10 +123,17 @@ class Checkpoint:
             require_exportable(section, kind, settings, self.source)
         with _skip_init():
             module = construct(getattr(modules, kind), settings, section, self.source)
-        if weights or section in SECTIONS:
+        if weights or section in (*SECTIONS, CTC_HEAD):
             self._require_match(section, module.state_dict(), weights)
             module.load_state_dict(weights, strict=True, assign=True)
         return module.eval().requires_grad_(False)
+
+    def _settings(self, section: str) -> dict[str, Any]:
+        if section == CTC_HEAD:
+            # Its config says nothing of its own: it reads the encoder's frames and writes the joint's labels.
+            width = sizes(self.config, self.source)["D"]
+            return {"feat_in": width, "num_classes": len(self.labels), "vocabulary": self.labels}
+        return {key: value for key, value in self.config[section].items() if key != "_target_"}
 
     def _require_match(
         self, section: str, expected: "dict[str, torch.Tensor]", weights: "dict[str, torch.Tensor]"

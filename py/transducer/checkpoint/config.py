@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from transducer.checkpoint.architecture import CLASSES, SECTIONS, class_of
+from transducer.checkpoint.architecture import CLASSES, CTC_HEAD, SECTIONS, class_of
 from transducer.checkpoint.limits import require_small
 from transducer.core.cli import InputError
 
@@ -74,6 +74,8 @@ def read_config(path: Path, source: str) -> dict[str, Any]:
         if not isinstance(config.get(key) or {}, dict):
             raise InputError(f"{source}: {key} of its config is {config[key]!r:.80} where settings belong; correct it.")
     require_transducer(config, source)
+    if isinstance(auxiliary := config.get("aux_ctc"), dict) and isinstance(auxiliary.get("decoder"), dict):
+        config[CTC_HEAD] = auxiliary["decoder"]
     return config
 
 

@@ -36,6 +36,13 @@ def restore_model(folder: Path) -> Any:
     return model
 
 
+def use_ctc(model: Any, source: str) -> None:
+    """Let a hybrid model decode by its CTC head. Raises: InputError for a model without one."""
+    if not hasattr(model, "ctc_decoder"):
+        raise InputError(f"{source}: it has no CTC head, as hybrid models do; leave CTC out.")
+    model.change_decoding_strategy(decoder_type="ctc", verbose=False)
+
+
 def use_attention_context(model: Any, context: list[int] | None, like: Path | None) -> list[int] | None:
     """Let the model attend as given, or as the streaming encoder of the model_meta.json `like`; return the context."""
     context = context_of(like) if like else context

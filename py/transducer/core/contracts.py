@@ -66,6 +66,7 @@ GRAPHS = {
         inputs={"encoder_output": ("B", "D", "T"), "predictor_output": ("B", "H", "U")},
         outputs={"joint_output": ("B", "T", "U", "V+K")},
     ),
+    "ctc": Graph(inputs={"encoder_output": ("B", "D", "T")}, outputs={"logprobs": ("B", "T", "V")}),
     "rnnt_step": Graph(
         inputs={"encoder_frame": ("B", "D"), "y": ("B",), "h": ("L", "B", "H"), "c": ("L", "B", "H")},
         outputs={"logits": ("B", "V+K"), "h_out": ("L", "B", "H"), "c_out": ("L", "B", "H")},

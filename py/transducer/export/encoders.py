@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from transducer.export.attention_patch import lean_attention
 from transducer.export.flex_attention import plain_attention
 from transducer.export.local_attention import block_attention
-from transducer.export.patches import folded_batch_norm, lean_convolutions, lean_masks, replaced
+from transducer.export.patches import folded_batch_norm, lean_convolutions, replaced
 from transducer.export.positions_patch import computed_positions
 from transducer.export.projected_lstm import Unprojected
+from transducer.export.subsampling_patch import lean_masks
 
 Patch = Callable[[Any], contextlib.AbstractContextManager[None]]
 

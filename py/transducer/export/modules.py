@@ -52,6 +52,18 @@ class StepReference(Step):
         return self.joint(encoder_frame.unsqueeze(2), g.transpose(1, 2))[:, 0, 0], *after
 
 
+class Ctc(nn.Module):
+    """Encoder frames [B,D,T] to log probabilities [B,T,V] of labels and blank."""
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, encoder_output: Tensor) -> Tensor:
+        logprobs: Tensor = self.head(encoder_output=encoder_output)
+        return logprobs
+
+
 class FrontendReference(nn.Module):
     """NeMo's own preprocessor, unchanged: what Frontend is compared with."""
 
@@ -71,6 +83,7 @@ WRAPPERS: dict[str, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
     "predictor": (("decoder",), Predictor),
     "joint": (("joint",), Joint),
     "rnnt_step": (("decoder", "joint"), Step),
+    "ctc": (("ctc_decoder",), Ctc),
     "frontend": (("preprocessor",), Frontend),
 }
 # Where a graph's module is this project's own code, the NeMo code that it is compared with.

@@ -96,43 +96,6 @@ def dense_layers(root: nn.Module) -> contextlib.AbstractContextManager[None]:
     return replaced(places, "linear layers and pointwise convolutions are MatMul")
 
 
-def lean_masks(encoder: Any) -> contextlib.AbstractContextManager[None]:
-    """Mask the subsampling's input before convolutions over time only, by a mask that broadcasts.
-
-    NeMo masks before and after every layer, by a mask of all channels and features.
-    """
-    from nemo.collections.asr.parts.submodules.subsampling import MaskedConvSequential, calculate_conv_output_size
-
-    conv: Any = getattr(encoder.pre_encode, "conv", None)
-
-    def forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        # Sizes are computed, not asked of what a convolution gives: runtimes fuse with what has one reader only.
-        x, frames, left = x.unsqueeze(1), x.size(1), lengths.clone().float()
-        seen = _before(frames, left, x)
-        for layer in conv:
-            if getattr(layer, "kernel_size", (1, 1))[0] > 1:
-                x = x * seen
-            x = layer(x)
-            if getattr(layer, "stride", (1, 1)) != (1, 1):
-                causal = hasattr(layer, "_left_padding")
-                padding = (layer._left_padding, layer._right_padding) if causal else layer.padding
-                frames, left = (
-                    calculate_conv_output_size(size, layer.kernel_size[0], layer.stride[0], padding)
-                    for size in (frames, left)
-                )
-                seen = _before(frames, left, x)
-        return x * seen, left.long()
-
-    places = [(conv, "forward", forward)] if type(conv) is MaskedConvSequential else []
-    return replaced(places, "subsampling masks what convolutions over time see")
-
-
-def _before(frames: Any, lengths: Tensor, like: Tensor) -> Tensor:
-    """Return 1 for those of so many frames that are before each row's length and 0 for others, [B,1,T,1]."""
-    numbers = torch.arange(frames, device=like.device)
-    return (numbers < lengths.long().unsqueeze(1)).to(like.dtype)[:, None, :, None]
-
-
 def lean_convolutions(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """Keep a conformer convolution's frames [B,T,D] but for the depthwise one: half of it is not transposed."""
     from nemo.collections.asr.parts.submodules.conformer_modules import ConformerConvolution

@@ -35,6 +35,7 @@ TRACED = {
     "predictor": {"B": 2, "U": 3},
     "joint": {"B": 2, "T": 4, "U": 3},
     "rnnt_step": {"B": 2},
+    "ctc": {"B": 2, "T": 4},
     "frontend": {"B": 2, "samples": 16000},
 }
 # 10 s of features at 10 ms, one token at a time; a frontend adds a frame to the whole steps in its samples.
@@ -44,6 +45,7 @@ FIXED = {
     "predictor": {"B": 1, "U": 1},
     "joint": {"B": 1, "T": 1, "U": 1},
     "rnnt_step": {"B": 1},
+    "ctc": {"B": 1, "T": 125},
     "frontend": {"B": 1, "samples": 999 * 160},
 }
 
@@ -122,6 +124,8 @@ def patches(name: str, module: Any) -> list[contextlib.AbstractContextManager[No
         return [no_dropout(module)]
     if name == "frontend":
         return []
+    if name == "ctc":
+        return [dense_layers(module)]
     joint = module if name == "joint" else module.joint
     return [no_dropout(module), raw_joint(joint.joint), dense_layers(module)]
 

@@ -23,9 +23,10 @@ from transducer.checkpoint.facts import describe
 from transducer.core.cli import InputError, existing, parser
 from transducer.core.contracts import example, graph_of
 from transducer.export.modules import load_module
-from transducer.export.patches import folded_batch_norm, lean_convolutions, lean_masks
+from transducer.export.patches import folded_batch_norm, lean_convolutions
 from transducer.export.positions_patch import computed_positions
 from transducer.export.streaming import Streaming
+from transducer.export.subsampling_patch import lean_masks
 from transducer.pte.encoder import LoweredEncoder
 from transducer.pte.frontend import LoweredFrontend
 from transducer.pte.step import LoweredStep

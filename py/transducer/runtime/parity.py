@@ -24,6 +24,7 @@ CASES: dict[str, list[dict[str, int]]] = {
     "encoder_streaming": [{"B": b} for b in (1, 3)],
     "predictor": [{"B": b, "U": u} for b in (1, 3) for u in (1, 5)],
     "joint": [{"B": b, "T": t, "U": u} for b in (1, 3) for t in (1, 7) for u in (1, 5)],
+    "ctc": [{"B": b, "T": t} for b in (1, 3) for t in (1, 7, 200)],
     "rnnt_step": [{"B": b} for b in (1, 3, 16)],
     "frontend": [{"B": b, "samples": n} for b in (1, 3) for n in (160, 1600, 16000, 116800)],
 }

@@ -23,6 +23,7 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     for name in GRAPHS:
         parser.add_argument(f"--{name}", type=Path, help=f"{name} to use in place of the model's fp32 graph")
     parser.add_argument("--step", type=Path, help="rnnt_step to use in place of predictor and joint")
+    parser.add_argument("--ctc", type=Path, help="a hybrid's CTC head to use in place of predictor and joint")
     steering = parser.add_argument_group("search; docs/decoding.md has it all")
     steering.add_argument("--beam", type=int, help="prefixes kept; 1 is the greedy search, the default unless steered")
     steering.add_argument(
@@ -54,6 +55,7 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         "--att-context", type=int, nargs=2, metavar=("LEFT", "RIGHT"), help="one of a streaming model's contexts"
     )
     parser.add_argument("--prompt", help="what conditions the encoder, by its name; the model's default unless given")
+    parser.add_argument("--ctc", action="store_true", help="decode by a hybrid's CTC head")
     parser.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its context")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file")
 
@@ -62,14 +64,21 @@ def open_recognizer(options: argparse.Namespace) -> Recognizer:
     """Return the recognizer that graph_arguments name, a LiveRecognizer where they ask for streams."""
     graphs = {name: getattr(options, name) for name in GRAPHS}
     if options.stream:
-        return LiveRecognizer(options.model, **graphs, steering=steering(options))
+        return LiveRecognizer(options.model, **graphs, ctc=options.ctc, steering=steering(options))
     shortest, longest = options.segment_seconds
     if not (0 <= shortest <= longest and longest >= 2):
         raise InputError(
             f"The segment seconds {shortest:g} and {longest:g} are not a range; give two, the later at least 2."
         )
     segments = shortest, longest
-    return Recognizer(options.model, **graphs, segment_seconds=segments, step=options.step, steering=steering(options))
+    return Recognizer(
+        options.model,
+        **graphs,
+        segment_seconds=segments,
+        step=options.step,
+        ctc=options.ctc,
+        steering=steering(options),
+    )
 
 
 def steering(options: argparse.Namespace) -> Steering:

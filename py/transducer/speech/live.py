@@ -44,12 +44,13 @@ class LiveRecognizer(Recognizer):
         encoder: Path | None = None,
         predictor: Path | None = None,
         joint: Path | None = None,
+        ctc: Path | None = None,
         steering: Steering = GREEDY,
     ) -> None:
         if "streaming" not in read_meta(folder):
             raise InputError(f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`.")
         encoder = encoder or folder / "onnx" / ENCODER
-        super().__init__(folder, frontend, encoder, predictor, joint, steering=steering)
+        super().__init__(folder, frontend, encoder, predictor, joint, ctc=ctc, steering=steering)
         self.streaming = self.meta["streaming"]
         self._inputs = [value.name for value in self._encoder.get_inputs()]
         self._outputs = [value.name for value in self._encoder.get_outputs()]

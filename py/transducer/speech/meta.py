@@ -5,7 +5,6 @@ Example:
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from transducer.core.cli import InputError, existing
 from transducer.runtime.sessions import Session
 
 
-def require_width(path: Path, session: Session, meta: Mapping[str, Any]) -> None:
-    """Refuse a joint or step whose outputs are not those of model_meta.json."""
-    width, labels, others = session.get_outputs()[0].shape[-1], meta["dims"]["V"], meta["dims"]["K"]
+def require_width(path: Path, session: Session, labels: int, others: int) -> None:
+    """Refuse a joint, step or CTC head whose outputs are not those of model_meta.json."""
+    width = session.get_outputs()[0].shape[-1]
     if width != labels + others:
         raise InputError(
             f"{path} has {width} outputs where model_meta.json asks for {labels} labels and {others} durations or big "

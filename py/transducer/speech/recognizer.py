@@ -17,13 +17,14 @@ import numpy as np
 from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays, Floats
 from transducer.decoding.beam_search import Alternative
-from transducer.decoding.greedy import Decoder, Hypothesis, Integers, StepDecoder
+from transducer.decoding.greedy import Hypothesis, Integers
 from transducer.runtime.loader import open_graph
 from transducer.speech.alternatives import Heard, likeliest
 from transducer.speech.audio import Stretch, Wave, has_signal, read_audio
+from transducer.speech.decoders import open_decoder
 from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
 from transducer.speech.long_audio import Piece, cut, join
-from transducer.speech.meta import read_meta, require_width
+from transducer.speech.meta import read_meta
 from transducer.speech.steering import Steering, repeated
 from transducer.speech.transcript import Token, Transcript, Vocabulary
 
@@ -40,7 +41,7 @@ class Recognizer:
     Args:
         folder: the model's build folder, with onnx/ and meta/.
         frontend, encoder, predictor, joint: graphs to use in place of the folder's fp32 ones, ONNX, .pte or .plan.
-        step: an rnnt_step graph to use in place of predictor and joint.
+        step, ctc: an rnnt_step graph, or a hybrid's CTC head, to use in place of predictor and joint.
         steering: how to search; the greedy search unless given.
         segment_seconds: shortest and longest stretch that the encoder gets of a recording too long for it.
 
@@ -61,6 +62,7 @@ class Recognizer:
         joint: Path | None = None,
         segment_seconds: tuple[float, float] = SEGMENT_SECONDS,
         step: Path | None = None,
+        ctc: Path | None = None,
         steering: Steering = GREEDY,
     ) -> None:
         meta = read_meta(folder)
@@ -68,24 +70,22 @@ class Recognizer:
         self.sample_rate = int(meta["sample_rate"])
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._frame_seconds = meta["subsampling_factor"] * meta["window_stride"]
-        self._tdt = bool(meta["durations"])
+        self._tdt = bool(meta["durations"]) and not ctc
         self._segment_seconds = segment_seconds
         self._vocabulary = Vocabulary.read(folder / "meta/vocab.txt", meta["tokenizer"])
         graphs = folder / "onnx"
         self._frontend = open_graph(frontend or graphs / "frontend.onnx")
         self._encoder = open_graph(encoder or graphs / "encoder.onnx")
-        last = step or joint or graphs / "joint.onnx"
-        # One thread: these graphs are too small to share, and waking others takes longer than the work.
-        sessions = [open_graph(path, 1) for path in ([] if step else [predictor or graphs / "predictor.onnx"]) + [last]]
-        require_width(last, sessions[-1], meta)
-        self._decoder = StepDecoder(meta, *sessions) if step else Decoder(meta, *sessions)
+        self._decoder, limit = open_decoder(meta, graphs, predictor, joint, step, ctc)
         self._search = steering.search(self._decoder, self._vocabulary)
         self._prompt = steering.prompts(meta)
         # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
         beam = self._search.beam if self._search else 1
-        most = min(getattr(graph, "max_rows", BATCH_ROWS * beam) for graph in sessions)
+        most = limit or BATCH_ROWS * beam
         if most < beam:
-            raise InputError(f"{last} takes {most} rows, fewer than the beam of {beam}; give a beam of {most} at most.")
+            raise InputError(
+                f"{step or joint} takes {most} rows, fewer than the beam of {beam}; give a beam of {most} at most."
+            )
         self._rows = min(getattr(self._encoder, "max_rows", BATCH_ROWS), most // beam)
 
     def transcribe(

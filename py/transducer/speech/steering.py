@@ -16,6 +16,7 @@ from transducer.core.cli import InputError
 from transducer.core.contracts import Arrays
 from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.bias import Bias, Biases
+from transducer.decoding.ctc import CtcDecoder
 from transducer.decoding.greedy import Decoder
 from transducer.decoding.language_model import LanguageModel
 from transducer.decoding.languages import scripts_of_language
@@ -62,10 +63,10 @@ class Steering:
             raise InputError(f"The prompt is {name!r}; set it to one of the model's own, {', '.join(prompts['ids'])}.")
         return {"prompt": np.array([prompts["ids"][name]])}
 
-    def search(self, decoder: Decoder, vocabulary: Vocabulary) -> BeamSearch | None:
+    def search(self, decoder: Decoder | CtcDecoder, vocabulary: Vocabulary) -> BeamSearch | None:
         """Return the search, None for the greedy one.
 
-        Raises: InputError for a beam below 1, and for files that do not fit the model.
+        Raises: InputError for a beam below 1, files that do not fit the model, and a CTC head, which nothing steers.
         """
         if self.beam is not None and self.beam < 1:
             raise InputError(f"A beam of {self.beam} keeps nothing; give at least 1.")
@@ -73,6 +74,8 @@ class Steering:
         beam = self.beam or (BEAM if biases else 1)
         if beam == 1 and not biases:
             return None
+        if isinstance(decoder, CtcDecoder):
+            raise InputError("A CTC head is decoded greedily; leave out the beam and what steers it, or leave CTC out.")
         return BeamSearch(decoder, beam, biases[0] if len(biases) == 1 else Biases(biases) if biases else None)
 
     def _biases(self, vocabulary: Vocabulary) -> list[Bias]:
