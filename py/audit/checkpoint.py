@@ -15,7 +15,7 @@ from typing import Any
 from transducer.audit.cases import sample, sample_arguments
 from transducer.audit.listening import listen
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import restore_model, use_attention_context
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context, use_ctc
 from transducer.core.checks import Check
 from transducer.core.cli import parser, run
 from transducer.speech.audio import Wave, has_signal
@@ -32,6 +32,8 @@ def main() -> int:
     utterances = read_manifest(args.manifest)
     model = restore_model(args.checkpoint)
     use_attention_context(model, None, args.like)
+    if args.ctc:
+        use_ctc(model, source["source"])
     rate = int(model.cfg.sample_rate)
     clips = sample(utterances, args.clips, rate)
     heard = dict(listen(clips, rate, args.minutes, NeMo(model)))
@@ -77,6 +79,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--checkpoint", type=Path, required=True, help="folder of the unpacked checkpoint")
     sample_arguments(args)
     args.add_argument("--like", type=Path, help="model_meta.json of a streaming encoder, to use its attention context")
+    args.add_argument("--ctc", action="store_true", help="decode by a hybrid's CTC head")
     args.add_argument("--output", type=Path, required=True, help="the .check.json file")
     return args.parse_args()
 

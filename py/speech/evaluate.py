@@ -77,7 +77,9 @@ def facts_of(options: argparse.Namespace) -> dict[str, Any]:
     )
     paths = {role: getattr(options, role) for role in roles}
     facts: dict[str, Any] = {"graphs": {role: path.name if path else None for role, path in paths.items()}}
-    if options.stream:
+    if options.buffer:
+        facts["buffer_seconds"] = options.buffer
+    elif options.stream:
         streaming = read_meta(options.model)["streaming"]
         facts["streaming"] = {key: streaming[key] for key in ("att_context_size", "lookahead_ms")}
     return facts
@@ -96,7 +98,11 @@ def summary(figures: dict[str, Any]) -> str:
 def judged(check: Check, options: argparse.Namespace) -> Check:
     """Return the check as passed. Raises: CheckError."""
     low, high = check.accuracy["wer_delta"]["interval"] if check.accuracy else (0, 0)
-    advice = "stream in longer chunks" if options.stream else "quantize fewer layers, calibrate on more speech"
+    advice = (
+        "stream in longer chunks, or hear more on either side of each"
+        if options.stream
+        else "quantize fewer layers, calibrate on more speech"
+    )
     sentence = (
         f"{options.output.name}: {summary(dict(check.accuracy or {}))}: {{figure}} points worse ({low:.2f} to "
         f"{high:.2f}) where MAX_WER_DELTA allows {{bound}}; {advice}, or raise the bound in the config if the loss is "

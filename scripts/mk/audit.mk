@@ -11,8 +11,8 @@ flags.audit        = AUDIT_CLIPS=$(AUDIT_CLIPS) AUDIT_MINUTES=$(AUDIT_MINUTES)
 flags.audit-bounds = AUDIT_MAX_CHANGED=$(AUDIT_MAX_CHANGED)
 audit_options      = --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
 
-AUDITED := $(OUT)/checks/audit.checkpoint$(if $(STREAM),.streaming).check.json
-$(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(STREAM),$(META)) $(call worker,audit/checkpoint)
+AUDITED := $(OUT)/checks/audit.$(reference).check.json
+$(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(cached),$(META)) $(call worker,audit/checkpoint)
 	$(call say,AUDIT)
 	$(call run,audit/checkpoint) $(reference_options) $(audit_options) --output $@
 

@@ -64,7 +64,7 @@ def test_features_equal_those_of_the_whole(
     [wave] = clips(1)
     list(recognizer.listen(cut(wave, sizes)))
     features, [frames] = recognizer.features([wave])
-    expected = list(Streaming.from_facts(recognizer.streaming).windows(features[0, :, :frames]))
+    expected = list(Streaming.from_facts(recognizer.meta["streaming"]).windows(features[0, :, :frames]))
     assert [length for _, length in heard] == [length for _, length in expected]
     for (found, length), (window, _) in zip(heard, expected, strict=True):
         assert np.abs(found[:, :length] - window[:, :length]).max() <= 1e-4

@@ -16,6 +16,7 @@ CACHE_SIZE = 256
 
 
 CHUNK_SIZE = 25
+INSTEAD = 'stream it by its offline encoder, with BUFFER="10 2 2"'
 
 
 def plan(
@@ -93,15 +94,15 @@ def _require_streamable(encoder: dict[str, Any], source: str) -> None:
     defaults = {"subsampling": "striding", "att_context_style": "regular", "self_attention_model": "rel_pos"}
     kind = class_of({"encoder": encoder}, "encoder", source)
     if kind != "ConformerEncoder":
-        raise InputError(f"{source}: a streaming encoder cannot be made of a {kind}, which keeps no caches.")
+        raise InputError(f"{source}: a streaming encoder cannot be made of a {kind}, which keeps no caches; {INSTEAD}.")
     if int(encoder.get("subsampling_factor", 4)) < 2:
-        raise InputError(f"{source}: a streaming encoder cannot be made of a model without subsampling.")
+        raise InputError(f"{source}: a streaming encoder cannot be made of a model without subsampling; {INSTEAD}.")
     for setting, supported in wanted.items():
         found = encoder.get(setting, defaults.get(setting))
         if found not in supported:
             raise InputError(
                 f"{source}: a streaming encoder cannot be made of a model whose {setting} is {found}, "
-                f"only {' or '.join(map(str, supported))}."
+                f"only {' or '.join(map(str, supported))}; {INSTEAD}."
             )
 
 

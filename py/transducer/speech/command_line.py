@@ -13,6 +13,7 @@ from transducer.decoding.phrases import WEIGHT
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.recognizer import SEGMENT_SECONDS, Recognizer
 from transducer.speech.steering import LM_WEIGHT, Steering
+from transducer.speech.windows import Buffer
 
 GRAPHS = ("frontend", "encoder", "predictor", "joint")
 
@@ -36,6 +37,13 @@ def graph_arguments(parser: argparse.ArgumentParser) -> None:
     steering.add_argument("--language", help="write in the scripts of this one only, by its code: de")
     steering.add_argument("--prompt", help="what conditions the encoder, as de-DE; the model's default unless given")
     parser.add_argument("--stream", action="store_true", help="as streams, window by window, by a streaming encoder")
+    parser.add_argument(
+        "--buffer",
+        type=float,
+        nargs=3,
+        metavar=("LEFT", "CHUNK", "RIGHT"),
+        help="with --stream, by the offline encoder: seconds that it hears at a time, of which CHUNK are new",
+    )
     parser.add_argument(
         "--segment-seconds",
         type=float,
@@ -64,7 +72,10 @@ def open_recognizer(options: argparse.Namespace) -> Recognizer:
     """Return the recognizer that graph_arguments name, a LiveRecognizer where they ask for streams."""
     graphs = {name: getattr(options, name) for name in GRAPHS}
     if options.stream:
-        return LiveRecognizer(options.model, **graphs, ctc=options.ctc, steering=steering(options))
+        buffer = Buffer(*options.buffer) if options.buffer else None
+        return LiveRecognizer(options.model, **graphs, ctc=options.ctc, steering=steering(options), buffer=buffer)
+    if options.buffer:
+        raise InputError("A buffer is for streams; set STREAM=1 too.")
     shortest, longest = options.segment_seconds
     if not (0 <= shortest <= longest and longest >= 2):
         raise InputError(
@@ -100,6 +111,6 @@ def steering(options: argparse.Namespace) -> Steering:
 
 def encoder_of(options: argparse.Namespace) -> Path:
     """Return the encoder that a command uses, the model's own unless an option names another."""
-    name = f"encoder{'_streaming' if options.stream else ''}.onnx"
+    name = f"encoder{'_streaming' if options.stream and not options.buffer else ''}.onnx"
     encoder: Path = options.encoder or options.model / "onnx" / name
     return encoder

@@ -1,4 +1,4 @@
-"""Streams transcribed while they are heard, by the streaming encoder of a built model.
+"""Streams transcribed while they are heard, by the streaming encoder of a built model, or by any encoder buffered.
 
 Example:
     recognizer = LiveRecognizer(Path("out/demo-streaming"))
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
-from transducer.core.contracts import Arrays, Floats, initial_arrays
+from transducer.core.contracts import Arrays, Floats
 from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
 from transducer.decoding.prefixes import BeamState
 from transducer.speech.alternatives import Heard
@@ -25,16 +25,19 @@ from transducer.speech.recognizer import ALTERNATIVES, GREEDY, Recognizer
 from transducer.speech.steering import Steering, repeated
 from transducer.speech.streams import BATCH_ROWS, SearchState, Streams
 from transducer.speech.transcript import Token, Transcript
+from transducer.speech.windows import Buffer, BufferedWindows, CachedWindows, Windows
 
 ENCODER = "encoder_streaming.onnx"
 
 
 class LiveRecognizer(Recognizer):
-    """A recognizer whose encoder takes streams window by window, as `streaming` in model_meta.json says.
+    """A recognizer whose encoder takes streams window by window; recordings are never cut, however long.
 
-    Args: those of Recognizer; recordings are never cut, however long.
+    Args: those of Recognizer, and
+        buffer: what the model's offline encoder hears at a time; without it the streaming encoder takes windows as
+            `streaming` in model_meta.json says.
 
-    Raises: InputError as Recognizer does, and if the model was built without its streaming encoder.
+    Raises: InputError as Recognizer does, and if there is neither a streaming encoder nor a buffer.
     """
 
     def __init__(
@@ -46,16 +49,22 @@ class LiveRecognizer(Recognizer):
         joint: Path | None = None,
         ctc: Path | None = None,
         steering: Steering = GREEDY,
+        buffer: Buffer | None = None,
     ) -> None:
-        if "streaming" not in read_meta(folder):
-            raise InputError(f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`.")
-        encoder = encoder or folder / "onnx" / ENCODER
+        if not buffer:
+            if "streaming" not in read_meta(folder):
+                raise InputError(
+                    f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`, or set "
+                    "BUFFER."
+                )
+            encoder = encoder or folder / "onnx" / ENCODER
         super().__init__(folder, frontend, encoder, predictor, joint, ctc=ctc, steering=steering)
-        self.streaming = self.meta["streaming"]
-        self._inputs = [value.name for value in self._encoder.get_inputs()]
-        self._outputs = [value.name for value in self._encoder.get_outputs()]
-        if not set(self.streaming["initial_state"]) <= set(self._inputs):
-            raise InputError(f"{encoder} is not a streaming encoder; name a variant of {ENCODER}.")
+        self._windows: Windows
+        if buffer:
+            self._windows = BufferedWindows(self._encoder, self.meta, buffer)
+        else:
+            self._windows = CachedWindows(self._encoder, self.meta["streaming"], encoder or Path(ENCODER))
+        self.streaming = self._windows.facts
 
     def listen(self, pieces: Iterable[Wave]) -> Iterator[Partial]:
         """Transcribe one stream, float32 [samples] piece by piece as it arrives; yield whatever adds to its text.
@@ -88,9 +97,8 @@ class LiveRecognizer(Recognizer):
         return transcripts
 
     def initial_state(self, count: int) -> tuple[Arrays, SearchState]:
-        """Return what `count` new streams carry along: the encoder's caches and the decoder's state."""
-        caches = initial_arrays(self.streaming["initial_state"], count)
-        return caches, (self._search or self._decoder).initial_state(count)
+        """Return what `count` new streams carry along: the encoder's state, as its caches, and the decoder's."""
+        return self._windows.initial_state(count), (self._search or self._decoder).initial_state(count)
 
     def step(
         self, windows: Floats, lengths: Integers, state: tuple[Arrays, SearchState], silent: NDArray[np.bool_]
@@ -100,17 +108,13 @@ class LiveRecognizer(Recognizer):
         Streams that are silent, bool [B], are encoded but not decoded, as they have no words.
         Returns: the labels that are new and will not change, and the state after them.
         """
-        caches, search_state = state
-        signal, length = self._inputs[:2]
+        encoder_state, search_state = state
         with self._timed("encoder"):
-            arrays = self._encoder.run(
-                None, {signal: windows, length: lengths, **caches, **repeated(self._prompt, len(lengths))}
-            )
-        encoded, frames, *_ = arrays
-        after = dict(zip(self._outputs, arrays, strict=True))
+            prompt = repeated(self._prompt, len(lengths))
+            encoded, frames, encoder_state = self._windows.encode(windows, lengths, encoder_state, prompt)
         with self._timed("decoder"):
             found, search_state = self._decode(encoded, frames, silent, search_state)
-        return found, ({name: after[f"{name}_out"] for name in caches}, search_state)
+        return found, (encoder_state, search_state)
 
     def _decode(
         self, encoded: Floats, frames: Integers, silent: NDArray[np.bool_], state: SearchState

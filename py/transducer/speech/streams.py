@@ -5,7 +5,7 @@ Example:
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ class Model(Protocol):
     """What a streaming recognizer offers to the streams that it transcribes."""
 
     meta: dict[str, Any]
-    streaming: dict[str, Any]
+    streaming: Mapping[str, Any]
     sample_rate: int
 
     def initial_state(self, count: int) -> tuple[Arrays, SearchState]: ...
