@@ -174,6 +174,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "encoder": CACHE_AWARE,
         "defaults": {"initialize_prompt_feature": True, "num_prompts": 6, "prompt_dictionary": PROMPTS},
     },
+    "multi-talker-rnnt": {
+        "model": "EncDecMultiTalkerRNNTBPEModel",
+        "durations": [],
+        "encoder": CACHE_AWARE,
+        "config": {"spk_kernel_type": "ff", "spk_kernel_layers": [0, 1], "add_bg_spk_kernel": True},
+    },
     # A predictor of the size that some runtimes have in their code.
     "large-predictor-tdt": {
         "model": "EncDecRNNTBPEModel",
@@ -297,7 +303,7 @@ def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
             },
             "decoding": {"strategy": "greedy"},
         }
-    return config
+    return config | spec.get("config", {})
 
 
 def class_of(name: str) -> Any:

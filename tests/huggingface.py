@@ -61,7 +61,22 @@ def model_of(kind: str, vocabulary: int, hidden: int = 24, layers: int = 1, **en
         model.joint.head.bias[vocabulary - 1] = 3  # else most frames have as many tokens as they may
         if kind == "parakeet_tdt":
             model.joint.head.bias[vocabulary] = -9  # generate() does not bound the tokens of one frame
+        if kind.startswith("nemotron"):
+            attune(model)
     return model
+
+
+def attune(model: Any) -> None:
+    """Show the joint how encoder frames differ, which random ones do little beside all that they share."""
+    import torch
+
+    features, mask = torch.randn(1, 800, 80) * 1.7 - 6.4, torch.ones(1, 800, dtype=torch.bool)
+    frames = model.encoder(features, attention_mask=mask).last_hidden_state
+    if hasattr(model, "prompt_projector"):
+        chosen = torch.eye(model.config.num_prompts)[model.config.default_prompt_id].expand(*frames.shape[:2], -1)
+        frames = model.prompt_projector(torch.cat([frames, chosen], dim=-1))
+    model.encoder_projector.weight *= 6
+    model.encoder_projector.bias.copy_(-model.encoder_projector.weight @ frames.mean(dim=(0, 1)))
 
 
 def family_type(kind: str) -> str:

@@ -64,6 +64,7 @@ def test_what_nemo_cannot_run_itself(subsampling: str, tmp_path: Path, capsys: C
         ("lstm", "a predictor whose states are wider than its output"),
         ("multi-blank", "several blanks"),
         ("prompt-rnnt", "an encoder that takes a prompt"),
+        ("multi-talker-rnnt", "an encoder that takes who speaks"),
     ],
 )
 def test_runtimes_refuse_what_they_cannot_run(
@@ -91,6 +92,7 @@ def test_runtimes_refuse_what_they_cannot_run(
         ("context-net", "encoder", "a ConvASREncoder"),
         ("transformer-tdt", "encoder", "a TransformerEncoder"),
         ("prompt-rnnt", "encoder", "takes a prompt"),
+        ("multi-talker-rnnt", "encoder", "takes who speaks"),
     ],
 )
 def test_lowering_refuses_what_it_does_not_cover(
@@ -101,7 +103,9 @@ def test_lowering_refuses_what_it_does_not_cover(
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["context-net", "lstm", "transformer-tdt", "prompt-rnnt", "global-tokens-rnnt"])
+@pytest.mark.parametrize(
+    "kind", ["context-net", "lstm", "transformer-tdt", "prompt-rnnt", "multi-talker-rnnt", "global-tokens-rnnt"]
+)
 def test_every_encoder_has_an_int8_form(kind: str, built: ByKind, tmp_path: Path) -> None:
     """Random weights say nothing of its error; it runs, and is near."""
     graph, integers = built(kind) / "onnx/encoder.onnx", tmp_path / "encoder.int8.onnx"

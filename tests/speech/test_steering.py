@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import transducer.speech.recognizer as recognizer_module
+import transducer.speech.decoders as decoders_module
 from conftest import DEMO, ByKind, run_worker
 from transducer.core.cli import InputError
 from transducer.core.error_rates import rate, word_errors
@@ -149,7 +149,7 @@ def test_engines_for_small_batches_get_small_batches(demo: Path, monkeypatch: py
 
     waves, _ = clips(8)
     expected = [found.text for found in Recognizer(demo, steering=Steering(beam=5)).transcribe(waves)]
-    monkeypatch.setattr(recognizer_module, "open_graph", open_limited)
+    monkeypatch.setattr(decoders_module, "open_graph", open_limited)
     assert [found.text for found in Recognizer(demo, steering=Steering(beam=5)).transcribe(waves)] == expected
     assert max(rows) <= 10
     with pytest.raises(InputError, match="takes 12 rows, fewer than the beam of 16"):

@@ -544,6 +544,27 @@ def test_tensorrt_rtx_builds(prepared: Path, graph: str) -> None:
     ast.parse(plan.with_suffix(".compare.py").read_text())
 
 
+@pytest.mark.parametrize(
+    ("kind", "graph"),
+    [
+        ("context-net", "encoder"),
+        ("lstm", "encoder"),
+        ("transformer-tdt", "encoder"),
+        ("global-tokens-rnnt", "encoder"),
+        ("prompt-rnnt", "encoder"),
+        ("multi-talker-rnnt", "encoder"),
+        ("lstm", "rnnt_step"),
+        ("stateless-tdt", "rnnt_step"),
+        ("hat", "rnnt_step"),
+        ("multi-blank", "rnnt_step"),
+    ],
+)
+def test_tensorrt_rtx_takes_every_class(kind: str, graph: str, built: ByKind, tmp_path: Path) -> None:
+    shutil.copy(built(kind) / f"onnx/{graph}.onnx", tmp_path)
+    prepare(tmp_path, graph)
+    assert build_rtx(tmp_path, graph).stat().st_size > 10_000
+
+
 def test_an_operator_that_tensorrt_refuses_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = fixed_graph(tmp_path, 11)
     model = onnx.load(path)

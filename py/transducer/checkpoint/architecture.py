@@ -85,6 +85,18 @@ def _prompts(config: Mapping[str, Any]) -> Sizes:
     return {"P": whole({"num_prompts": 128, **config["model_defaults"]}, "num_prompts")} if prompt_ids(config) else {}
 
 
+def speaker_kernels(config: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return before which layers a multi-talker model learns who speaks, by the name of its kernels; or nothing."""
+    if not (kind := config.get("spk_kernel_type")):
+        return {}
+    if kind != "ff":
+        raise ValueError(f"spk_kernel_type is {kind!r} where ff belongs")
+    layers = [int(layer) for layer in config.get("spk_kernel_layers", [0])]
+    if not all(0 <= layer < whole(config, "encoder.n_layers") for layer in layers):
+        raise ValueError(f"spk_kernel_layers are {layers}, which are not all among encoder.n_layers")
+    return dict.fromkeys(SPEAKER_KERNELS[: 2 if config.get("add_bg_spk_kernel", True) else 1], layers)
+
+
 def _none(_: Settings) -> Sizes:
     return {}
 
@@ -108,6 +120,8 @@ CLASSES: dict[str, dict[str, Callable[[Settings], Sizes]]] = {
 SECTIONS = ("encoder", "decoder", "joint")
 # What conditions the encoder's frames on a prompt: weights without a section of their own.
 PROMPT_KERNEL = "prompt_kernel"
+# What tells an encoder who speaks: the speaker who is to be heard, and all others.
+SPEAKER_KERNELS = ("spk_kernels", "bg_spk_kernels")
 
 
 def class_of(config: Mapping[str, Any], section: str, source: str) -> str:
@@ -127,6 +141,7 @@ def peculiarity(facts: Mapping[str, Any]) -> str:
         "a predictor whose states are wider than its output": "R" in dims,
         "several blanks": bool(facts.get("big_blank_durations")),
         "an encoder that takes a prompt": "P" in dims,
+        "an encoder that takes who speaks": "S" in dims,
     }
     return next((what for what, has in found.items() if has), "")
 
@@ -144,4 +159,5 @@ def sizes(config: Mapping[str, Any], source: str) -> Sizes:
             raise KeyError(f"{section}.{error.args[0]}") from None
         except ValueError as error:
             raise ValueError(f"{section}.{error}") from None
-    return found | _prompts(config)
+    kernels = speaker_kernels(config)
+    return found | _prompts(config) | ({"S": len(kernels)} if kernels else {})

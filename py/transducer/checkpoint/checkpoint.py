@@ -15,7 +15,7 @@ from transducer.core.cli import InputError
 
 if typing.TYPE_CHECKING:
     import torch
-from transducer.checkpoint.architecture import CTC_HEAD, PROMPT_KERNEL, SECTIONS, class_of, sizes
+from transducer.checkpoint.architecture import CTC_HEAD, PROMPT_KERNEL, SECTIONS, class_of, sizes, speaker_kernels
 from transducer.checkpoint.config import read_config
 from transducer.checkpoint.limits import require_sizes
 from transducer.checkpoint.settings import construct, require_exportable
@@ -90,13 +90,35 @@ class Checkpoint:
         width, hidden = dims["D"], 2 * dims["D"]
         shapes = {"0.weight": [hidden, width + dims["P"]], "0.bias": [hidden], "2.weight": [width, hidden],
                   "2.bias": [width]}  # fmt: skip
-        names = {name: f"{PROMPT_KERNEL}.{name}" for name in shapes}
+        found = self._of_shapes({f"{PROMPT_KERNEL}.{name}": shape for name, shape in shapes.items()})
+        return {name.removeprefix(f"{PROMPT_KERNEL}."): tensor for name, tensor in found.items()}
+
+    @property
+    def speaker_weights(self) -> "dict[str, torch.Tensor]":
+        """The weights of NeMo's spk_kernels and bg_spk_kernels by name; of a model without them nothing.
+
+        Raises: InputError if one is missing or of another shape.
+        """
+        kernels = speaker_kernels(self.config)
+        width = int(self.config["encoder"]["d_model"]) if kernels else 0
+        shapes = {"0.weight": [width, width], "0.bias": [width], "3.weight": [width, width], "3.bias": [width]}
+        return self._of_shapes(
+            {
+                f"{role}.{layer}.{name}": shape
+                for role, layers in kernels.items()
+                for layer in layers
+                for name, shape in shapes.items()
+            }
+        )
+
+    def _of_shapes(self, shapes: dict[str, list[int]]) -> "dict[str, torch.Tensor]":
+        """Return the weights of these names. Raises: InputError if one is missing or of another shape."""
         for name, shape in shapes.items():
-            found = self.weights.get(names[name])
+            found = self.weights.get(name)
             if found is None or list(found.shape) != shape:
                 problem = "is missing" if found is None else f"has shape {list(found.shape)} where {shape} belongs"
-                raise InputError(f"{self.source}: the weight {names[name]} {problem}; {ONE_RUN}.")
-        return {name: self.weights[full] for name, full in names.items()}
+                raise InputError(f"{self.source}: the weight {name} {problem}; {ONE_RUN}.")
+        return {name: self.weights[name] for name in shapes}
 
     def build(self, section: str) -> Any:
         """Build a section in eval mode with exactly the checkpoint's weights: one of architecture.CLASSES.

@@ -26,6 +26,7 @@ MODELS = (
     "EncDecRNNTBPEModel",
     "EncDecRNNTBPEModelWithPrompt",
     "EncDecRNNTBPEEOUModel",
+    "EncDecMultiTalkerRNNTBPEModel",
     "EncDecHybridRNNTCTCModel",
     "EncDecHybridRNNTCTCBPEModel",
     "EncDecHybridRNNTCTCBPEModelWithPrompt",

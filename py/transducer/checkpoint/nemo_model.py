@@ -30,10 +30,22 @@ def restore_model(folder: Path) -> Any:
     connector.model_extracted_dir = str(folder)
     model = ASRModel.restore_from(str(folder), map_location="cpu", save_restore_connector=connector)
     model.eval()
+    if hasattr(model, "set_speaker_targets"):
+        _hear_one_speaker(model)
     # transcribe() asks for this section, which a checkpoint need not have.
     with open_dict(model.cfg):
         model.cfg.setdefault("validation_ds", {})
     return model
+
+
+def _hear_one_speaker(model: Any) -> None:
+    """Let a multi-talker model transcribe what one speaker says alone; else it asks for who speaks in every file."""
+    import torch
+    from nemo.collections.asr.models import EncDecRNNTBPEModel
+    from nemo.collections.asr.parts.mixins.multitalker_asr_mixins import SpeakerKernelMixin
+
+    model.__class__ = type("OneSpeaker", (EncDecRNNTBPEModel, SpeakerKernelMixin), {})
+    model.set_speaker_targets(torch.ones(1, 1), torch.zeros(1, 1))
 
 
 def use_ctc(model: Any, source: str) -> None:

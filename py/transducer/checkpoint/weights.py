@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
 
-from transducer.checkpoint.architecture import PROMPT_KERNEL, SECTIONS
+from transducer.checkpoint.architecture import PROMPT_KERNEL, SECTIONS, SPEAKER_KERNELS
 from transducer.checkpoint.config import UNUSED
 from transducer.core.cli import InputError
 
@@ -85,7 +85,8 @@ def load_weights(path: Path, source: str) -> "dict[str, torch.Tensor]":
     for wrapper in ("module.", "model."):
         if all(name.startswith(wrapper) for name in weights):
             weights = {name.removeprefix(wrapper): tensor for name, tensor in weights.items()}
-    strangers = sorted(name for name in weights if name.partition(".")[0] not in (*SECTIONS, PROMPT_KERNEL, *UNUSED))
+    known = (*SECTIONS, PROMPT_KERNEL, *SPEAKER_KERNELS, *UNUSED)
+    strangers = sorted(name for name in weights if name.partition(".")[0] not in known)
     if strangers:
         raise InputError(f"{source}: the config has no place for the weight {strangers[0]}; {ONE_RUN}.")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}

@@ -22,7 +22,10 @@ Floats = NDArray[np.float32]
 Batches = Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]
 Axes = Mapping[str, tuple[str, ...]]
 
-DYNAMIC_AXES = ("B", "T", "T_enc", "U", "samples")
+# The activity of the speaker who is to be heard and of all others, 0 to 1, and what it is where nobody says.
+SPEAKERS = {"spk_targets": 1.0, "bg_spk_targets": 0.0}
+
+DYNAMIC_AXES = ("B", "T", "T_enc", "T_spk", "U", "samples")
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,14 @@ def graph_of(name: str, dims: Mapping[str, int]) -> Graph:
     R in dims: the cells of a projected LSTM, which are its states.
     history in dims: a predictor without recurrence, whose state is so many tokens before the last.
     P in dims: an encoder whose frames a prompt conditions, one of so many for each row.
+    S in dims: an encoder that takes who speaks: the speaker who is to be heard, and with S of 2 all others.
     """
     graph = GRAPHS[name]
     if "P" in dims and name.startswith("encoder"):
         return replace(graph, inputs={**graph.inputs, "prompt": ("B",)}, integers=(*graph.integers, "prompt"))
+    if "S" in dims and name.startswith("encoder"):
+        speakers = dict.fromkeys(list(SPEAKERS)[: dims["S"]], ("B", "T_spk"))
+        return replace(graph, inputs={**graph.inputs, **speakers})
     if "history" in dims:
         return replace(
             graph,
@@ -113,13 +120,18 @@ def input_names(graph: Graph, swipe: bool) -> list[str]:
     return ["features" if swipe and tensor == "audio_signal" else tensor for tensor in graph.inputs]
 
 
-def default_prompts(facts: Mapping[str, Any], batch: int) -> Arrays:
-    """Return the prompts [B] that an encoder gets unless others are asked for; nothing for one that takes none."""
-    prompts = facts.get("prompts")
-    if not prompts:
-        return {}
-    prompts = json.loads(prompts) if isinstance(prompts, str) else prompts
-    return {"prompt": np.full(batch, prompts["ids"][prompts["default"]], np.int64)}
+def default_conditions(facts: Mapping[str, Any], batch: int) -> Arrays:
+    """Return what conditions an encoder unless others are asked for: prompts [B], speakers' activity [B,1], or nothing.
+
+    Args:
+        facts: of model_meta.json, or a graph's metadata.
+    """
+    dims, prompts = (json.loads(x) if isinstance(x := facts.get(key), str) else x or {} for key in ("dims", "prompts"))
+    speakers = list(SPEAKERS.items())[: dims.get("S", 0)]
+    found: Arrays = {name: np.full((batch, 1), activity, np.float32) for name, activity in speakers}
+    if prompts:
+        found["prompt"] = np.full(batch, prompts["ids"][prompts["default"]], np.int64)
+    return found
 
 
 def initial_arrays(described: Mapping[str, Mapping[str, Any]], batch: int) -> Arrays:
@@ -143,11 +155,14 @@ def example(name: str, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
     graph = graph_of(name, sizes)
     longest = sizes[next(iter(graph.inputs.values()))[-1]]
     for tensor, axes in graph.inputs.items():
-        shape = [sizes[axis] for axis in axes]
+        # Of speakers' activity fewer frames, and more, than there are will do.
+        shape = [{"T_spk": 17, **sizes}[axis] for axis in axes]
         if tensor == "length":
             arrays[tensor] = np.array([max(1, longest * 3 // (3 + 2 * row)) for row in range(sizes["B"])])
         elif tensor.startswith("cache_"):
             arrays[tensor] = np.zeros(shape, np.int64 if tensor in graph.integers else np.float32)
+        elif tensor in SPEAKERS:
+            arrays[tensor] = random.random(shape, dtype=np.float32)
         elif tensor in graph.integers:
             arrays[tensor] = random.integers(sizes["P" if tensor == "prompt" else "V"], size=shape)
         else:

@@ -16,6 +16,7 @@ from transducer.export.frontend import Frontend, require_supported
 from transducer.export.joints import Joint
 from transducer.export.predictors import predictor_of
 from transducer.export.prompts import Prompted, PromptKernel, PromptKernelReference
+from transducer.export.speakers import Speakers, SpeakersReference
 from transducer.export.streaming import Streaming
 from transducer.export.streaming_modules import StreamingEncoder, StreamingReference
 
@@ -112,6 +113,8 @@ def load_module(
     module = wrapper(*modules, *filter(None, [streaming]))
     if sections == ("encoder",) and (weights := checkpoint.prompt_weights):
         module = Prompted(module, (PromptKernelReference if reference else PromptKernel)(weights))
+    if sections == ("encoder",) and (weights := checkpoint.speaker_weights):
+        module = SpeakersReference(module, weights, checkpoint.config) if reference else Speakers(module, weights)
     return module.eval()
 
 

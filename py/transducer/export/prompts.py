@@ -25,8 +25,8 @@ class PromptKernel(nn.Module):
         first, bias = weights["0.weight"], weights["0.bias"]
         last = weights["2.weight"]
         width = len(last)
-        self.first = _linear(first[:, :width], bias)
-        self.last = _linear(last, weights["2.bias"])
+        self.first = linear_layer(first[:, :width], bias)
+        self.last = linear_layer(last, weights["2.bias"])
         self.of_prompt = nn.Parameter(first[:, width:].t().contiguous(), requires_grad=False)
 
     def forward(self, frames: Tensor, prompt: Tensor) -> Tensor:
@@ -41,7 +41,9 @@ class PromptKernelReference(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.kernel = nn.Sequential(
-            _linear(weights["0.weight"], weights["0.bias"]), nn.ReLU(), _linear(weights["2.weight"], weights["2.bias"])
+            linear_layer(weights["0.weight"], weights["0.bias"]),
+            nn.ReLU(),
+            linear_layer(weights["2.weight"], weights["2.bias"]),
         )
         self.count = weights["0.weight"].size(1) - len(weights["2.weight"])
 
@@ -69,7 +71,8 @@ class Prompted(nn.Module):
         return self.kernel(frames, inputs[-1]), *others
 
 
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+def linear_layer(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a layer with these weights, mapped ones too, without initializing others first."""
     layer = nn.Linear(weight.size(1), weight.size(0), device="meta")
     layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     layer.bias = nn.Parameter(bias, requires_grad=False)

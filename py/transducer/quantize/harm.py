@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from transducer.core.contracts import GRAPHS, Floats, default_prompts
+from transducer.core.contracts import GRAPHS, Floats, default_conditions
 from transducer.core.onnx_files import load_graph
 from transducer.quantize.calibration import observed_session
 from transducer.quantize.source import Source
@@ -85,9 +85,9 @@ def _inputs(rows: list[Floats]) -> dict[str, NDArray[Any]]:
 
 
 def _named(session: InferenceSession, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return an encoder's inputs by the names of its graph, with prompts where it takes some."""
-    prompts = default_prompts(session.get_modelmeta().custom_metadata_map, len(inputs["length"]))
-    return dict(zip([value.name for value in session.get_inputs()], (inputs | prompts).values(), strict=True))
+    """Return an encoder's inputs by the names of its graph, with what conditions it."""
+    conditions = default_conditions(session.get_modelmeta().custom_metadata_map, len(inputs["length"]))
+    return dict(zip([value.name for value in session.get_inputs()], (inputs | conditions).values(), strict=True))
 
 
 def _run(session: InferenceSession, rows: list[Floats]) -> list[Floats]:

@@ -15,7 +15,7 @@ import numpy as np
 from onnxruntime import InferenceSession
 
 from transducer.core.cli import InputError, existing
-from transducer.core.contracts import GRAPHS, Arrays, Batches, default_prompts
+from transducer.core.contracts import GRAPHS, Arrays, Batches, default_conditions
 from transducer.core.onnx_files import load_graph, metadata
 from transducer.decoding.greedy import DECODING_FACTS, StepDecoder
 from transducer.export.streaming import Streaming
@@ -88,7 +88,7 @@ def calibration_batches(
 def encoder_inputs(batches: Batches, facts: Mapping[str, Any]) -> Iterator[Arrays]:
     """Yield batches as the inputs of an encoder of these facts."""
     for batch in batches:
-        yield {**dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)), **default_prompts(facts, len(batch[1]))}
+        yield {**dict(zip(GRAPHS["encoder"].inputs, batch, strict=True)), **default_conditions(facts, len(batch[1]))}
 
 
 def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Arrays]:
@@ -105,7 +105,7 @@ def window_inputs(session: InferenceSession, batches: Batches) -> Iterator[Array
                 "audio_signal": np.stack(signal),
                 "length": np.clip(left, 0, streaming.window_frames),
                 **caches,
-                **default_prompts(facts, len(lengths)),
+                **default_conditions(facts, len(lengths)),
             }
             yield inputs
             caches = carried(dict(zip(names, session.run(None, inputs), strict=True)))
@@ -119,7 +119,7 @@ def step_inputs(encoder: InferenceSession, step: InferenceSession, batches: Batc
     decoder = StepDecoder(meta, recorder)
     names = [value.name for value in encoder.get_inputs()]
     for batch in batches:
-        given = [*batch, *default_prompts(facts, len(batch[1])).values()]
+        given = [*batch, *default_conditions(facts, len(batch[1])).values()]
         decoder.decode(*encoder.run(None, dict(zip(names, given, strict=True))))
         yield from recorder.inputs
         recorder.inputs.clear()

@@ -110,8 +110,8 @@ class LiveRecognizer(Recognizer):
         """
         encoder_state, search_state = state
         with self._timed("encoder"):
-            prompt = repeated(self._prompt, len(lengths))
-            encoded, frames, encoder_state = self._windows.encode(windows, lengths, encoder_state, prompt)
+            conditions = repeated(self._conditions, len(lengths))
+            encoded, frames, encoder_state = self._windows.encode(windows, lengths, encoder_state, conditions)
         with self._timed("decoder"):
             found, search_state = self._decode(encoded, frames, silent, search_state)
         return found, (encoder_state, search_state)

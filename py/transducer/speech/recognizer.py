@@ -78,7 +78,7 @@ class Recognizer:
         self._encoder = open_graph(encoder or graphs / "encoder.onnx")
         self._decoder, limit = open_decoder(meta, graphs, predictor, joint, step, ctc)
         self._search = steering.search(self._decoder, self._vocabulary)
-        self._prompt = steering.prompts(meta)
+        self._conditions = steering.conditions(meta)
         # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
         beam = self._search.beam if self._search else 1
         most = limit or BATCH_ROWS * beam
@@ -176,7 +176,7 @@ class Recognizer:
     def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
         first, second, *_ = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
-            inputs: Arrays = {first: features, second: lengths, **repeated(self._prompt, len(lengths))}
+            inputs: Arrays = {first: features, second: lengths, **repeated(self._conditions, len(lengths))}
             encoded, frames = self._encoder.run(None, inputs)
         with self._timed("decoder"):
             if not self._search:

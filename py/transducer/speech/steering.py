@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from transducer.core.cli import InputError
-from transducer.core.contracts import Arrays
+from transducer.core.contracts import Arrays, default_conditions
 from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.bias import Bias, Biases
 from transducer.decoding.ctc import CtcDecoder
@@ -49,15 +49,15 @@ class Steering:
     language: str | None = None
     prompt: str | None = None
 
-    def prompts(self, meta: Mapping[str, Any]) -> Arrays:
-        """Return the prompt [1] as an input of the encoder by its name; nothing for a model that takes none.
+    def conditions(self, meta: Mapping[str, Any]) -> Arrays:
+        """Return what conditions the encoder as inputs [1,…] by their names, the prompt among them; mostly nothing.
 
         Raises: InputError for a prompt that the model does not know.
         """
         if not (prompts := meta.get("prompts")):
             if self.prompt:
                 raise InputError(f"The prompt is {self.prompt!r}, but this model takes none; leave it out.")
-            return {}
+            return default_conditions(meta, 1)
         name = self.prompt or prompts["default"]
         if name not in prompts["ids"]:
             raise InputError(f"The prompt is {name!r}; set it to one of the model's own, {', '.join(prompts['ids'])}.")
@@ -91,6 +91,6 @@ class Steering:
         return biases
 
 
-def repeated(prompt: Arrays, count: int) -> Arrays:
-    """Return an encoder's prompt [1], if it takes one, for so many rows [B]."""
-    return {name: np.repeat(number, count) for name, number in prompt.items()}
+def repeated(conditions: Arrays, count: int) -> Arrays:
+    """Return what conditions an encoder [1,…] for so many rows [B,…]."""
+    return {name: np.repeat(array, count, axis=0) for name, array in conditions.items()}

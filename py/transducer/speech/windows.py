@@ -31,7 +31,7 @@ class Windows(Protocol):
 
     def initial_state(self, count: int) -> Arrays: ...
 
-    def encode(self, windows: Floats, lengths: Integers, state: Arrays, prompt: Arrays) -> Encoded: ...
+    def encode(self, windows: Floats, lengths: Integers, state: Arrays, conditions: Arrays) -> Encoded: ...
 
 
 class CachedWindows:
@@ -49,10 +49,10 @@ class CachedWindows:
         """Return the caches of so many new streams."""
         return initial_arrays(self.facts["initial_state"], count)
 
-    def encode(self, windows: Floats, lengths: Integers, state: Arrays, prompt: Arrays) -> Encoded:
+    def encode(self, windows: Floats, lengths: Integers, state: Arrays, conditions: Arrays) -> Encoded:
         """Return the frames [B,D,T] of the next windows [B,F,T], their lengths [B], and the caches after them."""
         signal, length = self._inputs[:2]
-        arrays = self._encoder.run(None, {signal: windows, length: lengths, **state, **prompt})
+        arrays = self._encoder.run(None, {signal: windows, length: lengths, **state, **conditions})
         encoded, frames, *_ = arrays
         after = dict(zip(self._outputs, arrays, strict=True))
         return encoded, frames, {name: after[f"{name}_out"] for name in state}
@@ -97,7 +97,7 @@ class BufferedWindows:
         """Return how many windows each of so many new streams has had."""
         return {"windows": np.zeros(count, np.int64)}
 
-    def encode(self, windows: Floats, lengths: Integers, state: Arrays, prompt: Arrays) -> Encoded:
+    def encode(self, windows: Floats, lengths: Integers, state: Arrays, conditions: Arrays) -> Encoded:
         """Return the new frames [B,D,T] of the next windows [B,F,T], their lengths [B], and the state after them."""
         due = lengths > 0
         # What is before a stream's beginning is padding, which this encoder takes at the end alone.
@@ -107,7 +107,7 @@ class BufferedWindows:
         for row, (first, count) in enumerate(zip(padding, heard, strict=True)):
             features[row, :, :count] = windows[row, :, first : first + count]
         signal, length, *_ = (value.name for value in self._encoder.get_inputs())
-        encoded, counts = self._encoder.run(None, {signal: features, length: heard, **prompt})
+        encoded, counts = self._encoder.run(None, {signal: features, length: heard, **conditions})
         begins = (self._left - padding) // self._factor
         frames = np.where(due, np.clip(counts - begins, 0, self._chunk), 0)
         chosen = np.minimum(begins[:, None] + np.arange(self._chunk), encoded.shape[2] - 1)

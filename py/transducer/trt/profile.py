@@ -34,13 +34,16 @@ def build_profile(name: str, path: Path, seconds: Range, batch: Range) -> dict[s
     model = load_graph(path)
     facts = metadata(model)
     _require_range("TRT_MIN_B TRT_OPT_B TRT_MAX_B", batch, at_least=1)
-    ranges = {"B": tuple(map(int, batch)), "U": STEP, "T": STEP}
+    ranges: dict[str, Sequence[int]] = {"B": tuple(map(int, batch)), "U": STEP, "T": STEP}
     if name == "encoder":
         _require_range("TRT_MIN_S TRT_OPT_S TRT_MAX_S", seconds, at_least=0)
         ranges["T"] = _frames(seconds, facts, path)
     elif name == "encoder_streaming":
         # Every step of a stream takes one window.
         ranges["T"] = (int(json.loads(facts["streaming"])["window_frames"]),) * 3
+    if name.startswith("encoder"):
+        factor = int(facts.get("subsampling_factor", 1))
+        ranges["T_spk"] = tuple(max(1, frames // factor) for frames in ranges["T"])
     shapes = {value["name"]: value["shape"] for value in interface(model)["inputs"]}
     graph = graph_of(name, json.loads(facts.get("dims", "{}")))
     names = input_names(graph, "swipe" in facts)
