@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transducer.core.cli import existing, parser, replacing, run
 from transducer.report.audits import audits
-from transducer.report.charts import size_and_accuracy
+from transducer.report.charts import bare, by_length, size_and_accuracy
 from transducer.report.costs import costs
 from transducer.report.harms import harms
 from transducer.report.speeds import engines, speeds
-from transducer.report.tables import accuracies, facts_of, files, packages
+from transducer.report.tables import accuracies, facts_of, files, packages, read_json
 
 TEMPLATES = Path(__file__).parents[1] / "transducer/report/templates"
 
@@ -47,6 +47,7 @@ def main() -> int:
         harms=harms(folder),
         audits=audits(folder),
         speeds=timed,
+        lengths=bare(by_length(read_json(folder / "bench/bench.json"))),
         costs=costs(folder),
         packages=packages(options.packages or folder / "package"),
         engines=engines(folder),

@@ -70,11 +70,8 @@ def parse_args() -> argparse.Namespace:
 
 def facts_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the names of the graphs that options chose, and how streams were cut."""
-    roles = (
-        "frontend",
-        "encoder",
-        *next(((one,) for one in ("ctc", "step") if getattr(options, one)), ("predictor", "joint")),
-    )
+    decoder = ("ctc",) if options.ctc else ("step",) if options.step else ("predictor", "joint")
+    roles = ("frontend", "encoder", *decoder)
     paths = {role: getattr(options, role) for role in roles}
     facts: dict[str, Any] = {"graphs": {role: path.name if path else None for role, path in paths.items()}}
     if options.buffer:

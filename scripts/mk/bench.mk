@@ -6,10 +6,14 @@ BENCH_THREADS ?= 1 2
 BENCH_ROUNDS  ?= 3
 
 BENCH     := $(OUT)/bench
-benched    = nemo=$(BENCH)/nemo.onnx common-int8=$(BENCH)/common.onnx fp32=$(OUT)/onnx/encoder.onnx \
-               $(foreach v,$(filter-out equalized,$(VARIANTS)),$v=$(OUT)/onnx/encoder.$v.onnx)
+# A file of each form, the fp32 one among them, beside which the others' errors are measured.
+BENCH_FORMS ?= nemo common-int8 fp32 $(filter-out equalized,$(VARIANTS))
+form.nemo        = $(BENCH)/nemo.onnx
+form.common-int8 = $(BENCH)/common.onnx
+form.fp32        = $(OUT)/onnx/encoder.onnx
+benched    = $(foreach form,$(BENCH_FORMS),$(form)=$(or $(form.$(form)),$(OUT)/onnx/encoder.$(form).onnx))
 
-flags.bench = $(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds
+flags.bench = $(BENCH_FORMS) $(BENCH_SECONDS) s $(BENCH_THREADS) threads $(BENCH_ROUNDS) rounds
 
 $(BENCH)/nemo.onnx: $(CHECKPOINT) $(call worker,bench/export_nemo)
 	$(call say,EXPORT)

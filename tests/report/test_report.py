@@ -74,6 +74,7 @@ def test_the_page_shows_what_was_measured(model: Path, tmp_path: Path) -> None:
     assert file[2:5] == [f"{size / 1e6:.2f}", f"{size / base:.2f}", f"{check['facts']['deflated_bytes'] / 1e6:.2f}"]
     assert file[5].startswith(f"{check['figures']['relative_rms']:.2%} rms") and file[6] == "5.00%"
     assert f"{check['facts']['compute']['shares']['int8']:.0%} int8" in file[7]
+    assert "The encoder by length" in text and ">peak memory in GB</text>" in text
     accuracy = rows["encoder.int8", 8]
     wer = check["accuracy"]
     low, high = wer["wer_delta"]["interval"]
@@ -121,7 +122,11 @@ def test_what_was_not_made_is_not_shown(built: ByKind, tmp_path: Path) -> None:
     out, page = tmp_path / "out", tmp_path / "report.html"
     shutil.copytree(built("bpe-tdt") / "meta", out / "meta")
     assert not (accuracies(out) or speeds(out) or packages(out / "package"))
+    (out / "bench").mkdir()
+    older = {"encoders": {"fp32": {"latency_2s_1t": 0.1, "peak_bytes": 1e8}}}
+    (out / "bench/bench.json").write_text(json.dumps(older))
     assert run_worker("report/write", "--model", out, "--output", page) == 0
+    assert "by length" not in page.read_text()
     assert "Packages" not in page.read_text() and files(out) == []
 
 

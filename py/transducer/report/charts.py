@@ -4,9 +4,10 @@ Example:
     svg = size_and_accuracy(accuracies(folder), files(folder), speeds(folder))
 """
 
+import contextlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transducer.report.speeds import Speed
@@ -33,6 +34,55 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
         return ""
     times = {name: row[-1] for speed in speeds[:1] for name, row in speed.rows.items()}
 
+    with drawing(7.5, 3.6) as (_, [axes], drawn):
+        for megabytes, name, lost, (low, high) in points:
+            form = name.partition(".")[2] or "fp32"
+            axes.errorbar(megabytes, lost, yerr=[[lost - low], [high - lost]], fmt="o", capsize=3)
+            label = f"{form}, {times[form]:.0f} ms" if form in times else form
+            axes.annotate(label, (megabytes, lost), xytext=(7, 5), textcoords="offset points")
+        axes.axhline(0, color=INK, linewidth=0.5)
+        axes.set_xlabel("size in MB")
+        axes.set_ylabel("points lost, 95 % interval")
+        axes.margins(x=0.2, y=0.2)
+    return bare(drawn.getvalue())
+
+
+def by_length(report: Mapping[str, Any]) -> str:
+    """Return a chart of a bench.json as an SVG file: each encoder's time and peak memory by seconds of audio.
+
+    The times are those with the most threads. Empty for a bench that is missing, or older than these figures.
+    """
+    rows = report.get("encoders", {})
+    if not any(key.startswith("peak_") and key != "peak_bytes" for row in rows.values() for key in row):
+        return ""
+    lengths, threads = lengths_and_threads(report)
+    with drawing(7.5, 3.6, panels=2) as (_, [times, peaks], drawn):
+        for name, row in rows.items():
+            times.plot(lengths, [row[f"latency_{seconds:g}s_{threads[-1]}t"] for seconds in lengths], "o-", label=name)
+            peaks.plot(lengths, [row[f"peak_{seconds:g}s"] / 1e9 for seconds in lengths], "o-", label=name)
+        times.set_yscale("log")
+        times.set_ylabel(f"seconds, {threads[-1]} thread{'s' * (threads[-1] > 1)}")
+        peaks.set_ylabel("peak memory in GB")
+        peaks.set_ylim(bottom=0)
+        for axes in (times, peaks):
+            axes.set_xscale("log")
+            axes.set_xticks(lengths, [f"{seconds:g}" for seconds in lengths], minor=False)
+            axes.set_xticks([], minor=True)
+            axes.set_xlabel("seconds of audio")
+        times.legend(fontsize="small", frameon=False)
+    return drawn.getvalue()
+
+
+def lengths_and_threads(report: Mapping[str, Any]) -> tuple[list[float], list[int]]:
+    """Return the seconds of audio, and the numbers of threads, that a bench.json has times of."""
+    keys = [key for key in next(iter(report["encoders"].values())) if key.startswith("latency_")]
+    parts = [key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys]
+    return sorted({float(seconds) for seconds, _ in parts}), sorted({int(threads) for _, threads in parts})
+
+
+@contextlib.contextmanager
+def drawing(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any, list[Any], io.StringIO]]:
+    """Yield a figure of so many inches, its panels side by side, and what its SVG is written to at the end."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -48,22 +98,19 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
     # Text stays text; and the same chart is the same bytes.
     styles |= {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif"}
     with pyplot.rc_context(styles):
-        figure, axes = pyplot.subplots(figsize=(7.5, 3.6))
-        for megabytes, name, lost, (low, high) in points:
-            form = name.partition(".")[2] or "fp32"
-            axes.errorbar(megabytes, lost, yerr=[[lost - low], [high - lost]], fmt="o", capsize=3)
-            label = f"{form}, {times[form]:.0f} ms" if form in times else form
-            axes.annotate(label, (megabytes, lost), xytext=(7, 5), textcoords="offset points")
-        axes.axhline(0, color=INK, linewidth=0.5)
-        axes.set_xlabel("size in MB")
-        axes.set_ylabel("points lost, 95 % interval")
-        axes.margins(x=0.2, y=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.tight_layout()
+        figure, grid = pyplot.subplots(1, panels, figsize=(width, height), squeeze=False)
         drawn = io.StringIO()
+        yield figure, list(grid[0]), drawn
+        for axes in grid[0]:
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.tight_layout()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
         pyplot.close(figure)
-    svg = drawn.getvalue()
-    # Within a page it needs no addresses of its own.
-    bare = re.sub(r'<metadata>.*?</metadata>|\sxmlns(:xlink)?="[^"]*"', "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    return bare.replace(INK, "currentColor")
+
+
+def bare(svg: str) -> str:
+    """Return an SVG file as a part of a page, in the page's colour and without addresses; of no file nothing."""
+    if not svg:
+        return ""
+    part = re.sub(r'<metadata>.*?</metadata>|\sxmlns(:xlink)?="[^"]*"', "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return part.replace(INK, "currentColor")
