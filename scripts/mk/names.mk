@@ -16,7 +16,7 @@ unsafe.MODELS := $(unsafe.MODEL)
 # One name each, but for the last row.
 single := CONFIG MODEL NAME OUT PACKAGE_DIR VALIDATION LEXICON CALIB_MANIFEST VOCABULARY TEST LAYOUT TRACES SPEECH \
             TEACHER INIT TRAINED DIR HOTWORDS TOKEN_LM TEXT MODELS_FILE LANGUAGE
-names  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST MODELS
+typed  := $(single) BUNDLE_ASSETS DEMO_PACKAGES TRAIN_MANIFEST MODELS
 
 # What a user set: our own defaults may refer to variables.
 set_by_user = $(foreach v,$1,$(if $(filter command environment,$(firstword $(origin $v))),$v))
@@ -32,8 +32,8 @@ missing_in = $(foreach name,$(value $1),$(if $(wildcard $(name)),,$(name)))
 problem.missing = $(firstword $(missing_in)) does not exist (a name has no spaces here); correct it
 refused = $(foreach v,$(call set_by_user,$2),$(if $(call $1_in,$v),$(error $v is '$(strip \
             $(value $v))': $(call problem.$1,$v))))
-$(call refused,unsafe,$(names))
-$(call refused,options,$(names))
+$(call refused,unsafe,$(typed))
+$(call refused,options,$(typed))
 $(call refused,spaces,$(single))
 $(call refused,missing,BUNDLE_ASSETS)
 ifneq ($(call set_by_user,BUNDLE_ASSETS),)

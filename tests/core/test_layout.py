@@ -100,3 +100,19 @@ def test_make_files() -> None:
         assert len(text.splitlines()) <= (250 if path.name == "Makefile" else 110), path
         # In a static pattern rule, a % within a second expansion is replaced before it.
         assert not re.search(r"\$\$\([^)]*%", text), path
+
+
+def test_a_make_variable_is_of_one_fragment() -> None:
+    """A second value, even of a rule's own, would reach the commands of both. (Speech and swipes never meet.)"""
+    assignment = r"(?:override |private |export )*([A-Za-z_][\w.-]*) *[:?+]?= "
+    owners: dict[str, set[str]] = {}
+    for path in (*(ROOT / "scripts/mk").glob("*.mk"), ROOT / "Makefile"):
+        for line in path.read_text().replace("\\\n", " ").splitlines():
+            if line.startswith("\t") or line.lstrip().startswith("#"):
+                continue
+            found = re.match(rf"\s*{assignment}", f"{line} ") or re.match(rf"[^=#]*[^:]: *{assignment}", f"{line} ")
+            # Variables of users are in capitals, and may have a default and a check in two places.
+            if found and not found[1].isupper():
+                owners.setdefault(found[1], set()).add(path.stem.partition("_sw")[0].partition("_sp")[0])
+    assert len(owners) > 200
+    assert {name: places for name, places in owners.items() if len(places) > 1} == {}
