@@ -15,7 +15,7 @@ from typing import Any
 from transducer.audit.cases import sample, sample_arguments
 from transducer.audit.listening import listen
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import restore_model, use_attention_context, use_ctc
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context
 from transducer.core.checks import Check
 from transducer.core.cli import parser, run
 from transducer.speech.audio import Wave, has_signal
@@ -30,10 +30,8 @@ def main() -> int:
     args = parse_args()
     source = Checkpoint(args.checkpoint).manifest
     utterances = read_manifest(args.manifest)
-    model = restore_model(args.checkpoint)
+    model = restore_model(args.checkpoint, args.ctc)
     use_attention_context(model, None, args.like)
-    if args.ctc:
-        use_ctc(model, source["source"])
     rate = int(model.cfg.sample_rate)
     clips = sample(utterances, args.clips, rate)
     heard = dict(listen(clips, rate, args.minutes, NeMo(model)))

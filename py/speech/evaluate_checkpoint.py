@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transducer.checkpoint.checkpoint import Checkpoint
-from transducer.checkpoint.nemo_model import restore_model, use_attention_context, use_ctc
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, log, parser, run
 from transducer.core.shards import read_shards
@@ -26,10 +26,8 @@ def main() -> int:
     args.add_argument("--heard", type=Path, nargs="+", help="all parts of what transcribe_shard_by_nemo.py heard")
     options = args.parse_args()
     manifest = Checkpoint(options.checkpoint).manifest
-    model = restore_model(options.checkpoint)
+    model = restore_model(options.checkpoint, options.ctc)
     context = use_attention_context(model, options.att_context, options.like)
-    if options.ctc:
-        use_ctc(model, manifest["source"])
     utterances, problems = read_lines(options.manifest)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)

@@ -7,7 +7,7 @@ Example:
 
 import sys
 
-from transducer.checkpoint.nemo_model import restore_model, use_attention_context, use_ctc
+from transducer.checkpoint.nemo_model import restore_model, use_attention_context
 from transducer.core.cli import parser, run
 from transducer.core.shards import Shard
 from transducer.speech.command_line import checkpoint_arguments
@@ -22,10 +22,8 @@ def main() -> int:
     options = args.parse_args()
     utterances, _ = read_lines(options.manifest)  # a line that is none is evaluate_checkpoint.py's to name, once
     part = options.shard.take(utterances, options.manifest)
-    model = restore_model(options.checkpoint)
+    model = restore_model(options.checkpoint, options.ctc)
     use_attention_context(model, options.att_context, options.like)
-    if options.ctc:
-        use_ctc(model, str(options.checkpoint))
     options.shard.write(options.output, hear_by_nemo(model, part, options.batch_size, options.prompt), len(utterances))
     return 0
 

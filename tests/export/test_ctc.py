@@ -9,7 +9,7 @@ import torch
 
 import checkpoints
 from conftest import DEMO, ByKind, run_worker
-from transducer.checkpoint.nemo_model import restore_model, use_ctc
+from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.cli import InputError
 from transducer.decoding.ctc import CtcDecoder
 from transducer.runtime.sessions import open_session
@@ -56,8 +56,7 @@ def test_the_graph_equals_pytorch(kind: str, hybrid: ByKind, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_are_those_of_nemo(kind: str, hybrid: ByKind) -> None:
     out = hybrid(kind)
-    recognizer, model = Recognizer(out, ctc=out / "onnx/ctc.onnx"), restore_model(out / "checkpoint")
-    use_ctc(model, kind)
+    recognizer, model = Recognizer(out, ctc=out / "onnx/ctc.onnx"), restore_model(out / "checkpoint", ctc=True)
     features, lengths = recognizer.features(waves(8))
     with torch.inference_mode():
         encoded, counts = model.encoder(audio_signal=torch.from_numpy(features), length=torch.from_numpy(lengths))
@@ -109,6 +108,6 @@ def test_who_has_none(built: ByKind, hybrid: ByKind, tmp_path: Path, capsys: pyt
     assert "has no CTC head, as hybrid models do; leave CTC out" in capsys.readouterr().err
     assert not (tmp_path / "ctc.onnx").exists()
     with pytest.raises(InputError, match="leave CTC out"):
-        use_ctc(restore_model(out / "checkpoint"), "bpe-tdt.nemo")
+        restore_model(out / "checkpoint", ctc=True)
     with pytest.raises(InputError, match="decoded greedily"):
         Recognizer(hybrid("hybrid-tdt"), ctc=hybrid("hybrid-tdt") / "onnx/ctc.onnx", steering=Steering(beam=4))

@@ -75,11 +75,9 @@ def test_words_come_while_they_are_spoken_and_as_well(built: ByKind) -> None:
     assert first.lookahead <= 2.1 and first.heard < len(longest) / 16000
 
 
-@pytest.mark.parametrize(
-    ("buffer", "problem"), [((1, 0, 1), "is not one"), ((-1, 1, 1), "is not one"), ((300, 1, 1), "is not one")]
-)
-def test_a_buffer_that_is_none(buffer: tuple[float, float, float], problem: str, built: ByKind) -> None:
-    with pytest.raises(InputError, match=problem):
+@pytest.mark.parametrize("buffer", [(1, 0, 1), (-1, 1, 1), (300, 1, 1)])
+def test_a_buffer_that_is_none(buffer: tuple[float, float, float], built: ByKind) -> None:
+    with pytest.raises(InputError, match="is not one; give the seconds"):
         LiveRecognizer(built("bpe-tdt"), buffer=Buffer(*buffer))
 
 

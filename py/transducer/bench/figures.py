@@ -7,21 +7,20 @@ Example:
 from collections.abc import Mapping
 from typing import Any
 
-from transducer.report.charts import lengths_and_threads
+from transducer.report.speeds import latency, timed
 
 
 def as_table(report: Mapping[str, Any]) -> str:
     """Return latency in milliseconds (and times real time), load time, memory, size and the largest error."""
-    lengths, counts = lengths_and_threads(report)
-    timed = [(seconds, threads) for seconds in lengths for threads in counts]
-    heads = [f"{seconds:g} s, {threads} thr." for seconds, threads in timed]
+    keys = timed(report)
+    heads = [f"{seconds:g} s, {threads} thr." for seconds, threads in keys]
     lines = ["| encoder | " + " | ".join([*heads, "load s", "peak GB", "MB", "error"]) + " |"]
     lines.append("|---" * (len(heads) + 5) + "|")
     for name, row in report["encoders"].items():
         cells = []
-        for seconds, threads in timed:
-            latency = row[f"latency_{seconds:g}s_{threads}t"]
-            cells.append(f"{1000 * latency:.0f} ({seconds / latency:.0f}x)")
+        for seconds, threads in keys:
+            taken = latency(row, seconds, threads)
+            cells.append(f"{1000 * taken:.0f} ({seconds / taken:.0f}x)")
         cells += [f"{row['load_seconds']:.2f}", f"{row['peak_bytes'] / 1e9:.2f}", f"{row['bytes'] / 1e6:.1f}"]
         cells.append(f"{max(row['relative_rms'].values()):.2%}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -24,6 +24,7 @@ from transducer.checkpoint.weights import ONE_RUN, load_weights
 CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 MANIFEST = "manifest.json"
+NO_CTC_HEAD = "it has no CTC head, as hybrid models do; leave CTC out"
 
 
 class Checkpoint:
@@ -132,7 +133,7 @@ class Checkpoint:
 
         nemo_logging.setLevel(nemo_logging.ERROR)
         if section == CTC_HEAD and section not in self.config:
-            raise InputError(f"{self.source}: it has no CTC head, as hybrid models do; leave CTC out.")
+            raise InputError(f"{self.source}: {NO_CTC_HEAD}.")
         kind = class_of(self.config, section, self.source)
         settings = self._settings(section)
         prefix = f"{section}."

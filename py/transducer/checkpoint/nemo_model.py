@@ -10,16 +10,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from transducer.checkpoint.checkpoint import Checkpoint
+from transducer.checkpoint.checkpoint import NO_CTC_HEAD, Checkpoint
 from transducer.core.cli import InputError, existing
 
 
-def restore_model(folder: Path) -> Any:
+def restore_model(folder: Path, ctc: bool = False) -> Any:
     """Return NeMo's model (an ASRModel) of an unpacked checkpoint, on the CPU, in eval mode.
 
-    Raises: InputError if the folder does not hold an unpacked checkpoint.
+    ctc: whether it decodes by its CTC head, as a hybrid can.
+
+    Raises: InputError if the folder does not hold an unpacked checkpoint, or that has no such head.
     """
-    Checkpoint(folder)
+    source = Checkpoint(folder).source
     from nemo.collections.asr.models import ASRModel
     from nemo.core.connectors.save_restore_connector import SaveRestoreConnector
     from omegaconf import open_dict
@@ -32,6 +34,10 @@ def restore_model(folder: Path) -> Any:
     model.eval()
     if hasattr(model, "set_speaker_targets"):
         _hear_one_speaker(model)
+    if ctc:
+        if not hasattr(model, "ctc_decoder"):
+            raise InputError(f"{source}: {NO_CTC_HEAD}.")
+        model.change_decoding_strategy(decoder_type="ctc", verbose=False)
     # transcribe() asks for this section, which a checkpoint need not have.
     with open_dict(model.cfg):
         model.cfg.setdefault("validation_ds", {})
@@ -46,13 +52,6 @@ def _hear_one_speaker(model: Any) -> None:
 
     model.__class__ = type("OneSpeaker", (EncDecRNNTBPEModel, SpeakerKernelMixin), {})
     model.set_speaker_targets(torch.ones(1, 1), torch.zeros(1, 1))
-
-
-def use_ctc(model: Any, source: str) -> None:
-    """Let a hybrid model decode by its CTC head. Raises: InputError for a model without one."""
-    if not hasattr(model, "ctc_decoder"):
-        raise InputError(f"{source}: it has no CTC head, as hybrid models do; leave CTC out.")
-    model.change_decoding_strategy(decoder_type="ctc", verbose=False)
 
 
 def use_attention_context(model: Any, context: list[int] | None, like: Path | None) -> list[int] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from transducer.core.contracts import Floats
-from transducer.decoding.greedy import DecoderState, Hypothesis, Integers
+from transducer.decoding.greedy import DecoderState, Hypothesis, Integers, hypotheses
 from transducer.runtime.sessions import Session
 
 
@@ -50,18 +50,14 @@ class CtcDecoder:
         previous = np.concatenate([last[:, None], labels[:, :-1]], axis=1)
         within = np.arange(labels.shape[1]) < encoded_lengths[:, None]
         said = within & (labels != self.blank) & (labels != previous)
-        hypotheses = []
-        for row in range(len(labels)):
-            places = said[row].nonzero()[0]
-            tokens = labels[row, places]
-            confidences = np.exp(logprobs[row, places, tokens])
-            hypotheses.append(
-                Hypothesis(
-                    (places + state.frames[row]).tolist(), tokens.tolist(), [0] * len(places), confidences.tolist()
-                )
-            )
+        rows, places = said.nonzero()
+        tokens = labels[rows, places]
+        confidences = np.exp(logprobs[rows, places, tokens])
+        step = rows, places + state.frames[rows], tokens, np.zeros_like(tokens), confidences
         heard = encoded_lengths > 0
         final = labels[np.arange(len(labels)), np.maximum(encoded_lengths - 1, 0)]
         frames = state.frames + encoded_lengths
         until = np.where(heard, frames, state.states[0][0])
-        return hypotheses, DecoderState(np.where(heard, final, state.g), (until[None],), state.skip, frames)
+        return hypotheses([step], len(labels)), DecoderState(
+            np.where(heard, final, state.g), (until[None],), state.skip, frames
+        )

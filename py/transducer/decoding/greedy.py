@@ -137,7 +137,7 @@ class Decoder:
             advance += repeats[rows] == self.max_symbols
             time[rows] += advance
         now_at = DecoderState(g, states, time - encoded_lengths, state.frames + encoded_lengths)
-        return self._hypotheses(steps, batch), now_at
+        return hypotheses(steps, batch), now_at
 
     def score(self, frames: Floats, g: Any, states: States) -> tuple[Floats, States]:
         """Return the logits [B, V+K] of frames [B, D] after g, and the states that the next label starts from."""
@@ -159,16 +159,6 @@ class Decoder:
         (logits,) = self._joint.run(None, inputs)
         return logits[:, 0, 0]
 
-    def _hypotheses(self, steps: list[tuple[NDArray[Any], ...]], batch: int) -> list[Hypothesis]:
-        """Sort the labels of all steps into one hypothesis for each stream."""
-        if not steps:
-            return [Hypothesis([], [], [], []) for _ in range(batch)]
-        streams, *columns = (np.concatenate(column) for column in zip(*steps, strict=True))
-        order = np.argsort(streams, kind="stable")
-        bounds = np.searchsorted(streams[order], np.arange(1, batch))
-        split = [np.split(column[order], bounds) for column in columns]
-        return [Hypothesis(*(part.tolist() for part in parts)) for parts in zip(*split, strict=True)]
-
 
 class StepDecoder(Decoder):
     """The same search with the fused graph rnnt_step; a state's `g` is the last label [B, 1], to be read next."""
@@ -184,6 +174,17 @@ class StepDecoder(Decoder):
 
     def follow(self, labels: Integers, states: States) -> tuple[Any, States]:
         return labels[:, None], states
+
+
+def hypotheses(steps: list[tuple[NDArray[Any], ...]], batch: int) -> list[Hypothesis]:
+    """Sort labels into one hypothesis for each stream: of each step streams, frames, labels, durations, confidences."""
+    if not steps:
+        return [Hypothesis([], [], [], []) for _ in range(batch)]
+    streams, *columns = (np.concatenate(column) for column in zip(*steps, strict=True))
+    order = np.argsort(streams, kind="stable")
+    bounds = np.searchsorted(streams[order], np.arange(1, batch))
+    split = [np.split(column[order], bounds) for column in columns]
+    return [Hypothesis(*(part.tolist() for part in parts)) for parts in zip(*split, strict=True)]
 
 
 def _index(mask: NDArray[np.bool_]) -> slice | Integers:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from transducer.report.speeds import Speed
+from transducer.report.speeds import Speed, latency, timed
 from transducer.report.tables import Accuracy, File
 
 # A colour that nothing else has, in whose place the page's own comes.
@@ -55,13 +55,14 @@ def by_length(report: Mapping[str, Any]) -> str:
     rows = report.get("encoders", {})
     if not any(key.startswith("peak_") and key != "peak_bytes" for row in rows.values() for key in row):
         return ""
-    lengths, threads = lengths_and_threads(report)
+    threads = max(count for _, count in timed(report))
+    lengths = sorted({seconds for seconds, _ in timed(report)})
     with drawing(7.5, 3.6, panels=2) as (_, [times, peaks], drawn):
         for name, row in rows.items():
-            times.plot(lengths, [row[f"latency_{seconds:g}s_{threads[-1]}t"] for seconds in lengths], "o-", label=name)
+            times.plot(lengths, [latency(row, seconds, threads) for seconds in lengths], "o-", label=name)
             peaks.plot(lengths, [row[f"peak_{seconds:g}s"] / 1e9 for seconds in lengths], "o-", label=name)
         times.set_yscale("log")
-        times.set_ylabel(f"seconds, {threads[-1]} thread{'s' * (threads[-1] > 1)}")
+        times.set_ylabel(f"seconds, {threads} thread{'s' * (threads > 1)}")
         peaks.set_ylabel("peak memory in GB")
         peaks.set_ylim(bottom=0)
         for axes in (times, peaks):
@@ -71,13 +72,6 @@ def by_length(report: Mapping[str, Any]) -> str:
             axes.set_xlabel("seconds of audio")
         times.legend(fontsize="small", frameon=False)
     return drawn.getvalue()
-
-
-def lengths_and_threads(report: Mapping[str, Any]) -> tuple[list[float], list[int]]:
-    """Return the seconds of audio, and the numbers of threads, that a bench.json has times of."""
-    keys = [key for key in next(iter(report["encoders"].values())) if key.startswith("latency_")]
-    parts = [key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys]
-    return sorted({float(seconds) for seconds, _ in parts}), sorted({int(threads) for _, threads in parts})
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Example:
     for speed in speeds(Path("out/demo-tdt")): ...
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,24 @@ class Speed:
     rows: dict[str, list[float]]
 
 
+def timed(report: Mapping[str, Any]) -> list[tuple[float, int]]:
+    """Return the seconds of audio and numbers of threads that a bench.json has times of, in order."""
+    keys = [key for key in next(iter(report["encoders"].values())) if key.startswith("latency_")]
+    parts = [key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys]
+    return sorted((float(seconds), int(threads)) for seconds, threads in parts)
+
+
+def latency(row: Mapping[str, float], seconds: float, threads: int) -> float:
+    """Return the seconds that an encoder took."""
+    return row[f"latency_{seconds:g}s_{threads}t"]
+
+
 def speeds(model: Path) -> list[Speed]:
     """Return what `make bench` has measured."""
     found = []
-    if encoders := read_json(model / "bench/bench.json").get("encoders"):
-        keys = [key for key in next(iter(encoders.values())) if key.startswith("latency_")]
-        parts = {key: key.removeprefix("latency_").removesuffix("t").split("s_") for key in keys}
-        keys.sort(key=lambda key: (float(parts[key][0]), int(parts[key][1])))
-        columns = [f"{parts[key][0]} s, {parts[key][1]} thread{'s' * (parts[key][1] != '1')}" for key in keys]
-        rows = {name: [1000 * row[key] for key in keys] for name, row in encoders.items()}
+    if encoders := (report := read_json(model / "bench/bench.json")).get("encoders"):
+        columns = [f"{seconds:g} s, {threads} thread{'s' * (threads > 1)}" for seconds, threads in timed(report)]
+        rows = {name: [1000 * latency(row, *key) for key in timed(report)] for name, row in encoders.items()}
         found.append(Speed("The encoder, milliseconds by seconds of audio", columns, rows))
     if words := read_json(model / "bench/words.json").get("models"):
         columns = ["word, median", "word, 95th percentile", "features", "encoder", "search"]

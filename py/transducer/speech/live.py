@@ -51,19 +51,18 @@ class LiveRecognizer(Recognizer):
         steering: Steering = GREEDY,
         buffer: Buffer | None = None,
     ) -> None:
-        if not buffer:
-            if "streaming" not in read_meta(folder):
-                raise InputError(
-                    f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`, or set "
-                    "BUFFER."
-                )
-            encoder = encoder or folder / "onnx" / ENCODER
-        super().__init__(folder, frontend, encoder, predictor, joint, ctc=ctc, steering=steering)
-        self._windows: Windows
-        if buffer:
-            self._windows = BufferedWindows(self._encoder, self.meta, buffer)
-        else:
-            self._windows = CachedWindows(self._encoder, self.meta["streaming"], encoder or Path(ENCODER))
+        if not buffer and "streaming" not in read_meta(folder):
+            raise InputError(
+                f"{folder} was built without its streaming encoder; build it with `make all STREAMING=1`, or set "
+                "BUFFER."
+            )
+        cached = encoder or folder / "onnx" / ENCODER
+        super().__init__(folder, frontend, encoder if buffer else cached, predictor, joint, ctc=ctc, steering=steering)
+        self._windows: Windows = (
+            BufferedWindows(self._encoder, self.meta, buffer)
+            if buffer
+            else CachedWindows(self._encoder, self.meta["streaming"], cached)
+        )
         self.streaming = self._windows.facts
 
     def listen(self, pieces: Iterable[Wave]) -> Iterator[Partial]:

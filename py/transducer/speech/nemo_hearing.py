@@ -29,7 +29,7 @@ def hear_by_nemo(
     """
     config: Any = OmegaConf.to_container(model.cfg, resolve=True)
     facts = describe_prompts(config)
-    Steering(prompt=prompt).conditions({**facts, "dims": {}})  # refuses what the model does not know
+    Steering(prompt=prompt).conditions(facts)  # refuses what the model does not know
     prompt = prompt or facts.get("prompts", {}).get("default")
     texts: list[str | None] = [None] * len(utterances)
     places: dict[int, float] = {}
