@@ -11,10 +11,13 @@ flags.audit        = AUDIT_CLIPS=$(AUDIT_CLIPS) AUDIT_MINUTES=$(AUDIT_MINUTES)
 flags.audit-bounds = AUDIT_MAX_CHANGED=$(AUDIT_MAX_CHANGED)
 audit_options      = --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
 
+# The checkpoint is heard as NeMo hears arrays, which it gives the default prompt.
+no_prompt = $(if $(PROMPT),$(error PROMPT is '$(PROMPT)', but an audit hears a model with its default prompt: leave \
+              it out))
 AUDITED := $(OUT)/checks/audit.$(reference).check.json
 $(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(cached),$(META)) $(call worker,audit/checkpoint)
 	$(call say,AUDIT)
-	$(call run,audit/checkpoint) $(reference_options) $(audit_options) --output $@
+	$(call run,audit/checkpoint) $(no_prompt)$(reference_options) $(audit_options) --output $@
 
 audits := $(MIXES:%=$(OUT)/checks/audit.%.check.json)
 $(audits): $(OUT)/checks/audit.%.check.json: $$(call mixed,$$(call names,$$*)) $(META) $(AUDITED) \
