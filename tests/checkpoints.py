@@ -160,6 +160,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "strategy": "greedy",  # NeMo's batched search begins with states of another size
         "layers": 2,
     },
+    "one-way-lstm": {
+        "model": "EncDecRNNTBPEModel",
+        "durations": [],
+        "encoder": LSTM_ENCODER | {"bidirectional": False, "subsampling": "stacking_norm"},
+    },
     "transformer-tdt": {"model": "EncDecRNNTBPEModel", "durations": DURATIONS, "encoder": TRANSFORMER},
     "end-of-utterance-rnnt": {
         "model": "EncDecRNNTBPEEOUModel",
@@ -219,6 +224,11 @@ def train_tokenizer(folder: Path, size: int, symbols: Sequence[str] = ()) -> Non
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces[1:]), encoding="utf-8")
 
 
+def streams(encoder: dict[str, Any]) -> bool:
+    """Return whether an encoder is of a kind that is trained for streams, without features of the whole utterance."""
+    return "causal_downsampling" in encoder or encoder.get("bidirectional") is False
+
+
 def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
     """Return the NeMo model config of a kind; keyword arguments override encoder settings."""
     spec = KINDS[kind]
@@ -238,7 +248,7 @@ def config_of(kind: str, tokenizer: Path, **encoder: Any) -> dict[str, Any]:
         "preprocessor": {
             "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
             "sample_rate": 16000,
-            "normalize": "NA" if "causal_downsampling" in encoder else "per_feature",
+            "normalize": "NA" if streams(encoder) else "per_feature",
             "window_size": 0.025,
             "window_stride": 0.01,
             "window": "hann",

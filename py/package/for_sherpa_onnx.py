@@ -40,7 +40,7 @@ def main() -> int:
     model = Model.load(options.graphs, options.meta, options.tokens, roles)
     with new_package(options.output) as folder:
         if options.online:
-            require_rnnt(model)
+            require_streamed(model)
         require_supported(model, "sherpa-onnx", ONLINE_FRONTEND if options.online else FRONTEND)
         for (role, variant), source in sorted(model.graphs.items()):
             write_graph(adapted_graph(model, role, source), source, folder / file_name(role, variant))
@@ -65,8 +65,13 @@ def write_bpe_vocab(tokenizer: Path, output: Path) -> None:
     output.write_text("".join(lines), encoding="utf-8")
 
 
-def require_rnnt(model: Model) -> None:
-    """Refuse a TDT model, which sherpa-onnx would read wrongly as a stream."""
+def require_streamed(model: Model) -> None:
+    """Refuse a TDT model, which sherpa-onnx would read wrongly as a stream, and one without a Conformer's caches."""
+    if "cells" in model.facts["streaming"]:
+        raise InputError(
+            f"{model.source}: its streaming encoder carries an LSTM's states, and sherpa-onnx a Conformer's caches "
+            "only; use the ONNX graphs."
+        )
     if model.facts["model_type"] != "rnnt":
         raise InputError(
             f"{model.source}: it is a TDT model, and sherpa-onnx streams RNN-T only; build it without STREAMING=1 for "

@@ -78,7 +78,7 @@ def facts_of(options: argparse.Namespace) -> dict[str, Any]:
         facts["buffer_seconds"] = options.buffer
     elif options.stream:
         streaming = read_meta(options.model)["streaming"]
-        facts["streaming"] = {key: streaming[key] for key in ("att_context_size", "lookahead_ms")}
+        facts["streaming"] = {key: streaming[key] for key in ("att_context_size", "lookahead_ms") if key in streaming}
     return facts
 
 

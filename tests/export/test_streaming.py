@@ -24,7 +24,7 @@ from transducer.core import onnx_weights
 from transducer.core.cli import InputError
 from transducer.core.contracts import GRAPHS, Arrays, Floats
 from transducer.core.onnx_files import external_files, load_graph, metadata
-from transducer.export.streaming import Streaming
+from transducer.export.streaming import CacheAwareStreaming
 from transducer.export.streaming_plan import plan
 from transducer.export.trace import export_graph
 from transducer.runtime.sessions import open_session, session_runner
@@ -49,7 +49,7 @@ class Streamer:
     nemo: Path
     offline: Path
     online: Path
-    streaming: Streaming
+    streaming: CacheAwareStreaming
 
     @property
     def facts(self) -> Any:
@@ -69,20 +69,21 @@ def streamer(nemo_file: ByKind, built: ByKind, tmp_path_factory: pytest.TempPath
         kind, choice = CHOICES[name]
         checkpoint, offline = Checkpoint(built(kind) / "checkpoint"), built(kind) / "onnx/encoder.raw.onnx"
         online, streaming = tmp_path_factory.mktemp("onnx") / "encoder_streaming.raw.onnx", plan(checkpoint, **choice)
+        assert isinstance(streaming, CacheAwareStreaming)
         export_graph("encoder_streaming", checkpoint, online, opset=17, streaming=streaming, weights_of=offline)
         return Streamer(Path(kind) if kind.endswith(".nemo") else nemo_file(kind), offline, online, streaming)
 
     return of_choice
 
 
-def features_of(streaming: Streaming, windows: int, seed: int, cut: int = 0) -> Floats:
+def features_of(streaming: CacheAwareStreaming, windows: int, seed: int, cut: int = 0) -> Floats:
     """Return random features [F,frames] that fill so many windows, but for `cut` encoder frames at the end."""
     frames = (windows - 1) * streaming.shift_frames + streaming.window_frames - streaming.padding_frames
     shape = (80, frames - cut * streaming.subsampling_factor)
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
-def nemo_steps(encoder_of: Any, streaming: Streaming, features: Floats) -> Iterator[Arrays]:
+def nemo_steps(encoder_of: Any, streaming: CacheAwareStreaming, features: Floats) -> Iterator[Arrays]:
     """Stream features through a NeMo model as NeMo's own streaming script does."""
     from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
 
@@ -283,7 +284,7 @@ def test_warns(
     # Building may import NeMo, which logs things of its own.
     caplog.clear()
     caplog.set_level(logging.WARNING, "transducer")
-    assert plan(checkpoint, **choice).cache_size == size
+    assert plan(checkpoint, **choice).facts()["cache_size"] == size
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == (message is not None)
     for warning in warnings:

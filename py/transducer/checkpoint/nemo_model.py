@@ -62,12 +62,12 @@ def use_attention_context(model: Any, context: list[int] | None, like: Path | No
     return context
 
 
-def context_of(meta: Path) -> list[int]:
-    """Return the attention context of the streaming encoder that model_meta.json describes."""
+def context_of(meta: Path) -> list[int] | None:
+    """Return the attention context of the streaming encoder that model_meta.json describes, if it attends to any."""
     facts = json.loads(existing(meta, "build the streaming encoder first").read_text(encoding="utf-8"))
     if "streaming" not in facts:
         raise InputError(f"{meta} describes no streaming encoder; build the model with STREAMING=1.")
-    context: list[int] = facts["streaming"]["att_context_size"]
+    context: list[int] | None = facts["streaming"].get("att_context_size")
     return context
 
 

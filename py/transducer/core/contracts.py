@@ -86,12 +86,20 @@ GRAPHS = {
 def graph_of(name: str, dims: Mapping[str, int]) -> Graph:
     """Return the contract of a graph for a model of these dims.
 
+    E in dims: an encoder of LSTMs, whose streams carry the states of so many cells a layer.
     R in dims: the cells of a projected LSTM, which are its states.
     history in dims: a predictor without recurrence, whose state is so many tokens before the last.
     P in dims: an encoder whose frames a prompt conditions, one of so many for each row.
     S in dims: an encoder that takes who speaks: the speaker who is to be heard, and with S of 2 all others.
     """
     graph = GRAPHS[name]
+    if "E" in dims and name == "encoder_streaming":
+        offline, cells = GRAPHS["encoder"], ("N", "B", "E")
+        graph = replace(
+            offline,
+            inputs={**offline.inputs, "cache_h": cells, "cache_c": cells},
+            outputs={**offline.outputs, "cache_h_out": cells, "cache_c_out": cells},
+        )
     if "P" in dims and name.startswith("encoder"):
         return replace(graph, inputs={**graph.inputs, "prompt": ("B",)}, integers=(*graph.integers, "prompt"))
     if "S" in dims and name.startswith("encoder"):

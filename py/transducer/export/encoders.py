@@ -94,14 +94,14 @@ def _pad_mask(seq_lens: Tensor, max_audio_length: int, device: Any = None) -> Te
 def unprojected_layers(encoder: Any) -> contextlib.AbstractContextManager[None]:
     """Write LSTMs with a projection as plain ones, which ONNX has."""
     places = [
-        (encoder.layers, str(number), _FromRest(layer))
+        (encoder.layers, str(number), FromRest(layer))
         for number, layer in enumerate(encoder.layers)
         if isinstance(layer, nn.LSTM)
     ]
     return replaced(places, "projected LSTMs are plain LSTMs and products")
 
 
-class _FromRest(nn.Module):
+class FromRest(nn.Module):
     """Unprojected layers that begin with states of zeros."""
 
     def __init__(self, lstm: nn.LSTM) -> None:

@@ -16,8 +16,9 @@ from transducer.export.frontend import Frontend, require_supported
 from transducer.export.joints import Joint
 from transducer.export.predictors import predictor_of
 from transducer.export.prompts import Prompted, PromptKernel, PromptKernelReference
+from transducer.export.recurrent import RecurrentEncoder, RecurrentReference
 from transducer.export.speakers import Speakers, SpeakersReference
-from transducer.export.streaming import Streaming
+from transducer.export.streaming import CacheAwareStreaming, Streaming
 from transducer.export.streaming_modules import StreamingEncoder, StreamingReference
 
 
@@ -77,10 +78,24 @@ class FrontendReference(nn.Module):
         return audio_signal, length_out
 
 
+def streaming_encoder(encoder: Any, streaming: Streaming) -> nn.Module:
+    """Return the form of an encoder that a stream's windows go through."""
+    if isinstance(streaming, CacheAwareStreaming):
+        return StreamingEncoder(encoder, streaming)
+    return RecurrentEncoder(encoder, streaming)
+
+
+def streaming_reference(encoder: Any, streaming: Streaming) -> nn.Module:
+    """Return NeMo's encoder of the same inputs and outputs."""
+    if isinstance(streaming, CacheAwareStreaming):
+        return StreamingReference(encoder, streaming)
+    return RecurrentReference(encoder, streaming)
+
+
 # The sections of a checkpoint that a graph is made of, and their form in it.
 WRAPPERS: dict[str, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
     "encoder": (("encoder",), Encoder),
-    "encoder_streaming": (("encoder",), StreamingEncoder),
+    "encoder_streaming": (("encoder",), streaming_encoder),
     "predictor": (("decoder",), Predictor),
     "joint": (("joint",), Joint),
     "rnnt_step": (("decoder", "joint"), Step),
@@ -89,7 +104,7 @@ WRAPPERS: dict[str, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
 }
 # Where a graph's module is this project's own code, the NeMo code that it is compared with.
 REFERENCES: dict[str, Callable[..., nn.Module]] = {
-    "encoder_streaming": StreamingReference,
+    "encoder_streaming": streaming_reference,
     "rnnt_step": StepReference,
     "frontend": FrontendReference,
 }

@@ -19,7 +19,8 @@ from transducer.runtime.sessions import Runner
 def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming: Streaming | None = None) -> Runner:
     """Return NeMo's module as a function of named arrays, unpatched but for the joint's raw logits."""
     module: Any = load_module(name, checkpoint, streaming, reference=True).to(device)
-    outputs = graph_of(name, describe(checkpoint)["dims"]).outputs
+    sizes = streaming.sizes if streaming else {}
+    outputs = graph_of(name, describe(checkpoint)["dims"] | sizes).outputs
 
     def run_module(arrays: Arrays) -> Arrays:
         with torch.inference_mode():

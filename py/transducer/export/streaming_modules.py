@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transducer.export.streaming import Streaming
+from transducer.export.streaming import CacheAwareStreaming
 
 
 class StreamingEncoder(nn.Module):
@@ -23,7 +23,7 @@ class StreamingEncoder(nn.Module):
     gives the same.
     """
 
-    def __init__(self, encoder: Any, streaming: Streaming) -> None:
+    def __init__(self, encoder: Any, streaming: CacheAwareStreaming) -> None:
         super().__init__()
         self.encoder = configure_streaming(encoder, streaming)
         self.padding_frames = streaming.padding_frames
@@ -65,7 +65,7 @@ class StreamingReference(nn.Module):
     A row that rests (length 0) is encoded too, but keeps its caches.
     """
 
-    def __init__(self, encoder: Any, streaming: Streaming) -> None:
+    def __init__(self, encoder: Any, streaming: CacheAwareStreaming) -> None:
         super().__init__()
         self.encoder = configure_streaming(encoder, streaming)
         self.padding_frames = streaming.padding_frames
@@ -93,7 +93,7 @@ class StreamingReference(nn.Module):
         return tuple(found) if length > 0 else (*found[:2], *caches)
 
 
-def configure_streaming(encoder: Any, streaming: Streaming) -> Any:
+def configure_streaming(encoder: Any, streaming: CacheAwareStreaming) -> Any:
     """Set a NeMo encoder's attention context, chunk and caches, and return it."""
     encoder.set_default_att_context_size(streaming.att_context_size)
     encoder.setup_streaming_params(chunk_size=streaming.chunk_size, shift_size=streaming.shift_size, left_chunks=1)

@@ -6,10 +6,10 @@ Example:
 
 from typing import Any
 
-from transducer.checkpoint.architecture import class_of
+from transducer.checkpoint.architecture import class_of, sizes
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError, log
-from transducer.export.streaming import Streaming
+from transducer.export.streaming import CacheAwareStreaming, RecurrentStreaming, Streaming
 
 # Encoder frames: left context where a model sets no limit, and 2 s at 80 ms where it has no chunk of its own.
 CACHE_SIZE = 256
@@ -31,6 +31,14 @@ def plan(
     Raises: InputError if the model cannot stream, or not with these sizes.
     """
     encoder, source = checkpoint.config["encoder"], checkpoint.source
+    stride = float(checkpoint.config["preprocessor"].get("window_stride", 0.01))
+    if class_of(checkpoint.config, "encoder", source) == "RNNEncoder":
+        if (cache_size, cache_drop_size, lookahead) != (None, 0, None):
+            raise InputError(
+                f"{source} is an LSTM, which carries nothing but its states: choose STREAMING_CHUNK and leave "
+                "STREAMING_LOOKAHEAD, STREAMING_CACHE_SIZE and STREAMING_CACHE_DROP_SIZE as they are."
+            )
+        return _recurrent(checkpoint, stride, CHUNK_SIZE if chunk_size is None else chunk_size)
     _require_streamable(encoder, source)
     contexts = att_contexts(encoder)
     factor = int(encoder.get("subsampling_factor", 4))
@@ -54,8 +62,7 @@ def plan(
         _require_chunk(chunk, cache_drop_size, factor)
         exact = context[1] == 0
     before, after = _conv_context(encoder)
-    stride = float(checkpoint.config["preprocessor"].get("window_stride", 0.01))
-    streaming = Streaming(
+    streaming = CacheAwareStreaming(
         att_context_size=context,
         chunk_size=chunk,
         cache_drop_size=cache_drop_size,
@@ -82,6 +89,29 @@ def att_contexts(encoder: dict[str, Any]) -> list[list[int]]:
     """Return an encoder config's attention contexts, [left, look-ahead] each; the first is the model's default."""
     contexts = encoder.get("att_context_size") or [-1, -1]
     return [list(context) for context in ([contexts] if isinstance(contexts[0], int) else contexts)]
+
+
+def _recurrent(checkpoint: Checkpoint, stride: float, chunk: int) -> RecurrentStreaming:
+    """Return how an LSTM streams: in any chunk, with the same frames as of the whole recording."""
+    encoder, source = checkpoint.config["encoder"], checkpoint.source
+    factor = sizes(checkpoint.config, source)["subsampling"]
+    subsampling = {"subsampling": "striding", **encoder}["subsampling"]
+    if {"bidirectional": True, **encoder}["bidirectional"]:
+        raise InputError(f"{source}: a streaming encoder cannot be made of an LSTM in both directions; {INSTEAD}.")
+    if factor > 1 and subsampling not in ("stacking", "stacking_norm"):
+        raise InputError(
+            f"{source}: a streaming encoder cannot be made of an LSTM whose subsampling is {subsampling}, only "
+            f"stacking or stacking_norm; {INSTEAD}."
+        )
+    _require_chunk(chunk, 0, factor)
+    return RecurrentStreaming(
+        chunk_size=chunk,
+        n_layers=int(encoder["n_layers"]),
+        subsampling_factor=factor,
+        frame_ms=round(stride * 1000 * factor, 3),
+        approximate=False,
+        cells=int(encoder["d_model"]),
+    )
 
 
 def _require_streamable(encoder: dict[str, Any], source: str) -> None:
