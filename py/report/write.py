@@ -17,6 +17,7 @@ from transducer.report.audits import audits
 from transducer.report.charts import bare, by_length, size_and_accuracy
 from transducer.report.costs import costs
 from transducer.report.harms import harms
+from transducer.report.processors import processors
 from transducer.report.speeds import engines, speeds
 from transducer.report.tables import accuracies, facts_of, files, packages, read_json
 
@@ -46,6 +47,7 @@ def main() -> int:
         files=built,
         harms=harms(folder),
         audits=audits(folder),
+        processors=processors(folder),
         speeds=timed,
         lengths=bare(by_length(read_json(folder / "bench/bench.json"))),
         costs=costs(folder),

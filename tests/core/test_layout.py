@@ -16,7 +16,7 @@ FLOORS = [
     {"decoding"},
     {"export", "ort", "trt", "speech"},
     {"swipe", "demo"},
-    {"quantize", "package", "bench", "audit"},
+    {"quantize", "package", "bench", "audit", "arm64"},
     {"pte"},
 ]
 FLOOR = {family: number for number, families in enumerate(FLOORS) for family in families}
@@ -24,6 +24,7 @@ FLOOR = {family: number for number, families in enumerate(FLOORS) for family in 
 WITHOUT = {
     "core": {"rules", "workers", "page"},  # what all families share makes nothing
     "runtime": {"rules", "workers", "tests", "page"},  # sessions, tested by every family that runs graphs
+    "arm64": {"modules"},  # what talks to another process is runtime/remote
     "train": {"workers"},  # the workers are speech/train and swipe/train
     "demo": {"modules", "tests"},  # one server for decoders/typescript/demo, tested with the decoder
 }

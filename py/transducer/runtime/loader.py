@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from transducer.core.cli import InputError, existing
 from transducer.runtime.pte import PteSession, open_pte
+from transducer.runtime.remote import RemoteSession, open_remote
 from transducer.runtime.sessions import open_session
 from transducer.runtime.trt import EngineSession, open_engine
 
@@ -27,9 +28,9 @@ LOAD_ERRORS = (
 )
 
 
-def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession | PteSession:
-    """Open a built graph whose axes are dynamic (threads 0: all cores), or a TensorRT engine (.plan) or ExecuTorch
-    program (.pte) of one.
+def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession | PteSession | RemoteSession:
+    """Open a built graph whose axes are dynamic (threads 0: all cores), a TensorRT engine (.plan) or ExecuTorch program
+    (.pte) of one, or what runs elsewhere (.remote).
 
     Raises: InputError if it was not built, is damaged, or has fixed shapes.
     """
@@ -37,6 +38,8 @@ def open_graph(path: Path, threads: int = 0) -> InferenceSession | EngineSession
         return open_engine(path)
     if path.suffix == ".pte":
         return open_pte(path)
+    if path.suffix == ".remote":
+        return open_remote(path)
     existing(path, f"build it with `make {path.name}`")
     try:
         session = open_session(path, threads=threads)

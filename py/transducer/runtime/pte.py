@@ -99,10 +99,7 @@ def open_pte(path: Path, threads: int = 0) -> PteSession:
 
     Raises: InputError if it was not built, is damaged or does not match its manifest.
     """
-    existing(path, f"build it with `make {path.name}`")
-    manifest = json.loads(existing(path.with_suffix(".json"), f"run `make {path.name}` again").read_text("utf-8"))
-    if path.stat().st_size != manifest["bytes"]:
-        raise InputError(f"{path} is not the file that its manifest describes; build it again.")
+    manifest = read_manifest(path)
     try:
         with quiet_stderr():
             import executorch.kernels.quantized  # noqa: F401  registers the quantization operators outside of delegates
@@ -115,3 +112,13 @@ def open_pte(path: Path, threads: int = 0) -> PteSession:
     except RuntimeError as error:
         raise InputError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); build it again.") from None
     return PteSession(method, manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return what the JSON file beside a program says of it. Raises: InputError if one is missing, or of another."""
+    existing(path, f"build it with `make {path.name}`")
+    content = existing(path.with_suffix(".json"), f"run `make {path.name}` again").read_text("utf-8")
+    manifest: dict[str, Any] = json.loads(content)
+    if path.stat().st_size != manifest["bytes"]:
+        raise InputError(f"{path} is not the file that its manifest describes; build it again.")
+    return manifest
