@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from transducer.swipe.batch import Batch
 from transducer.swipe.batched_features import interpolate
-from transducer.swipe.corpus import Batch
 
 
 def augment(batch: Batch, config: Any, generator: torch.Generator) -> Batch:

@@ -9,7 +9,7 @@ They equal `swipe_features` within 1e-4, which is the specification.
 import torch
 from torch import Tensor
 
-from transducer.swipe.corpus import Batch
+from transducer.swipe.batch import Batch
 from transducer.swipe.features import FRAME_SECONDS, PROXIMITY_WIDTH
 
 # A trace's times are whole milliseconds, a 25th of a frame; anything less is rounding.

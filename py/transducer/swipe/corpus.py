@@ -7,14 +7,13 @@ Example:
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from transducer.swipe.batch import Batch, Rivals
 from transducer.swipe.features import distinct_times
 from transducer.swipe.keyboard import Doubles, Layout
 from transducer.swipe.traces import Trace
@@ -25,23 +24,8 @@ Draw = tuple[Rows, Doubles]
 
 # Batches that are drawn together, and so ordered by length: more keep padding lower, fewer mix better.
 POOL = 64
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B swipes of N points, each padded with its last point, their labels, and the keys that they were swiped on.
-
-    places: float32 [B, N, 2], x and y in [0, 1] of the letter area. seconds: float64 [B, N], from 0 on.
-    labels: int64 [B, U]; label_lengths: int64 [B].
-    centres: float32 [B, K, 2], the key of each letter; size: float32 [B, 2], the letter area; both in key widths.
-    """
-
-    places: Tensor
-    seconds: Tensor
-    labels: Tensor
-    label_lengths: Tensor
-    centres: Tensor
-    size: Tensor
+# Swipes in one batch of validation.
+VALIDATION_BATCH = 512
 
 
 class TraceCorpus:
@@ -73,9 +57,12 @@ class TraceCorpus:
         counts = np.array([len(points) for points in distinct])
         lengths = np.array([len(word) for word in self.words])
         points = np.concatenate([points - (0, 0, points[0, 2]) for points in distinct])
-        targets = np.zeros((len(traces), lengths.max()), np.int64)
-        for row, word in zip(targets, self.words, strict=True):
-            row[: len(word)] = [ids[letter] for letter in word]
+        targets = _spelled(self.words, ids)
+        rivals = [(word, advantage) for trace in traces for word, advantage in trace.rivals.items()]
+        self._rivals_end = np.cumsum([len(trace.rivals) for trace in traces])
+        self._rivals = _spelled([word for word, _ in rivals], ids)
+        self._rival_lengths = np.array([len(word) for word, _ in rivals], np.int64)
+        self._advantages = np.array([advantage for _, advantage in rivals], np.float32)
         self.durations = np.array([trace.points[-1, 2] - trace.points[0, 2] for trace in traces]) / 1000
         self._places = torch.tensor(points[:, :2], dtype=torch.float32, device=device)
         # At 20 s, a time in fp32 would be 2 microseconds off, which an acceleration shows.
@@ -107,7 +94,19 @@ class TraceCorpus:
         if tempos is not None:
             seconds = seconds * torch.as_tensor(tempos, device=self.device)[:, None]
         keys = self._layouts[index]
-        return Batch(self._places[at], seconds, labels, self._lengths[index], self._centres[keys], self._sizes[keys])
+        lengths, centres, sizes = self._lengths[index], self._centres[keys], self._sizes[keys]
+        return Batch(self._places[at], seconds, labels, lengths, centres, sizes, self._rivals_of(rows))
+
+    def _rivals_of(self, rows: Rows) -> Rivals | None:
+        """Return the rivals of these rows."""
+        if not len(self._rivals):
+            return None
+        counts = np.diff(self._rivals_end, prepend=0)[rows]
+        ends = self._rivals_end[rows]
+        places = np.concatenate([np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)])
+        columns = np.repeat(np.arange(len(rows)), counts), self._rivals[places], self._rival_lengths[places]
+        tensors = (torch.as_tensor(column, device=self.device) for column in (*columns, self._advantages[places]))
+        return Rivals(*tensors)
 
     def shares(self, weights: Sequence[float], power: float, longest: float) -> Doubles:
         """Return the share [traces] of each trace in a draw.
@@ -122,6 +121,22 @@ class TraceCorpus:
             own = np.array([counts[self.words[row]] ** -power for row in rows], dtype=np.float64)
             share[rows] = weight * own / own.sum()
         return np.asarray(share / share.sum())
+
+
+def _spelled(words: Sequence[str], ids: Mapping[str, int]) -> Rows:
+    """Return the labels of words, int64 [words, longest], padded with zeros."""
+    labels = np.zeros((len(words), max(map(len, words), default=0)), np.int64)
+    for row, word in zip(labels, words, strict=True):
+        row[: len(word)] = [ids[letter] for letter in word]
+    return labels
+
+
+def ordered(corpus: TraceCorpus, longest: float = 8.0) -> Iterator[Rows]:
+    """Yield rows of a corpus in batches, the shortest traces first, without those above `longest` seconds."""
+    rows = corpus.durations.argsort()
+    rows = rows[corpus.durations[rows] <= longest]
+    for start in range(0, len(rows), VALIDATION_BATCH):
+        yield rows[start : start + VALIDATION_BATCH]
 
 
 class MixedBatches:

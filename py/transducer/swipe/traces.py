@@ -9,8 +9,8 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,11 +31,13 @@ class Trace:
     """A word and the points of its swipe, float64 [N, 3]: x and y in [0, 1] of the letter area, milliseconds.
 
     novel: whether the trace is marked as one of a word that training never had.
+    rivals: words that a decoder takes it for, and what it adds to their log probability beyond the word's.
     """
 
     word: str
     points: Doubles
     novel: bool = False
+    rivals: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_traces(path: Path, labels: str | None = None) -> list[Trace]:
@@ -93,7 +95,18 @@ def parse_trace(line: str, labels: str | None) -> Trace:
         raise TraceError("the word is empty")
     if labels is not None and not set(word) <= set(labels):
         raise TraceError("the word has characters outside the vocabulary")
-    return Trace(word, checked(points), bool(entry.get("novel")))
+    return Trace(word, checked(points), bool(entry.get("novel")), _rivals(entry, word, labels))
+
+
+def _rivals(entry: Mapping[str, Any], word: str, labels: str | None) -> dict[str, float]:
+    """Return the rivals of a manifest line, those in the vocabulary. Raises: TraceError."""
+    try:
+        rivals = {str(rival): float(advantage) for rival, advantage in entry.get("rivals", {}).items()}
+    except (AttributeError, ValueError, TypeError):
+        raise TraceError("its rivals are not words with numbers") from None
+    if not all(map(math.isfinite, rivals.values())) or word in rivals or "" in rivals:
+        raise TraceError("its rivals are the word itself, empty, or have numbers that are not finite")
+    return {rival: advantage for rival, advantage in rivals.items() if labels is None or set(rival) <= set(labels)}
 
 
 def checked(points: Doubles) -> Doubles:

@@ -20,13 +20,13 @@ from torch.nn.functional import ctc_loss
 from transducer.core.cli import log, replacing
 from transducer.core.progress import progress
 from transducer.swipe.augmentation import augment
+from transducer.swipe.batch import Batch
 from transducer.swipe.batched_features import batched_features
-from transducer.swipe.corpus import Batch, MixedBatches, TraceCorpus
+from transducer.swipe.corpus import MixedBatches, TraceCorpus, ordered
+from transducer.swipe.rivals import ranking_loss
 from transducer.train.run import computes_in_bf16
 
 LOG_EVERY = 100
-# Swipes in one batch of validation.
-VALIDATION_BATCH = 512
 
 
 class SwipeRun:
@@ -144,6 +144,7 @@ class SwipeRun:
             encoded, lengths = self.model.encoder(audio_signal=features, length=frames)
             predicted, *_ = self.model.decoder(targets=batch.labels, target_length=batch.label_lengths)
             logits = self.model.joint.joint(encoded.transpose(1, 2), predicted.transpose(1, 2))
+            ranking = self._ranking(encoded, lengths, batch)
         loss: Tensor = self.model.loss(
             log_probs=logits.float(),
             targets=batch.labels,
@@ -157,7 +158,12 @@ class SwipeRun:
                 scores, batch.labels, lengths, batch.label_lengths, blank, reduction="none", zero_infinity=True
             )
             loss = loss + self._config.ctc_weight * ctc.mean()
-        return loss
+        return loss if ranking is None else loss + self._config.rivals_weight * ranking
+
+    def _ranking(self, encoded: Tensor, lengths: Tensor, batch: Batch) -> Tensor | None:
+        if not self.parts.training or not self._config.rivals_weight:
+            return None
+        return ranking_loss(self.model, encoded, lengths, batch)
 
     def _learning_rate(self) -> float:
         """Warm up linearly, then cool down along a cosine."""
@@ -187,11 +193,3 @@ class SwipeRun:
         """Return when the run will end, by the time that it has taken so far."""
         left = 60 * self._minutes - self.seconds if self._minutes else (self._config.steps - self.step) / speed
         return f"ends at {time.strftime('%H:%M', time.localtime(time.time() + left))}"
-
-
-def ordered(corpus: TraceCorpus, longest: float = 8.0) -> Iterator[Any]:
-    """Yield rows of a corpus in batches, the shortest traces first, without those above `longest` seconds."""
-    rows = corpus.durations.argsort()
-    rows = rows[corpus.durations[rows] <= longest]
-    for start in range(0, len(rows), VALIDATION_BATCH):
-        yield rows[start : start + VALIDATION_BATCH]

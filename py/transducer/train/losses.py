@@ -42,14 +42,19 @@ class RNNTLoss(nn.Module):
             input_lengths: encoder frames of each utterance, int [B], from 1 to T.
             target_lengths: labels of each utterance, int [B], from 0 to U.
         """
-        log_probs, targets = _trim(log_probs, targets, input_lengths, target_lengths)
-        blank, label = _blank_and_label(log_probs.float().log_softmax(-1), targets, self.blank)
-        # alpha [B, T, U + 1]: log probability of having emitted u labels on reaching frame t.
-        if label.shape[2] < label.shape[1]:
-            alpha = _lattice(blank[:, :-1].mT, label.mT).mT
-        else:
-            alpha = _lattice(label, blank[:, :-1])
-        return -_at(alpha + blank, input_lengths - 1, target_lengths).mean()
+        return rnnt_costs(log_probs, targets, input_lengths, target_lengths, self.blank).mean()
+
+
+def rnnt_costs(logits: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int) -> Tensor:
+    """Return the negative log likelihood of each utterance, float32 [B]; the arguments are those of RNNTLoss."""
+    logits, targets = _trim(logits, targets, input_lengths, target_lengths)
+    leave, label = _blank_and_label(logits.float().log_softmax(-1), targets, blank)
+    # alpha [B, T, U + 1]: log probability of having emitted u labels on reaching frame t.
+    if label.shape[2] < label.shape[1]:
+        alpha = _lattice(leave[:, :-1].mT, label.mT).mT
+    else:
+        alpha = _lattice(label, leave[:, :-1])
+    return -_at(alpha + leave, input_lengths - 1, target_lengths)
 
 
 class TDTLoss(nn.Module):

@@ -46,7 +46,7 @@ def load_config(path: Path, steps: int | None) -> Any:
 
     try:
         config: Any = OmegaConf.load(path)
-        if base := config.pop("base", None):
+        while base := config.pop("base", None):
             config = OmegaConf.merge(OmegaConf.load(path.with_name(base)), config)
         config = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
