@@ -1,4 +1,4 @@
-# The built forms of an encoder on an arm64 processor, the one of phones, which QEMU emulates: against the same files here.
+# The built forms of an encoder on arm64, the processor of phones, which QEMU emulates: against the same files here.
 # Frontend and step run there too.
 
 # Forms to check, by the names of their files.

@@ -27,8 +27,8 @@ CPP := decoders/cpp/src
 cpp_read.decode_swipes := $(addprefix $(CPP)/,features.cpp lexicon.cpp beam_search.cpp swipe_decoder.cpp)
 platform = $(patsubst out/cpp/%/,%,$(dir $@))
 programs := $(foreach platform,x86 arm64,out/cpp/$(platform)/decode_swipes out/cpp/$(platform)/serve_program)
-$(programs): out/cpp/%: $(CPP)/$$(notdir $$*).cpp $(CPP)/program.cpp $$(cpp_read.$$(notdir $$*)) $(wildcard $(CPP)/*.h) \
-    scripts/compile_cpp.sh $$(libraries_read) | $(TEST_ENV)
+$(programs): out/cpp/%: $(CPP)/$$(notdir $$*).cpp $(CPP)/program.cpp $$(cpp_read.$$(notdir $$*)) \
+    $(wildcard $(CPP)/*.h) scripts/compile_cpp.sh $$(libraries_read) | $(TEST_ENV)
 	$(call say,COMPILE)
 	$(Q)scripts/compile_cpp.sh '$(compiler.$(platform))' $(PYTHON) "$(libraries.$(platform))" $@ $(filter %.cpp,$^)
 

@@ -68,6 +68,15 @@ $(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_t
 	$(call run,swipe/import_traces) --format $(FROM) --input $(imported) --output $@
 
 ifeq ($(TASK),swipe)
+# What MODEL takes the swipes of a manifest for, to train it against: RIVALS_OF is the manifest.
+RIVALS_OF ?=
+$(TRACES)/rivals.jsonl.gz: $(RIVALS_OF) $(addprefix $(OUT)/onnx/,encoder.onnx rnnt_step.onnx) $(META) $(LEXICON) \
+    $(call worker,swipe/find_rivals)
+	$(call say,RIVALS)
+	$(call run,swipe/find_rivals) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \
+	    --meta $(OUT)/meta/model_meta.json --lexicon $(LEXICON) $(search_options) \
+	    --manifest $(or $(RIVALS_OF),$(error Set RIVALS_OF to a manifest of swipes to train on)) --output $@
+
 unpacked = $(if $($1),$(OUT)/$2/manifest.json)
 $(OUT)/teacher/manifest.json: $(TEACHER)
 $(OUT)/init/manifest.json:    $(INIT)
@@ -86,12 +95,13 @@ $(TRAINED): configs/$(CONFIG).yaml configs/demo-swipe.yaml $(call sources,swipe/
 endif
 
 # This is reached only if a file is missing; the worker then names it.
-$(sort $(filter-out $(MODEL),$(TEACHER) $(INIT))):
+$(sort $(filter-out $(MODEL),$(TEACHER) $(INIT) $(RIVALS_OF))):
 
 ## Swipe model
-.PHONY: lexicons swipe-traces import-traces layout-traces swipe-realism
+.PHONY: lexicons swipe-traces import-traces layout-traces swipe-realism swipe-rivals
 lexicons: $(LEXICONS)                 ## word lists by frequency, small and full, with statistics
 swipe-traces: $(HELD_OUT)             ## synthesize the validation and test traces again
 import-traces: $(IMPORTED)            ## LOGS of FROM (how-we-swipe, futo) as manifests of three splits
 layout-traces: $(OTHER_LAYOUTS)       ## synthetic training traces on LAYOUTS (qwertz ..., random-SEED)
+swipe-rivals: $(TRACES)/rivals.jsonl.gz ## RIVALS_OF with the words that MODEL takes its swipes for
 swipe-realism: $(TRACES)/realism.svg  ## distances of synthetic swipes from those of REAL, and a picture
