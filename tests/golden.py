@@ -24,6 +24,21 @@ def words() -> list[str]:
     return gzip.decompress((FOLDER / golden()["words"]).read_bytes()).decode().split("\n")[:-1]
 
 
+def bigrams() -> bytes:
+    return base64.b64decode(golden()["bigrams"])
+
+
+def in_context() -> list[dict[str, Any]]:
+    """Return the cases that are decoded after another word too."""
+    cases = [case for case in golden()["cases"] if "context" in case]
+    assert len(cases) > 50
+    found = [
+        [[one["word"] for one in n_best] for n_best in (case["n_best"], case["context"]["n_best"])] for case in cases
+    ]
+    assert sum(alone != after for alone, after in found) > 20
+    return cases
+
+
 def unpacked(array: dict[str, Any]) -> NDArray[np.float32]:
     values: NDArray[np.float32] = np.frombuffer(base64.b64decode(array["float32"]), "<f4")
     return values.reshape(array["shape"])

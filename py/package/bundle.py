@@ -25,12 +25,15 @@ from transducer.package.folder import MANIFEST, SUMS, copy, files_in, new_packag
 from transducer.package.readme import readme
 from transducer.package.runtime_meta import describe_graphs
 from transducer.package.sbom import UNKNOWN_LICENCE, Part, bill_of_materials
+from transducer.swipe.bigrams import Bigrams
 from transducer.swipe.keyboard import read_layout
+from transducer.swipe.lexicon import read_words
 
 FORMAT = 1
 SBOM = "sbom.cdx.json"
 RUNTIME_META = "meta/runtime_meta.json"
 LEXICON = {"trie": "lexicon/trie.bin", "words": "lexicon/words.txt"}
+BIGRAMS = "lexicon/bigrams.bin"
 # Keyboards are this project's own files.
 LAYOUT_LICENCE = "Apache-2.0"
 # What ran the graphs when they were checked.
@@ -68,7 +71,7 @@ def main() -> int:
             copy(file.source, folder / path, digests)
         graphs = [folder / path for path, file in contents.items() if file.role == "graph"]
         meta["graphs"] = describe_graphs(graphs, folder, digests)
-        meta["lexicon"] = LEXICON if options.trie else None
+        meta["lexicon"] = LEXICON | ({"bigrams": BIGRAMS} if options.bigrams else {}) if options.trie else None
         write_json(folder / RUNTIME_META, meta)
         manifest = describe(options, meta, contents)
         text = readme(manifest, meta)
@@ -91,6 +94,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--checks", type=Path, required=True, help="folder of the checks that the graphs passed")
     args.add_argument("--graphs", nargs="+", required=True, metavar="NAME=FILE", help="names in the package, and files")
     args.add_argument("--trie", type=Path, help="trie.bin, with words.txt beside it")
+    args.add_argument("--bigrams", type=Path, help="bigrams.bin of the same words")
     args.add_argument("--layouts", type=Path, nargs="*", default=[], help="keyboards to swipe on")
     args.add_argument("--assets", type=Path, nargs="*", default=[], help="files and folders of the app's own")
     args.add_argument("--licence", default=UNKNOWN_LICENCE, help="of the model: an SPDX id or expression")
@@ -125,6 +129,9 @@ def gather(options: argparse.Namespace, meta: dict[str, Any], digests: Digests) 
     if options.trie:
         contents.add(LEXICON["trie"], File(options.trie, "trie", options.lexicon_licence))
         contents.add(LEXICON["words"], File(options.trie.with_name("words.txt"), "lexicon", options.lexicon_licence))
+    if options.trie and options.bigrams:
+        Bigrams.read(options.bigrams, read_words(options.trie.with_name("words.txt")))
+        contents.add(BIGRAMS, File(options.bigrams, "bigrams", UNKNOWN_LICENCE))
     for layout in options.layouts:
         read_layout(layout)
         contents.add(f"layouts/{layout.name}", File(layout, "layout", LAYOUT_LICENCE))

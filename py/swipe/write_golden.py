@@ -4,7 +4,7 @@ Example:
     .venv/bin/python py/swipe/write_golden.py --encoder out/demo-swipe/onnx/encoder.onnx \
         --step out/demo-swipe/onnx/rnnt_step.onnx --meta out/demo-swipe/meta/runtime_meta.json \
         --manifest models/swipe-test/manifest.jsonl.gz --lexicon out/demo-swipe/lexicons/lexicon_full.txt \
-        --output decoders/golden/cases.json.gz
+        --bigrams out/demo-swipe/golden/bigrams.bin --output decoders/golden/cases.json.gz
 
 decoders/golden/README.md describes the file.
 """
@@ -14,6 +14,7 @@ import base64
 import gzip
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
 from transducer.core.progress import progress
-from transducer.swipe.beam_search import BeamSearch, Integers
+from transducer.swipe.beam_search import BeamSearch, Candidate, Integers, Step
+from transducer.swipe.bigrams import Bigrams
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, read_words
@@ -34,6 +36,8 @@ FORMAT = 1
 # Cases by the first kind that a word is of; "common" fills up to the number of cases.
 QUOTAS = {"apostrophe": 20, "rare": 40, "long": 30, "short": 30, "common": 200}
 RARE_RANK, LONG, SHORT = 15_000, 11, 2
+# Words after which swipes are decoded once more, "" being the beginning of a sentence.
+PREVIOUS = ("", "the", "of", "to", "and", "this", "you", "in", "or", "any", "such", "that", "by")
 # Of each kind the fastest quarter is chosen from, but not fewer than these.
 FEWEST = 25
 
@@ -45,6 +49,7 @@ def main() -> int:
     lexicon = Lexicon(read_words(options.lexicon), labels)
     layout = Facts(meta, str(options.meta)).layout
     search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
+    bigrams = Bigrams.read(options.bigrams, lexicon.words)
     encode, step = open_encoder(options.encoder), open_step(options.step)
     chosen = choose(read_traces(options.manifest, labels), lexicon)
     prefixes = spell_nodes(lexicon, labels)
@@ -55,22 +60,21 @@ def main() -> int:
         beams = Beams(prefixes)
         found = search.decode(frames, step, options.count, beams)
         cases.append(
-            {
+            in_context(search, step, frames, found, bigrams, options.count)
+            | {
                 "word": trace.word,
                 "kind": kind,
                 "points": trace.points.tolist(),
                 "features": packed(features),
                 "encoder_frames": packed(frames),
                 "beams": beams.seen,
-                "n_best": [
-                    {"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)}
-                    for one in found
-                ],
+                "n_best": listed(found),
             }
         )
     words = options.output.with_name("words.txt.gz")
     write_gzip(words, "".join(f"{word}\n" for word in lexicon.words))
-    content = {"format": FORMAT, "meta": meta, "words": words.name, "cases": cases}
+    pairs = base64.b64encode(options.bigrams.read_bytes()).decode()
+    content = {"format": FORMAT, "meta": meta, "words": words.name, "bigrams": pairs, "cases": cases}
     write_gzip(options.output, json.dumps(content, sort_keys=True, separators=(",", ":")))
     log.info("%d cases, %.1f MB", len(cases), options.output.stat().st_size / 1e6)
     return 0
@@ -83,6 +87,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--meta", type=Path, required=True, help="runtime_meta.json")
     args.add_argument("--manifest", type=Path, required=True, help="traces to choose from, .jsonl or .jsonl.gz")
     args.add_argument("--lexicon", type=Path, required=True, help="words, the most frequent first")
+    args.add_argument("--bigrams", type=Path, required=True, help="bigrams.bin of these words")
     args.add_argument("--count", type=int, default=10, help="words in an n-best list")
     args.add_argument("--output", type=Path, required=True, help="the .json.gz file; words.txt.gz comes beside it")
     return args.parse_args()
@@ -94,6 +99,26 @@ def read_meta(path: Path) -> dict[str, Any]:
     if meta["task"] != "swipe":
         raise InputError(f"{path} is of no swipe model; give one of CONFIG=demo-swipe.")
     return {key: value for key, value in meta.items() if key != "versions"} | {"graphs": {}, "lexicon": None}
+
+
+def listed(found: Sequence[Candidate]) -> list[dict[str, Any]]:
+    return [{"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)} for one in found]
+
+
+def in_context(
+    search: BeamSearch, step: Step, frames: Floats, found: Sequence[Candidate], bigrams: Bigrams, count: int
+) -> dict[str, Any]:
+    """Return what is found after the word that lifts the best or the second best most, if there is one."""
+    lifted = {
+        (bigrams.gains(previous).get(search.lexicon.words.index(one.word), 0.0), previous)
+        for one in found[:2]
+        for previous in PREVIOUS
+    }
+    gain, previous = max(lifted, default=(0.0, ""))
+    if not gain:
+        return {}
+    n_best = listed(search.decode(frames, step, count, gains=bigrams.gains(previous)))
+    return {"context": {"previous": previous, "n_best": n_best}}
 
 
 def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:

@@ -46,11 +46,13 @@ graph_checks = $(patsubst %,$(OUT)/checks/%.check.json,$(notdir $(graph_files)))
 # A swipe model reads on any layout, so all of them go along.
 keyboards       = $(if $(filter swipe,$(TASK)),$(sort $(wildcard configs/layouts/*.json)))
 options.bundled = $(if $(TRIE),--trie $(firstword $(TRIE)) --lexicon-licence '$(LEXICON_LICENCE)' \
-                    --lexicon-credit '$(strip $(LEXICON_CREDIT))') $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS))
-inputs.bundled := $(TRIE)
+                    --lexicon-credit '$(strip $(LEXICON_CREDIT))') $(if $(BUNDLE_ASSETS),--assets $(BUNDLE_ASSETS)) \
+                    $(addprefix --bigrams ,$(BIGRAMS))
+inputs.bundled := $(TRIE) $(BIGRAMS)
 # The command that the manifest records: the settings that matter, without local paths.
 command.dynamic := make package-dynamic
 command.bundled := make package-bundled $(if $(LEXICON),LEXICON=$(notdir $(LEXICON))) \
+                     $(if $(BIGRAM_TEXT),BIGRAM_TEXT=$(notdir $(BIGRAM_TEXT))) \
                      $(if $(BUNDLE_ASSETS),BUNDLE_ASSETS="$(notdir $(BUNDLE_ASSETS))")
 model_named     := $(if $(CONFIG),CONFIG=$(CONFIG),MODEL=$(notdir $(MODEL)))
 

@@ -6,11 +6,18 @@ GOLDEN := decoders/golden/cases.json.gz
 flags.golden = $(TEST) $(LEXICON)
 
 # The words that the cases are decoded with are written beside them, in words.txt.gz.
+# Which words follow which is counted in a text that everybody has.
+$(OUT)/golden/bigrams.bin: LICENSE $(LEXICON) $(call worker,swipe/write_bigrams)
+	$(call say,BIGRAMS)
+	$(call run,swipe/write_bigrams) --words $(LEXICON) --text LICENSE --output $@
+
 $(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $(TEST) $(LEXICON) \
+    $(OUT)/golden/bigrams.bin \
     $(OUT)/.flags/golden $(call worker,swipe/write_golden)
 	$(call say,GOLDEN)
 	$(call run,swipe/write_golden) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \
-	    --meta $(RUNTIME_META) --manifest $(TEST) --lexicon $(LEXICON) --output $@
+	    --meta $(RUNTIME_META) --manifest $(TEST) --lexicon $(LEXICON) \
+	    --bigrams $(OUT)/golden/bigrams.bin --output $@
 
 golden: $(GOLDEN) ## cases that every decoder must reproduce, from a swipe model (checked in)
 endif
@@ -24,7 +31,8 @@ libraries.arm64 = $(ARM64)/site/executorch
 libraries_read = $(if $(filter arm64/,$(dir $*)),$(ARM64)/.installed)
 
 CPP := decoders/cpp/src
-cpp_read.decode_swipes := $(addprefix $(CPP)/,features.cpp lexicon.cpp beam_search.cpp swipe_decoder.cpp)
+cpp_read.decode_swipes := $(addprefix $(CPP)/,features.cpp lexicon.cpp bigrams.cpp beam_search.cpp \
+                            swipe_decoder.cpp)
 platform = $(patsubst out/cpp/%/,%,$(dir $@))
 programs := $(foreach platform,x86 arm64,out/cpp/$(platform)/decode_swipes out/cpp/$(platform)/serve_program)
 $(programs): out/cpp/%: $(CPP)/$$(notdir $$*).cpp $(CPP)/program.cpp $$(cpp_read.$$(notdir $$*)) \

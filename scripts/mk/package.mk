@@ -10,6 +10,10 @@ LEXICON      ?=
 RUNTIME_META := $(OUT)/meta/runtime_meta.json
 TRIE         := $(if $(LEXICON),$(addprefix $(OUT)/lexicon/,trie.bin words.txt))
 
+# A text of yours, from which decoders learn which words follow which.
+BIGRAM_TEXT  ?=
+BIGRAMS      := $(if $(BIGRAM_TEXT),$(OUT)/lexicon/bigrams.bin)
+
 runtime_meta_options = $(search_options) $(addprefix --vocabulary ,$(VOCABULARY))
 flags.runtime-meta = $(runtime_meta_options)
 flags.trie         = LEXICON=$(LEXICON)
@@ -23,14 +27,20 @@ ifneq ($(LEXICON),)
 $(TRIE) &: $(LEXICON) $(CHECKPOINT) $(OUT)/.flags/trie $(call worker,swipe/write_trie)
 	$(call say,LEXICON,$(OUT)/lexicon)
 	$(call run,swipe/write_trie) --lexicon $(LEXICON) --checkpoint $(OUT)/checkpoint --output $(OUT)/lexicon/trie.bin
+
+$(OUT)/lexicon/bigrams.bin: $(BIGRAM_TEXT) $(TRIE) $(call worker,swipe/write_bigrams)
+	$(call say,BIGRAMS)
+	$(call run,swipe/write_bigrams) --words $(OUT)/lexicon/words.txt \
+	    --text $(or $(BIGRAM_TEXT),$(error Set BIGRAM_TEXT to a text to count words in)) --output $@
 endif
 
 # This is reached only if a file is missing and nothing makes it; the worker then names it.
-$(VOCABULARY) $(filter-out $(LEXICONS),$(LEXICON)):
+$(VOCABULARY) $(BIGRAM_TEXT) $(filter-out $(LEXICONS),$(LEXICON)):
 
 ## What decoders read beside the graphs
-.PHONY: runtime-meta trie
+.PHONY: runtime-meta trie bigrams
 runtime-meta: $(RUNTIME_META) ## tokens, blank, dims, features and hashes of graphs (VOCABULARY= to compare)
+bigrams: $(OUT)/lexicon/bigrams.bin ## which words of LEXICON follow which in a text of yours (BIGRAM_TEXT=)
 trie: $(TRIE)                 ## LEXICON as a compact trie, with its words
 
 PACKAGE_DIR ?= $(OUT)/package

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from conftest import ROOT
+from golden import bigrams
 from transducer.core.cli import sha256_of, write_json
 from transducer.package.facts import read_facts, read_tokens
 from transducer.package.runtime_meta import describe, describe_graphs
@@ -16,6 +17,7 @@ from transducer.swipe.lexicon import Lexicon, read_words
 from transducer.swipe.trie import write_trie
 
 WORDS = ROOT / "decoders/golden/words.txt.gz"
+LEXICON = {"words": "words.txt", "trie": "trie.bin", "bigrams": "bigrams.bin"}
 DECODING = {"beam": 16, "prior_weight": 0.5, "length_power": 0.0}
 
 
@@ -35,7 +37,8 @@ def packaged(out: Path, folder: Path, graphs: dict[str, Path], lexicon: bool = F
         write_trie(found, folder / "lexicon/trie.bin")
         words.unlink()
         (folder / "lexicon/words.txt").write_text("".join(f"{word}\n" for word in found.words), encoding="utf-8")
-        meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
+        (folder / "lexicon/bigrams.bin").write_bytes(bigrams())
+        meta["lexicon"] = {name: f"lexicon/{file}" for name, file in LEXICON.items()}
     write_json(folder / "meta/runtime_meta.json", meta)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = "".join(f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)

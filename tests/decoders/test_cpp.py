@@ -13,7 +13,7 @@ import pytest
 
 from conftest import DEMO, ROOT, ByKind, lowering_worker, make, needs, run_worker
 from decoders.packages import packaged
-from golden import golden, require_same_words
+from golden import golden, in_context, require_same_words
 from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import Lexicon
@@ -21,7 +21,7 @@ from transducer.swipe.recognition import decode_traces
 from transducer.swipe.traces import read_traces
 
 pytestmark = needs("g++")
-SOURCES = ("decode_swipes", "program", "features", "lexicon", "beam_search", "swipe_decoder")
+SOURCES = ("decode_swipes", "program", "features", "lexicon", "bigrams", "beam_search", "swipe_decoder")
 GRAPHS = ("encoder.xnnpack", "rnnt_step")
 SWIPE = [[0.1, 0.2, 0], [0.5, 0.2, 150], [0.6, 0.5, 300]]
 Meta = dict[str, Any]
@@ -49,8 +49,8 @@ def package(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packaged(out, tmp_path_factory.mktemp("package") / "swipe", graphs, lexicon=True)
 
 
-def line_of(points: list[list[float]]) -> str:
-    return json.dumps({"points": [dict(zip("xyt", point, strict=True)) for point in points]}) + "\n"
+def line_of(points: list[list[float]], **more: str) -> str:
+    return json.dumps({"points": [dict(zip("xyt", point, strict=True)) for point in points], **more}) + "\n"
 
 
 def decoded(command: list[Any], lines: list[str]) -> list[dict[str, Any]]:
@@ -64,6 +64,18 @@ def test_golden_cases(program: Path, package: Path) -> None:
     found = decoded([program, package], [line_of(case["points"]) for case in golden()["cases"]])
     for one, case in zip(found, golden()["cases"], strict=True):
         require_same_words(one["words"], case["n_best"])
+
+
+def test_golden_cases_in_context(program: Path, package: Path) -> None:
+    """And what was found after another word changes nothing of what is found without."""
+    cases = in_context()
+    lines = [
+        line_of(case["points"], **more) for case in cases for more in ({"previous": case["context"]["previous"]}, {})
+    ]
+    found = decoded([program, package], lines)
+    for number, case in enumerate(cases):
+        require_same_words(found[2 * number]["words"], case["context"]["n_best"])
+        require_same_words(found[2 * number + 1]["words"], case["n_best"])
 
 
 @pytest.mark.slow
@@ -164,6 +176,7 @@ def truncated(name: str) -> Callable[[Path], object]:
         ),
         (truncated("meta/runtime_meta.json"), "is not what a package has"),
         (truncated("lexicon/words.txt"), "and the list beside it"),
+        (truncated("lexicon/bigrams.bin"), "The bigrams have another size than their header says"),
         (truncated("lexicon/trie.bin"), "has another size than its header says; copy it again."),
         (lambda folder: (folder / "graphs/encoder.xnnpack.pte").write_bytes(b"x" * 999), "cannot be loaded"),
         (

@@ -14,7 +14,8 @@ import pytest
 
 from conftest import DEMO, ByKind, needs, run_worker
 from decoders.kotlin_process import SOURCES, Decoder, compile_decoder, install_compiler, kotlinc
-from golden import golden, require_same_beams, require_same_words, unpacked, words
+from decoders.packages import LEXICON
+from golden import bigrams, golden, in_context, require_same_beams, require_same_words, unpacked, words
 from swipe.write_golden import spell_nodes
 from transducer.core.cli import sha256_of, write_json
 from transducer.package.facts import read_facts, read_tokens
@@ -58,7 +59,8 @@ def package(built: ByKind, lexicon: Lexicon, tmp_path_factory: pytest.TempPathFa
     write_trie(lexicon, folder / "lexicon/trie.bin")
     meta = describe(read_facts(out / "meta/model_meta.json"), read_tokens(out / "meta/tokens.txt"), decoding())
     meta["graphs"] = describe_graphs((folder / "graphs").iterdir(), folder)
-    meta["lexicon"] = {"words": "lexicon/words.txt", "trie": "lexicon/trie.bin"}
+    (folder / "lexicon/bigrams.bin").write_bytes(bigrams())
+    meta["lexicon"] = {name: f"lexicon/{file}" for name, file in LEXICON.items()}
     write_json(folder / "meta/runtime_meta.json", meta)
     shutil.copytree(DEMO.parent / "configs/layouts", folder / "layouts")
     write_sums(folder)
@@ -109,8 +111,14 @@ def test_every_golden_case_comes_out_the_same(decoder: Decoder, lexicon: Lexicon
         require_same_words(found["n_best"], case["n_best"])
         require_same_beams(found["beams"], case["beams"], lambda prefix: SEARCH["prior_weight"] * ahead[prefix])
     steps = [shapes for name, shapes in decoder.runs if name == "rnnt_step.onnx"]
+    for case in in_context():
+        context = case["context"]
+        found = decoder.do("decode", points=case["points"], count=10, previous=context["previous"])
+        require_same_words(found["n_best"], context["n_best"])
+    require_same_words(decode(decoder, case["points"])["n_best"], case["n_best"])
     assert max(shapes["y"] for shapes in steps) == (SEARCH["beam"],)  # one call for all prefixes
-    assert len(decoder.runs) - len(steps) == len(CASES)
+    encoders = [name for name, _ in decoder.runs if name == "encoder.onnx"]
+    assert len(encoders) == len(CASES) + len(in_context()) + 1
 
 
 def test_a_second_list_ranks_as_in_python(decoder: Decoder, package: Path, lexicon: Lexicon, tmp_path: Path) -> None:
@@ -379,6 +387,27 @@ def test_a_damaged_trie_is_a_typed_error(
     path = damaged(package, tmp_path) / "lexicon/trie.bin"
     content = bytearray(path.read_bytes())
     content[place] = value
+    path.write_bytes(content)
+    write_sums(tmp_path / "package")
+    refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", sentence)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        (0, 1, "not of format 1"),
+        (4, 9, "not of format 1"),
+        (12, 1, "bytes"),
+        (16, 1, "another word list"),
+        (20, 9, "pairs"),
+    ],
+)
+def test_damaged_bigrams_are_a_typed_error(
+    decoder: Decoder, package: Path, tmp_path: Path, place: int, value: int, sentence: str
+) -> None:
+    path = damaged(package, tmp_path) / "lexicon/bigrams.bin"
+    content = bytearray(path.read_bytes())
+    content[place] ^= value
     path.write_bytes(content)
     write_sums(tmp_path / "package")
     refused(decoder.do("open", package=str(tmp_path / "package")), "BadLexicon", sentence)

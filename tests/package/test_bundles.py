@@ -106,6 +106,24 @@ def bundled(swipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_bigrams_go_along_if_they_are_of_its_words(swipe: Path, tmp_path: Path, capsys: Capture) -> None:
+    text, pairs = tmp_path / "text.txt", tmp_path / "bigrams.bin"
+    text.write_text("the end of the day\n", encoding="utf-8")
+    words = swipe / "lexicon/words.txt"
+    assert run_worker("swipe/write_bigrams", "--words", words, "--text", text, "--output", pairs) == 0
+    folder, trie = tmp_path / "demo", ("--trie", swipe / "lexicon/trie.bin")
+    assert package(swipe, folder, SWIPE_WEB, "web", *trie, "--bigrams", pairs) == 0
+    assert load(folder / "meta/runtime_meta.json")["lexicon"]["bigrams"] == "lexicon/bigrams.bin"
+    assert (folder / "lexicon/bigrams.bin").read_bytes() == pairs.read_bytes()
+    assert verify(folder) == 0
+
+    small = swipe / "lexicons/lexicon_small.txt"
+    assert run_worker("swipe/write_bigrams", "--words", small, "--text", text, "--output", pairs) == 0
+    assert package(swipe, tmp_path / "other", SWIPE_WEB, "web", *trie, "--bigrams", pairs) == 2
+    assert "bigrams.bin: is of another word list" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.fixture(scope="module")
 def desktop(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dynamic package of demo-tdt."""

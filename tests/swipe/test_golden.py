@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import DEMO, ByKind, run_worker
+from conftest import DEMO, ROOT, ByKind, run_worker
 from golden import FOLDER, TOLERANCE, golden, require_same_beams, require_same_words, unpacked, words
 from swipe.write_golden import Beams, spell_nodes
 from transducer.core.cli import sha256_of
@@ -71,7 +71,10 @@ def test_two_runs_write_the_same_bytes(built: ByKind, tmp_path: Path) -> None:
     with gzip.open(DEMO / "swipe-test/manifest.jsonl.gz", "rt", encoding="utf-8") as stream:
         (tmp_path / "some.jsonl").write_text("".join(islice(stream, 8)), encoding="utf-8")
     (tmp_path / "words.txt").write_text("\n".join(words()[:3000]), encoding="utf-8")
-    inputs = ("--manifest", tmp_path / "some.jsonl", "--lexicon", tmp_path / "words.txt")
+    text = ("--words", tmp_path / "words.txt", "--text", ROOT / "LICENSE")
+    assert run_worker("swipe/write_bigrams", *text, "--output", tmp_path / "bigrams.bin") == 0
+    lists = ("--lexicon", tmp_path / "words.txt", "--bigrams", tmp_path / "bigrams.bin")
+    inputs = ("--manifest", tmp_path / "some.jsonl", *lists)
     for name in ("one", "two"):
         cases = tmp_path / name / "cases.json.gz"
         made = run_worker(
@@ -86,7 +89,7 @@ def test_two_runs_write_the_same_bytes(built: ByKind, tmp_path: Path) -> None:
 def test_a_speech_model_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "meta.json").write_text('{"task": "speech"}', encoding="utf-8")
     graphs = ("--encoder", tmp_path / "e.onnx", "--step", tmp_path / "s.onnx", "--meta", tmp_path / "meta.json")
-    lists = ("--manifest", tmp_path / "m.jsonl", "--lexicon", tmp_path / "w.txt")
+    lists = ("--manifest", tmp_path / "m.jsonl", "--lexicon", tmp_path / "w.txt", "--bigrams", tmp_path / "b.bin")
     assert run_worker("swipe/write_golden", *graphs, *lists, "--output", tmp_path / "cases.json.gz") == 2
     assert "of no swipe model" in capsys.readouterr().err
     assert not (tmp_path / "cases.json.gz").exists()

@@ -1,6 +1,7 @@
 // Swipes to words by a package's ExecuTorch programs: decode_swipes PACKAGE [VARIANT [LAYOUT.json]] < swipes.jsonl
 //
-// A line of input is {"points": [{"x": 0.5, "y": 0.5, "t": 0}, ...]}, as in a manifest. A line of output is {"words":
+// A line of input is {"points": [{"x": 0.5, "y": 0.5, "t": 0}, ...]}, as in a manifest, and it may have the word before
+// as "previous". A line of output is {"words":
 // [{"word": ..., "log_prob": ..., "score": ...}, ...]}, up to ten and the best first, or {"error": ..., "code": ...}.
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -14,14 +15,20 @@ using nlohmann::json;
 
 constexpr size_t kWords = 10;
 
-std::vector<transducer::Point> points_of(const std::string& line) {
+struct Swipe {
+  std::vector<transducer::Point> points;
+  std::optional<std::string> previous;
+};
+
+Swipe swipe_of(const std::string& line) {
   try {
     const json content = json::parse(line);
-    std::vector<transducer::Point> points;
+    Swipe swipe;
     for (const json& point : content.at("points")) {
-      points.push_back({point.at("x"), point.at("y"), point.at("t")});
+      swipe.points.push_back({point.at("x"), point.at("y"), point.at("t")});
     }
-    return points;
+    if (content.contains("previous")) swipe.previous = content.at("previous").get<std::string>();
+    return swipe;
   } catch (const json::exception&) {
     throw transducer::Error("bad-trace", "The line is not a JSON object with points of x, y and t; give one swipe a line.");
   }
@@ -29,8 +36,9 @@ std::vector<transducer::Point> points_of(const std::string& line) {
 
 json answer(transducer::SwipeDecoder& decoder, const std::string& line) {
   try {
+    const Swipe swipe = swipe_of(line);
     json words = json::array();
-    for (const transducer::Candidate& one : decoder.decode(points_of(line), kWords)) {
+    for (const transducer::Candidate& one : decoder.decode(swipe.points, kWords, swipe.previous)) {
       words.push_back({{"word", one.word}, {"log_prob", one.log_prob}, {"score", one.score}});
     }
     return {{"words", words}};

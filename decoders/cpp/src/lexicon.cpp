@@ -60,14 +60,36 @@ Lexicon Lexicon::read(const std::string& bytes, std::vector<std::string> words) 
   }
   if (!sound) refuse("has nodes that make none");
 
+  lexicon.parent.assign(nodes, kRoot);
+  lexicon.end.assign(lexicon.words.size(), kRoot);
   lexicon.ahead.assign(nodes, -std::numeric_limits<double>::infinity());
   for (size_t node = nodes; node-- > 0;) {
-    if (lexicon.word[node] != kNone) lexicon.ahead[node] = lexicon.prior[lexicon.word[node]];
+    if (lexicon.word[node] != kNone) {
+      lexicon.ahead[node] = lexicon.prior[lexicon.word[node]];
+      lexicon.end[lexicon.word[node]] = uint32_t(node);
+    }
     for (uint32_t child = lexicon.first[node]; child < lexicon.first[node + 1]; ++child) {
       lexicon.ahead[node] = std::max(lexicon.ahead[node], lexicon.ahead[child]);
+      lexicon.parent[child] = uint32_t(node);
     }
   }
   return lexicon;
+}
+
+Lift::Lift(Lexicon& lexicon, const Gains& gains) : lexicon_(lexicon) {
+  for (const auto& [index, gain] : gains) {
+    prior_.emplace_back(index, lexicon.prior[index]);
+    const double prior = lexicon.prior[index] += gain;
+    for (uint32_t node = lexicon.end[index]; lexicon.ahead[node] < prior; node = lexicon.parent[node]) {
+      ahead_.emplace_back(node, lexicon.ahead[node]);
+      lexicon.ahead[node] = prior;
+    }
+  }
+}
+
+Lift::~Lift() {
+  for (auto one = prior_.rbegin(); one != prior_.rend(); ++one) lexicon_.prior[one->first] = one->second;
+  for (auto one = ahead_.rbegin(); one != ahead_.rend(); ++one) lexicon_.ahead[one->first] = one->second;
 }
 
 }  // namespace transducer

@@ -88,7 +88,7 @@ Matrix transposed(const std::vector<float>& values, int rows, int columns) {
 
 SwipeDecoder::SwipeDecoder(const std::string& folder, const std::string& variant, const std::string& layout) {
   const std::string path = folder + "/meta/runtime_meta.json";
-  std::string encoder, step, words, trie;
+  std::string encoder, step, words, trie, bigrams;
   parsed(path, [&](const json& meta) {
     require_format(meta, path);
     layout_ = layout_of(meta.at("layout"));
@@ -110,10 +110,12 @@ SwipeDecoder::SwipeDecoder(const std::string& folder, const std::string& variant
     }
     words = folder + "/" + meta.at("lexicon").at("words").get<std::string>();
     trie = folder + "/" + meta.at("lexicon").at("trie").get<std::string>();
+    if (meta["lexicon"].contains("bigrams")) bigrams = folder + "/" + meta["lexicon"]["bigrams"].get<std::string>();
     return 0;
   });
   if (!layout.empty()) layout_ = parsed(layout, layout_of).arranged(layout_.keys);
   lexicon_ = Lexicon::read(read_file(trie), lines_of(read_file(words)));
+  if (!bigrams.empty()) bigrams_ = Bigrams(read_file(bigrams), lexicon_.words);
   if (lexicon_.labels != blank_) {
     throw Error("bad-lexicon", trie + " is of a vocabulary of " + std::to_string(lexicon_.labels) +
                                    " labels and the model has " + std::to_string(blank_) + "; package it again.");
@@ -130,12 +132,14 @@ SwipeDecoder::SwipeDecoder(const std::string& folder, const std::string& variant
   longest_ = encoder_->number("max_T");
 }
 
-std::vector<Candidate> SwipeDecoder::decode(const std::vector<Point>& points, size_t count) {
+std::vector<Candidate> SwipeDecoder::decode(const std::vector<Point>& points, size_t count,
+                                            const std::optional<std::string>& previous) {
   require_swipe(points);
   const Step step = [this](auto frames, auto labels, auto h, auto c) {
     return this->step(std::move(frames), std::move(labels), std::move(h), std::move(c));
   };
   const Matrix frames = encode(swipe_features(points, layout_));
+  const Lift lift(lexicon_, previous ? bigrams_.gains(*previous) : Gains{});
   return beam_search(frames, step, lexicon_, blank_, layers_, width_, options_, count);
 }
 

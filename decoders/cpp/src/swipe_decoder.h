@@ -5,10 +5,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "beam_search.h"
+#include "bigrams.h"
 #include "features.h"
 #include "lexicon.h"
 #include "program.h"
@@ -25,9 +27,11 @@ class SwipeDecoder {
   explicit SwipeDecoder(const std::string& folder, const std::string& variant = "xnnpack.pte",
                         const std::string& layout = "");
 
-  // Returns the best `count` words of a swipe, the best first; fewer where fewer were found.
+  // Returns the best `count` words of a swipe, the best first; fewer where fewer were found. `previous` is the word
+  // before it, "" at the beginning of a sentence; without one, or without bigrams in the package, it does not count.
   // Throws: Error "empty-trace", "single-point", "bad-trace", or "bad-graph" if the model fails.
-  std::vector<Candidate> decode(const std::vector<Point>& points, size_t count);
+  std::vector<Candidate> decode(const std::vector<Point>& points, size_t count,
+                                const std::optional<std::string>& previous = std::nullopt);
 
  private:
   // Encoder frames [T_enc, D] of features [T, F].
@@ -36,6 +40,7 @@ class SwipeDecoder {
 
   Layout layout_;
   Lexicon lexicon_;
+  Bigrams bigrams_;
   SearchOptions options_;
   int blank_ = 0, layers_ = 0, width_ = 0;
   int64_t shortest_ = 0, longest_ = 0;  // frames of a swipe that the encoder takes

@@ -5,7 +5,8 @@
  * label and the predictor's state from before it; up to `max_symbols` labels may come before. A prefix is a node of the
  * trie; the probabilities of paths to the same prefix are added. One call of the step serves the whole beam.
  */
-import { NONE, ROOT, type Lexicon } from "./lexicon.js";
+import type { Lexicon } from "./lexicon.js";
+import { NONE, ROOT } from "./trie.js";
 
 /** A word, its log probability under the model, and the score that it is ranked by. */
 export interface Candidate {

@@ -1,4 +1,5 @@
 /** A package's folder: its metadata, and its files once their SHA-256 is that of SHA256SUMS. */
+import { Bigrams } from "./bigrams.js";
 import { TransducerError } from "./errors.js";
 import { FEATURIZER_VERSION, KINEMATICS } from "./features.js";
 import type { Files } from "./files.js";
@@ -39,7 +40,7 @@ export interface RuntimeMeta {
   readonly featurizer?: { readonly version: number; readonly kinematics: number };
   readonly layout?: LayoutMeta;
   readonly decoding?: { readonly beam: number; readonly prior_weight: number; readonly length_power: number; readonly max_symbols: number };
-  readonly lexicon?: { readonly words: string; readonly trie: string } | null;
+  readonly lexicon?: { readonly words: string; readonly trie: string; readonly bigrams?: string } | null;
   // Of speech models.
   readonly sample_rate?: number;
   /** Seconds from one feature frame to the next. */
@@ -128,6 +129,14 @@ export class Package {
     if (!lexicon) return undefined;
     const [trie, words] = await Promise.all([this.read(lexicon.trie), this.read(lexicon.words)]);
     return Lexicon.fromFile(trie, readWords(text(words)), this.characters);
+  }
+
+  /** Return which words follow which, or undefined where the package does not say. Throws bad-lexicon. */
+  async bigrams(): Promise<Bigrams | undefined> {
+    const { lexicon } = this.meta;
+    if (!lexicon?.bigrams) return undefined;
+    const [bigrams, words] = await Promise.all([this.read(lexicon.bigrams), this.read(lexicon.words)]);
+    return Bigrams.fromFile(bigrams, readWords(text(words)));
   }
 }
 

@@ -1,5 +1,6 @@
 /** Words from swipes: featurizer, encoder and beam search of one package. */
 import { BeamSearch, type Candidate, type Step } from "./beam-search.js";
+import type { Bigrams } from "./bigrams.js";
 import { TransducerError } from "./errors.js";
 import { checkTrace, swipeFeatures, type Point } from "./features.js";
 import type { Files } from "./files.js";
@@ -39,6 +40,8 @@ export class SwipeDecoder {
     private readonly source: Package,
     /** Words can be added to it, and taken back, at any time. */
     readonly lexicon: Lexicon,
+    /** Which words follow which, where the package says so. */
+    private readonly bigrams: Bigrams | undefined,
     private readonly encoder: Graph,
     private readonly stepGraph: Graph,
     beam: number,
@@ -61,10 +64,11 @@ export class SwipeDecoder {
     const found = await Package.open(files, "swipe");
     placeKeys(found.meta.layout!);
     const lexicon = (words ? undefined : await found.lexicon()) ?? Lexicon.fromWords(words ?? [], found.characters);
+    const bigrams = words ? undefined : await found.bigrams();
     // One after the other: onnxruntime-web starts itself with the first.
     const encoder = await found.load(runtime, "encoder", variant);
     const step = await found.loadSmall(stepRuntime, "rnnt_step", variant);
-    const decoder = new SwipeDecoder(found, lexicon, encoder, step, beam ?? found.meta.decoding!.beam);
+    const decoder = new SwipeDecoder(found, lexicon, bigrams, encoder, step, beam ?? found.meta.decoding!.beam);
     if (layout) await decoder.useLayout(layout);
     return decoder;
   }
@@ -97,9 +101,12 @@ export class SwipeDecoder {
   /**
    * Return the likeliest words of a swipe, at most `count`.
    *
+   * `previous` is the word before it, "" at the beginning of a sentence; unless it is given, and where the package has
+   * no bigrams, it does not count.
+   *
    * Throws empty-trace, single-point or bad-trace.
    */
-  decode(points: readonly Point[], count = 5): Promise<SwipeResult> {
+  decode(points: readonly Point[], count = 5, previous?: string): Promise<SwipeResult> {
     return this.turns.take(async () => {
       const begin = performance.now();
       checkTrace(points);
@@ -107,7 +114,8 @@ export class SwipeDecoder {
       const encoding = performance.now();
       const frames = await encode(this.encoder, features.data, features.rows, features.columns);
       const searching = performance.now();
-      const words = await this.search.decode(frames, this.step, count);
+      const gains = (previous === undefined ? undefined : this.bigrams?.gains(previous)) ?? new Map<number, number>();
+      const words = await this.lexicon.lifted(gains, () => this.search.decode(frames, this.step, count));
       const end = performance.now();
       return {
         words,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lexicon, logPrior } from "../src/index.js";
-import { NONE, ROOT, USER_RANK } from "../src/lexicon.js";
+import { USER_RANK } from "../src/lexicon.js";
+import { NONE, ROOT } from "../src/trie.js";
 import { expectError, repositoryFile } from "./support.js";
 
 const CHARACTERS = new Map([..."'abcdefghijklmnopqrstuvwxyz"].map((character, id) => [character, id]));

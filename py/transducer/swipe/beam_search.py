@@ -9,7 +9,8 @@ predictor's state from before it; any number of labels may come before, up to a 
 its node in the trie, so prefixes found along several paths are merged by adding their probabilities.
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +79,23 @@ class BeamSearch:
         self._beam, self._max_symbols = beam, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
 
-    def decode(self, frames: Floats, step: Step, count: int = 5, watch: Watcher | None = None) -> list[Candidate]:
+    def decode(
+        self,
+        frames: Floats,
+        step: Step,
+        count: int = 5,
+        watch: Watcher | None = None,
+        gains: Mapping[int, float] | None = None,
+    ) -> list[Candidate]:
         """Return the best `count` words of encoder frames [T, D], the best first; fewer where fewer were found.
 
         watch: called after every frame.
+        gains: what words, by index, are likelier here than their prior says, in nats, as Bigrams has it.
         """
+        if gains:
+            search = copy.copy(self)
+            search.lexicon = self.lexicon.lifted(gains)
+            return search.decode(frames, step, count, watch)
         layers, width = self._state_shape
         zeros = np.zeros((layers, 1, width), np.float32)
         beams = _Beams(np.array([ROOT]), np.array([self._blank]), zeros, zeros, np.zeros(1))

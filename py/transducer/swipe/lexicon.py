@@ -5,8 +5,10 @@ Example:
     node = lexicon.children[0, labels.index("h")]
 """
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,29 @@ class Lexicon:
         self.children = np.array(children, dtype=np.int32)
         self.word = np.array(word_at, dtype=np.int32)
         self.ahead = np.array(ahead)
+
+    def lifted(self, gains: Mapping[int, float]) -> "Lexicon":
+        """Return the lexicon with the log prior of some words, by index, raised by so much, as after another word."""
+        lexicon = copy.copy(self)
+        lexicon.prior, lexicon.ahead = self.prior.copy(), self.ahead.copy()
+        parents, ends = self._paths
+        for index, gain in gains.items():
+            lexicon.prior[index] += gain
+            node = int(ends[index])
+            while node != NONE:
+                lexicon.ahead[node] = max(lexicon.ahead[node], lexicon.prior[index])
+                node = int(parents[node])
+        return lexicon
+
+    @cached_property
+    def _paths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The parent of every node, NONE of the root, and the node at which each word ends."""
+        parents, ends = np.full(len(self.word), NONE), np.full(len(self.words), ROOT)
+        above, label = np.nonzero(self.children != NONE)
+        parents[self.children[above, label]] = above
+        nodes = np.flatnonzero(self.word != NONE)
+        ends[self.word[nodes]] = nodes
+        return parents, ends
 
     @classmethod
     def of_lists(cls, lists: Sequence[tuple[Sequence[str], float]], labels: Sequence[str]) -> "Lexicon":

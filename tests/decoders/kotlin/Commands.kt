@@ -66,8 +66,11 @@ private fun open(command: Command) {
     val search = asked?.let {
         SearchOptions(it.int("beam"), it.int("max_symbols"), it["prior_weight"] as Double, it["length_power"] as Double)
     }
-    decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search, keyboard(command))
+    decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search, keyboard(command), bigrams(command))
 }
+
+private fun bigrams(command: Command): Bigrams? =
+    command["bigrams"]?.let { Bigrams.read(File(it as String).readBytes(), File(command.text("words")).readLines()) } ?: files.bigrams()
 
 private fun openSpeech(command: Command) {
     val found = SpeechPackage(File(command.text("package")))
@@ -89,7 +92,7 @@ private fun transcribe(command: Command): Any {
 
 private fun decode(command: Command): Any {
     val beams = ArrayList<Any>()
-    val found = decoder.decode(points(command), command.int("count")) { nodes, logProbs ->
+    val found = decoder.decode(points(command), command.int("count"), command["previous"] as String?) { nodes, logProbs ->
         beams += mapOf("prefixes" to nodes.map(lexicon::prefix), "log_probs" to logProbs.toList())
     }
     return mapOf(

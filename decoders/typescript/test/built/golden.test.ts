@@ -21,6 +21,7 @@ interface Golden {
     encoder_frames: Packed;
     beams: { prefixes: string[]; log_probs: number[] }[];
     n_best: { word: string; log_prob: number; score: number }[];
+    context?: { previous: string; n_best: { word: string; log_prob: number; score: number }[] };
   }[];
 }
 
@@ -122,6 +123,17 @@ for (const { name, open } of RUNTIMES) {
         same(found, one.n_best);
       }
       await step.close();
+    });
+
+    test("after another word: the n-best of every case that has one, and the same as before without", async () => {
+      const packaged = await SwipeDecoder.open(files, await open());
+      const cases = golden.cases.filter(({ context }) => context);
+      assert.ok(cases.length > 50);
+      for (const one of cases) {
+        same((await packaged.decode(points(one.points), 10, one.context!.previous)).words, one.context!.n_best);
+        same((await packaged.decode(points(one.points), 10)).words, one.n_best);
+      }
+      await packaged.close();
     });
 
     test("bad traces are typed errors, and the next swipe is found all the same", async () => {

@@ -111,6 +111,15 @@ public class Lexicon private constructor(
         return better.size
     }
 
+    /** Raise the log prior of words, by their index, while `run` goes on. */
+    internal fun <T> lifted(gains: Map<Int, Double>, run: () -> T): T {
+        // A word that was added may have been taken back since.
+        val before = gains.keys.filter { words[it] in this }.associateWith { prior[it] }
+        fun set(index: Int, value: Double) = path(words[index])!!.asReversed().also { prior[index] = value }.forEach(::lookAhead)
+        before.forEach { (index, value) -> set(index, value + gains.getValue(index)) }
+        return try { run() } finally { before.forEach(::set) }
+    }
+
     private fun priorOf(word: String): Double {
         val index = path(word)?.let { this.word[it.last()] } ?: NONE
         return if (index == NONE) Double.NEGATIVE_INFINITY else prior[index]

@@ -18,6 +18,8 @@ public class RuntimeMeta private constructor(
     public val words: String?,
     /** Path of the trie in a package with a lexicon. */
     public val trie: String?,
+    /** Path of what tells which words follow which, if the package has it. */
+    public val bigrams: String?,
     /** Role (encoder, rnnt_step, ...), then variant (fp32, int8, fp32.pte, ...). */
     public val graphs: Map<String, Map<String, GraphFile>>,
 ) {
@@ -52,6 +54,7 @@ public class RuntimeMeta private constructor(
                 search(root["decoding"].map("decoding")),
                 lexicon?.get("words")?.text("lexicon.words"),
                 lexicon?.get("trie")?.text("lexicon.trie"),
+                lexicon?.get("bigrams")?.text("lexicon.bigrams"),
                 graphs(root),
             )
         }

@@ -18,6 +18,7 @@ public class SwipeDecoder(
     private val model: SwipeModel,
     options: SearchOptions = meta.search,
     layout: Layout = meta.layout,
+    private val bigrams: Bigrams? = null,
 ) : Closeable by model {
     private val keyboard = layout.arranged(meta.layout.keys)
     private val search =
@@ -26,10 +27,19 @@ public class SwipeDecoder(
     /**
      * Return the best `count` words of a swipe, the best first; fewer where fewer were found.
      *
+     * @param previous the word before it, "" at the beginning of a sentence; without one, or without bigrams, it does
+     *   not count.
      * @throws DecoderException EmptyTrace, SinglePoint or BadTrace; BadGraph if the model fails.
      */
-    public fun decode(points: List<Point>, count: Int = 5, listener: FrameListener? = null): List<Candidate> {
+    public fun decode(
+        points: List<Point>,
+        count: Int = 5,
+        previous: String? = null,
+        listener: FrameListener? = null,
+    ): List<Candidate> {
         Features.check(points)
-        return search.decode(model.encode(Features.of(points, keyboard)), count, listener)
+        val frames = model.encode(Features.of(points, keyboard))
+        val gains = previous?.let { bigrams?.gains(it) }.orEmpty()
+        return lexicon.lifted(gains) { search.decode(frames, count, listener) }
     }
 }

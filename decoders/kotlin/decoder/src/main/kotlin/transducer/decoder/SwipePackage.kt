@@ -35,6 +35,15 @@ public class SwipePackage(folder: File) {
         return Lexicon.read(files.read(trie), words, meta.characters)
     }
 
+    /**
+     * Return which words follow which, or null where the package does not say.
+     *
+     * @throws DecoderException MissingFile, HashMismatch or BadLexicon.
+     */
+    public fun bigrams(): Bigrams? = meta.bigrams?.let { path ->
+        Bigrams.read(files.read(path), files.read(meta.words!!).decodeToString().split('\n').filter(String::isNotEmpty))
+    }
+
     /** Names of the keyboards that the package brings. */
     public val layouts: List<String> get() = files.paths.mapNotNull { LAYOUT.matchEntire(it)?.groupValues?.get(1) }
 
