@@ -24,9 +24,9 @@ endif
 
 # By the folder of a program: the compiler, and ExecuTorch's headers and libraries.
 CXX_ARM64 ?= aarch64-linux-gnu-g++
-compiler.x86    = $(CXX)
+compiler.host   = $(CXX)
 compiler.arm64  = $(CXX_ARM64)
-libraries.x86   = $$($(PYTHON) -c 'import executorch; print(executorch.__path__[0])')
+libraries.host  = $$($(PYTHON) -c 'import executorch; print(executorch.__path__[0])')
 libraries.arm64 = $(ARM64)/site/executorch
 libraries_read = $(if $(filter arm64/,$(dir $*)),$(ARM64)/.installed)
 
@@ -34,13 +34,13 @@ CPP := decoders/cpp/src
 cpp_read.decode_swipes := $(addprefix $(CPP)/,features.cpp lexicon.cpp bigrams.cpp beam_search.cpp \
                             swipe_decoder.cpp)
 platform = $(patsubst out/cpp/%/,%,$(dir $@))
-programs := $(foreach platform,x86 arm64,out/cpp/$(platform)/decode_swipes out/cpp/$(platform)/serve_program)
+programs := $(foreach platform,host arm64,out/cpp/$(platform)/decode_swipes out/cpp/$(platform)/serve_program)
 $(programs): out/cpp/%: $(CPP)/$$(notdir $$*).cpp $(CPP)/program.cpp $$(cpp_read.$$(notdir $$*)) \
     $(wildcard $(CPP)/*.h) scripts/compile_cpp.sh $$(libraries_read) | $(TEST_ENV)
 	$(call say,COMPILE)
 	$(Q)scripts/compile_cpp.sh '$(compiler.$(platform))' $(PYTHON) "$(libraries.$(platform))" $@ $(filter %.cpp,$^)
 
 ## Decoders in other languages
-.PHONY: golden cpp
-cpp: out/cpp/x86/decode_swipes ## the decoder in C++ for ExecuTorch, as a program for this machine
+.PHONY: golden cpp cpp-arm64
+cpp: out/cpp/host/decode_swipes ## the decoder in C++ for ExecuTorch, as a program for this machine
 cpp-arm64: out/cpp/arm64/decode_swipes ## and for arm64

@@ -46,7 +46,7 @@ test("a word that was added and taken back is passed over", async () => {
   await lexicon.lifted(new Map([[3, 5]]), async () => assert.equal(lexicon.has("sand"), false));
 });
 
-test("what is no such file, damaged, or of other words is refused", () => {
+test("what is not such a file, is damaged or of other words is refused", () => {
   const open = (bytes: Uint8Array, words = WORDS) => () => Bigrams.fromFile(bytes, words);
   const damaged = (change: (bytes: Buffer) => void) => {
     const bytes = file();
