@@ -23,6 +23,7 @@ golden: $(GOLDEN) ## cases that every decoder must reproduce, from a swipe model
 endif
 
 # By the folder of a program: the compiler, and ExecuTorch's headers and libraries.
+CXX       ?= g++
 CXX_ARM64 ?= aarch64-linux-gnu-g++
 compiler.host   = $(CXX)
 compiler.arm64  = $(CXX_ARM64)
