@@ -23,9 +23,9 @@ golden: $(GOLDEN) ## cases that every decoder must reproduce, from a swipe model
 endif
 
 # By the folder of a program: the compiler, and ExecuTorch's headers and libraries.
-CXX       ?= g++
 CXX_ARM64 ?= aarch64-linux-gnu-g++
-compiler.host   = $(CXX)
+# Make forgets its own default, as built-in rules and variables are off.
+compiler.host   = $(or $(CXX),g++)
 compiler.arm64  = $(CXX_ARM64)
 libraries.host  = $$($(PYTHON) -c 'import executorch; print(executorch.__path__[0])')
 libraries.arm64 = $(ARM64)/site/executorch
