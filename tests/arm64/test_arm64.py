@@ -71,6 +71,8 @@ def test_bad_input_of_a_remote_graph(built: ByKind, tmp_path: Path, capfd: pytes
         open_graph(remote(tmp_path / "a.remote", tmp_path / "nothing.onnx"))
     with pytest.raises(InputError, match="failed: it ended with exit code 1; see above"):
         open_graph(remote(tmp_path / "b.remote", MANIFEST))
+    with pytest.raises(InputError, match=r"nothing cannot be started \(No such file or directory\)"):
+        open_graph(remote(tmp_path / "d.remote", graph, [str(tmp_path / "nothing")]))
     session = open_graph(remote(tmp_path / "c.remote", graph))
     wrong = {value.name: np.zeros((1, 3, 1), np.float32) for value in session.get_inputs()}
     with pytest.raises(InputError, match="failed: it ended with exit code 1; see above"):

@@ -28,11 +28,14 @@ LETTERS = {dtype: letter for letter, dtype in TYPES.items()}
 
 
 class Process:
-    """A process that runs one graph. Raises: InputError if it ends, with what it says."""
+    """A process that runs one graph. Raises: InputError if it does not start, or ends, with what it says."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            raise InputError(f"{command[0]} cannot be started ({error.strerror}); run `make arm64-check`.") from None
         self.greeting = self._line()
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -50,8 +53,9 @@ class Process:
         return [self._array() for _ in range(int(self._line()))]
 
     def __del__(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        if process := getattr(self, "_process", None):
+            process.kill()
+            process.communicate()
 
     def _array(self) -> NDArray[Any]:
         assert self._process.stdout is not None
