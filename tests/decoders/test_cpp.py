@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import executorch
+import numpy as np
 import pytest
 
 from conftest import DEMO, ROOT, ByKind, lowering_worker, make, needs, run_worker
@@ -18,7 +19,7 @@ from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import Lexicon
 from transducer.swipe.recognition import decode_traces
-from transducer.swipe.traces import read_traces
+from transducer.swipe.traces import Trace, read_traces
 
 pytestmark = needs("g++")
 SOURCES = ("decode_swipes", "program", "features", "lexicon", "bigrams", "beam_search", "swipe_decoder")
@@ -106,6 +107,22 @@ def test_another_layout(program: Path, package: Path, built: ByKind) -> None:
     best = [[word["word"] for word in one["words"][:5]] for one in found]
     assert best == expected
     assert best != [[word["word"] for word in one["words"][:5]] for one in others]
+
+
+def test_the_reference_goes_on_after_a_swipe_that_a_program_does_not_take(
+    package: Path, built: ByKind, log_messages: list[str]
+) -> None:
+    """People's swipes may be of a single frame; an evaluation counts such a one as not found."""
+    layout, _ = read_layout(ROOT / "configs/layouts/qwerty.json")
+    meta = golden()["meta"]
+    lexicon = Lexicon((package / "lexicon/words.txt").read_text().splitlines(), meta["tokens"][:-1])
+    search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), beam=4)
+    first, second = read_traces(DEMO / "swipe-test/manifest.jsonl.gz")[:2]
+    short = Trace("it", np.array([[0.1, 0.2, 0.0], [0.5, 0.2, 10.0]]))
+    pte = built(str(DEMO / "demo-swipe.nemo")) / "pte"
+    found = decode_traces(pte / "encoder.xnnpack.pte", pte / "rnnt_step.pte", [first, short, second], layout, search)
+    assert found[1] == [] and [words != [] for words in found] == [True, False, True]
+    assert any("1 of 3 traces have no words: encoder.xnnpack.pte accepts" in message for message in log_messages)
 
 
 @pytest.mark.parametrize(

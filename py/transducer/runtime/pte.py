@@ -18,6 +18,10 @@ from transducer.core.cli import InputError, existing, quiet_stderr
 from transducer.core.contracts import Arrays, graph_of
 
 
+class SizeError(InputError):
+    """An input of a size that a program was not made for."""
+
+
 @dataclass(frozen=True)
 class Value:
     """An input or output of a program; `shape` has a name where an axis is dynamic."""
@@ -52,7 +56,7 @@ class PteSession:
         return [Value(name, self._shape(shape)) for name, shape in self.graph.outputs.items()]
 
     def run(self, names: Sequence[str] | None, feeds: Arrays) -> list[NDArray[Any]]:
-        """Return the named outputs, or all. Raises: InputError for a size outside the file's bounds."""
+        """Return the named outputs, or all. Raises: SizeError for a size outside the file's bounds."""
         arrays = [feeds[name] for name in self._names]
         outputs = self._by_row(*arrays) if self.name in ("encoder", "frontend") else self._execute(arrays)
         return [outputs[list(self.graph.outputs).index(name)] for name in names] if names else outputs
@@ -77,7 +81,7 @@ class PteSession:
                 if not low <= size <= high:
                     more = ", or build the file with more PTE_MAX_FRAMES" if axis in ("T", "samples") else ""
                     advice = "give a longer input" if size < low else f"cut the input{more}"
-                    raise InputError(
+                    raise SizeError(
                         f"{self._file} accepts {name} with {axis} from {low} to {high}, not {size}; {advice}."
                     )
         outputs = self._method.execute([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])

@@ -18,7 +18,7 @@ from transducer.core.cli import InputError, existing, log
 from transducer.core.contracts import Floats
 from transducer.core.progress import progress
 from transducer.runtime.loader import open_graph
-from transducer.runtime.pte import open_pte
+from transducer.runtime.pte import SizeError, open_pte
 from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
 from transducer.swipe.beam_search import BeamSearch, Step, graph_step
@@ -100,10 +100,20 @@ def inputs_of(options: argparse.Namespace) -> tuple[list[Trace], Layout, BeamSea
 def decode_traces(
     encoder: Path, step: Path, traces: Sequence[Trace], layout: Layout, search: BeamSearch
 ) -> list[list[str]]:
-    """Return the best words of each trace by the graphs."""
-    encode = open_encoder(encoder)
-    frames = (encoder_frames(encode, swipe_features(trace.points, layout)) for trace in traces)
-    return decode_all(frames, open_step(step), search, len(traces))
+    """Return the best words of each trace by the graphs; none of a trace that a program is not made for."""
+    encode, refused = open_encoder(encoder), list[SizeError]()
+
+    def frames_of(trace: Trace) -> Floats:
+        try:
+            return encoder_frames(encode, swipe_features(trace.points, layout))
+        except SizeError as error:
+            refused.append(error)
+            return np.zeros((0, 1), np.float32)
+
+    found = decode_all(map(frames_of, traces), open_step(step), search, len(traces))
+    if refused:
+        log.warning("%d of %d traces have no words: %s", len(refused), len(traces), refused[0])
+    return found
 
 
 def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> list[list[str]]:
