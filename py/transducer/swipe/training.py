@@ -161,7 +161,8 @@ class SwipeRun:
         return loss if ranking is None else loss + self._config.rivals_weight * ranking
 
     def _ranking(self, encoded: Tensor, lengths: Tensor, batch: Batch) -> Tensor | None:
-        if not self.parts.training or not self._config.rivals_weight:
+        # A config of one's own may be older than this setting.
+        if not self.parts.training or not self._config.get("rivals_weight"):
             return None
         return ranking_loss(self.model, encoded, lengths, batch)
 
