@@ -7,6 +7,7 @@ transducer/runtime/remote.py is at the other end of the pipe and describes the m
 inputs and outputs, as JSON.
 """
 
+import argparse
 import json
 import sys
 from typing import Any
@@ -20,10 +21,13 @@ LETTERS = {"tensor(float)": "f", "tensor(int64)": "i"}
 
 
 def main() -> int:
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("graph", help="an ONNX graph or .ort file, whose inputs and outputs are float32 and int64")
+    graph = args.parse_args().graph
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     interface = {
         kind: [{"name": value.name, "shape": value.shape, "type": value.type} for value in values]
         for kind, values in (("inputs", session.get_inputs()), ("outputs", session.get_outputs()))
