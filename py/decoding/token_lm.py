@@ -6,11 +6,10 @@ Example:
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from transducer.core.cli import InputError, existing, log, parser, replacing, run
-from transducer.core.progress import progress
+from transducer.core.cli import InputError, log, parser, replacing, run
+from transducer.core.texts import lines_of
 from transducer.decoding.n_grams import arpa, estimate
 from transducer.decoding.tokenization import tokenizer
 
@@ -27,7 +26,7 @@ def main() -> int:
     if not 1 <= options.order <= MOST_ORDER:
         raise InputError(f"An order of {options.order} makes no model; give 1 to {MOST_ORDER}.")
     encode, labels = tokenizer(options.meta)
-    sentences = [encode(line) for line in lines_of(options.text)]
+    sentences = [encode(line) for line in lines_of(options.text, "token-lm")]
     if not sentences:
         raise InputError(f"{options.text} has no sentences; write them into it, one a line.")
     known = set(labels)
@@ -46,16 +45,6 @@ def main() -> int:
         tmp.write_text(arpa(n_grams), encoding="utf-8")
     log.info("%d lines, %d n-grams of up to %d tokens", len(spelt), len(n_grams), options.order)
     return 0
-
-
-def lines_of(path: Path) -> Iterator[str]:
-    """Yield the lines of a text that are not empty, with spaces between words alone."""
-    try:
-        lines = existing(path, "write sentences into it, one a line").read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
-    with progress(lines, desc="token-lm", unit="lines") as bar:
-        yield from (" ".join(line.split()) for line in bar if line.strip())
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from transducer.core.cli import InputError, log, parser, run
+from transducer.core.texts import lines_of
 from transducer.swipe.bigrams import Bigrams
 from transducer.swipe.lexicon import log_prior, read_words
-from transducer.swipe.traces import read_lines
 
 END = re.compile(r"[.!?:;]")
 # Whatever is between words; an apostrophe is within one.
@@ -28,7 +28,7 @@ TYPOGRAPHIC = "\u2019"
 def main() -> int:
     args = parser(__doc__)
     args.add_argument("--words", type=Path, required=True, help="words.txt of a trie, the most frequent first")
-    args.add_argument("--text", type=Path, required=True, help="sentences, .txt or .txt.gz")
+    args.add_argument("--text", type=Path, required=True, help="sentences, a text file")
     args.add_argument("--pairs", type=int, default=100_000, help="pairs to keep; each takes 5 bytes")
     args.add_argument("--output", type=Path, required=True, help="bigrams.bin")
     options = args.parse_args()
@@ -46,7 +46,7 @@ def main() -> int:
 
 def sentences(path: Path) -> Iterator[list[str]]:
     """Yield the words of each sentence. Raises: InputError if the file cannot be read."""
-    for line in read_lines(path):
+    for line in lines_of(path, "bigrams"):
         for sentence in END.split(line.lower().replace(TYPOGRAPHIC, "'")):
             if words := [word for part in BETWEEN.split(sentence) if (word := part.strip("'"))]:
                 yield words

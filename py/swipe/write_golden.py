@@ -109,11 +109,8 @@ def in_context(
     search: BeamSearch, step: Step, frames: Floats, found: Sequence[Candidate], bigrams: Bigrams, count: int
 ) -> dict[str, Any]:
     """Return what is found after the word that lifts the best or the second best most, if there is one."""
-    lifted = {
-        (bigrams.gains(previous).get(search.lexicon.words.index(one.word), 0.0), previous)
-        for one in found[:2]
-        for previous in PREVIOUS
-    }
+    indices = [search.lexicon.words.index(one.word) for one in found[:2]]
+    lifted = [(bigrams.gains(previous).get(index, 0.0), previous) for previous in PREVIOUS for index in indices]
     gain, previous = max(lifted, default=(0.0, ""))
     if not gain:
         return {}

@@ -140,4 +140,6 @@ def test_a_text_becomes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no words of the lexicon follow each other" in capsys.readouterr().err
     assert run_worker("swipe/write_bigrams", *inputs, "--pairs", 0) == 2
     assert "--pairs is 0; give 1 or more." in capsys.readouterr().err
+    assert run_worker("swipe/write_bigrams", "--words", words, "--text", tmp_path / "no.txt", "--output", output) == 2
+    assert "write sentences into it, one a line" in capsys.readouterr().err
     assert not output.exists()

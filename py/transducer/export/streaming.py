@@ -11,6 +11,7 @@ nothing new is left, that is when a length is not above pre_encode_cache_frames.
 of a batch rest: its caches come back unchanged. A row whose caches are all zeros is a new stream.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -24,7 +25,7 @@ OVERLAP = 2
 
 
 @dataclass(frozen=True)
-class Streaming:
+class Streaming(ABC):
     """How an encoder is fed a stream. Sizes are in encoder frames but for names that end in _frames.
 
     chunk_size: how many a step encodes
@@ -72,9 +73,9 @@ class Streaming:
         """The axes of the graph contract that only a streaming encoder has, and its T."""
         return {"N": self.n_layers, "T": self.window_frames}
 
+    @abstractmethod
     def initial_state(self, batch: int) -> Arrays:
         """Return the caches of `batch` new streams: zeros."""
-        raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
         """Return all a runtime needs: this configuration and what follows from it, as plain values."""
