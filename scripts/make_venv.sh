@@ -7,7 +7,8 @@ if ! command -v "$python" >/dev/null; then
     echo "error: $python is not installed; install Python 3.11 to 3.13, or set BASE_PYTHON or PYTHON to one." >&2
     exit 2
 fi
-if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; then
+# NeMo 3.0.0 needs nv_one_logger_pytorch_lightning_integration, which has no release for 3.14.
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then
     echo "error: $python is $("$python" --version); install Python 3.11 to 3.13, or set BASE_PYTHON to one." >&2
     exit 2
 fi

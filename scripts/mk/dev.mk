@@ -5,8 +5,8 @@ ifeq ($(PYTHON),.venv/bin/python)
   ENV      := .venv/.installed
   TEST_ENV := .venv/.installed-tests
 endif
-# 3.11 is what this project is tested on. A pyenv shim may stand for a version that does not run.
-BASE_PYTHON ?= $(or $(firstword $(foreach minor,11 12 13,$(if \
+# The newest that is installed; a pyenv shim may stand for a version that does not run.
+BASE_PYTHON ?= $(or $(firstword $(foreach minor,13 12 11,$(if \
                  $(shell python3.$(minor) --version 2>/dev/null),python3.$(minor)))),python3.11)
 
 # Address of an index that has PyTorch for CPUs, where the usual one has it for GPUs of NVIDIA, three times the size.

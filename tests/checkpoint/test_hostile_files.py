@@ -283,23 +283,29 @@ def test_no_python(tmp_path: Path) -> None:
     assert done.returncode == 2 and "python9.9 is not installed" in done.stderr
 
 
-def test_a_python_that_is_too_old(tmp_path: Path) -> None:
-    """By an interpreter that says so of itself: no older one can be had on every machine."""
+@pytest.mark.parametrize("minor", [10, 14])
+def test_a_python_of_another_version(minor: int, tmp_path: Path) -> None:
+    """By an interpreter that says so of itself: not every version can be had on every machine."""
     folder = make_project(tmp_path)
-    old = tmp_path / "python3.9"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" || exit 1\n', encoding="utf-8")
-    old.chmod(0o755)
-    done = subprocess.run(
-        ["make", "setup", f"BASE_PYTHON={old}"], cwd=folder, capture_output=True, text=True, check=False
+    other = tmp_path / f"python3.{minor}"
+    pretence = f"import sys; sys.version_info = (3, {minor}, 2); exec(sys.argv[1])"
+    other.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.{minor}.2" && exit\n'
+        f'[ "$1" = -c ] && exec {sys.executable} -c "{pretence}" "$2"\nexec {sys.executable} "$@"\n',
+        encoding="utf-8",
     )
-    assert done.returncode == 2 and "is Python 3.9.2; install Python 3.11 to 3.13" in done.stderr
+    other.chmod(0o755)
+    done = subprocess.run(
+        ["make", "setup", f"BASE_PYTHON={other}"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and f"is Python 3.{minor}.2; install Python 3.11 to 3.13" in done.stderr
     assert not (folder / ".venv").exists()
 
 
-@pytest.mark.parametrize(("missing", "taken"), [([], "python3.11"), (["python3.11"], "python3.12")])
-def test_the_first_python_that_runs_is_taken(missing: list[str], taken: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("missing", "taken"), [([], "python3.13"), (["python3.13"], "python3.12")])
+def test_the_newest_python_that_runs_is_taken(missing: list[str], taken: str, tmp_path: Path) -> None:
     folder = make_project(tmp_path)
-    for name in ("python3.11", "python3.12"):
+    for name in ("python3.11", "python3.12", "python3.13", "python3.14"):
         script = "#!/bin/sh\nexit 127\n" if name in missing else f"#!/bin/sh\necho {name}\n"
         (tmp_path / name).write_text(script, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
