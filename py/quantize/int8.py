@@ -23,12 +23,12 @@ def main() -> int:
     args.add_argument(
         "--reduce-range",
         action="store_true",
-        help="weights of 7 bits, for x86 CPUs without VNNI, whose sums of 8-bit products overflow",
+        help="weights of 7 bits, for browsers, whose dot products of 8 bits are not the same on all CPUs",
     )
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     graph = Source(options.input, options.exclude)
-    quantizer = Dynamic(graph, limit=63 if options.reduce_range else 127)
+    quantizer = Dynamic(graph, options.reduce_range)
     nodes = [new for node in graph.nodes for new in quantizer.quantized(node)]
     facts = {"method": "int8", "exclude": options.exclude, "reduce_range": options.reduce_range}
     graph.write(nodes, options.output, facts)

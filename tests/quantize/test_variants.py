@@ -197,6 +197,26 @@ def test_static_int8_is_symmetric(demo: Path) -> None:
     assert all(len(weights[node.input[1]].dims) == 1 for node in pairs if node.input[0] in weights)
 
 
+@pytest.mark.parametrize("graph", ["encoder.int8", "encoder.int8-qdq", "joint.int8", "predictor.int8"])
+def test_sums_of_two_products_fit_16_bits(graph: str, demo: Path) -> None:
+    """As x86 CPUs without VNNI add them: neighbours along the inputs of a matrix, by the largest activation, 255."""
+    model = load_graph(demo / f"onnx/{graph}.onnx")
+    tables = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    matrices = [
+        numpy_helper.to_array(tensor).astype(np.int64)
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.INT8
+        and len(tensor.dims) > 1
+        and tensor.dims[-2] > 1
+        and tensor.name not in tables
+    ]
+    assert matrices and max(np.abs(matrix).max() for matrix in matrices) > 100
+    for matrix in matrices:
+        pairs = matrix[..., : matrix.shape[-2] // 2 * 2, :].reshape(-1, 2, matrix.shape[-1])
+        for sign in (1, -1):
+            assert 255 * np.maximum(sign * pairs, 0).sum(axis=1).max() <= np.iinfo(np.int16).max
+
+
 @pytest.mark.parametrize("variant", WORKERS)
 def test_weights_in_a_sidecar(variant: str, built: ByKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph whose weights lie in a sidecar, and whose variant needs one too, computes the same."""

@@ -1,7 +1,7 @@
 """Rewrite a graph with int8 weights and activations that are quantized at run time, each row by its own range.
 
 Example:
-    quantizer = Dynamic(graph, limit=127)
+    quantizer = Dynamic(graph)
     nodes = [new for node in graph.nodes for new in quantizer.quantized(node)]
     graph.write(nodes, output, {"method": "int8"})
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from transducer.core.onnx_weights import inline_tensor
-from transducer.quantize.rounding import int8_columns
+from transducer.quantize.rounding import Quantized, int8_columns, int8_factors
 from transducer.quantize.source import MICROSOFT, Named, Source
 
 # The name of the smallest magnitude that a row is divided by.
@@ -26,11 +26,14 @@ LOWEST_SILU = -0.2785
 
 
 class Dynamic:
-    """Rewrites nodes; an activation that several matrices multiply is quantized once."""
+    """Rewrites nodes; an activation that several matrices multiply is quantized once.
 
-    def __init__(self, graph: Source, limit: int) -> None:
+    reduce_range: weights of 7 bits.
+    """
+
+    def __init__(self, graph: Source, reduce_range: bool = False) -> None:
         self.graph = graph
-        self.limit = limit
+        self.reduce_range = reduce_range
         self.count = 0
         self._activations: set[str] = set()
         self._lowest = lowest_values(graph.nodes)
@@ -111,12 +114,15 @@ class Dynamic:
             yield helper.make_node("Add", [back, f"{output}_shift"], [output])
 
     def _columns(self, name: str, array: NDArray[Any], factor: float, low: float) -> Iterator[Named]:
-        values, scale = int8_columns(array, axis=0, limit=self.limit)
+        values, scale = self._factors(array, axis=0)
         scale = scale * np.float32(factor)
         yield f"{name}_int8", values
         yield f"{name}_scale", scale
         if low:
             yield f"{name}_sum", values.sum(axis=0, dtype=np.float32) * scale * np.float32(low)
+
+    def _factors(self, array: NDArray[Any], axis: int) -> Quantized:
+        return int8_columns(array, axis, limit=63) if self.reduce_range else int8_factors(array, axis)
 
     def _lstm(self, node: NodeProto) -> NodeProto:
         names = [*node.input, *[""] * (8 - len(node.input))]
@@ -130,7 +136,7 @@ class Dynamic:
 
     def _gates(self, name: str, array: NDArray[Any]) -> Iterator[Named]:
         """[directions, 4 H, in] of LSTM to [directions, in, 4 H], with a scale for each column."""
-        values, scale = int8_columns(array, axis=2, limit=self.limit)
+        values, scale = self._factors(array, axis=2)
         yield f"{name}_int8", values.transpose(0, 2, 1)
         yield f"{name}_scale", scale
         yield f"{name}_zero", np.zeros(scale.shape, np.int8)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.cli import log
-from transducer.quantize.rounding import int8_columns
+from transducer.quantize.rounding import int8_factors
 from transducer.quantize.source import Source
 from transducer.runtime.parity import relative_rms
 
@@ -62,6 +62,6 @@ def harmful(
 def product_error(rows: NDArray[Any], matrix: NDArray[Any], limit: float) -> float:
     """Return the relative root mean square error of rows [N, C] times a matrix [C, out] with both in int8."""
     step = np.float32(limit / 127 or 1)
-    values, scale = int8_columns(matrix, axis=0)
+    values, scale = int8_factors(matrix, axis=0)
     found = (np.rint(rows / step).clip(-128, 127) * step) @ (values * scale)
     return relative_rms(rows @ matrix, found)

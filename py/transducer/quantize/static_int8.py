@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from transducer.core.onnx_weights import inline_tensor
-from transducer.quantize.rounding import int8_columns
+from transducer.quantize.rounding import int8_columns, int8_factors
 from transducer.quantize.source import Named, Source
 
 # The zero point of all activations.
@@ -114,7 +114,7 @@ class Static:
 
 def columns(name: str, array: NDArray[Any]) -> Iterator[Named]:
     """Quantize a matrix [in, out], with a scale for each output."""
-    yield from _named(name, *int8_columns(array, axis=0))
+    yield from _named(name, *int8_factors(array, axis=0))
 
 
 def channels(name: str, array: NDArray[Any]) -> Iterator[Named]:
