@@ -309,8 +309,9 @@ def test_the_newest_python_that_runs_is_taken(missing: list[str], taken: str, tm
         script = "#!/bin/sh\nexit 127\n" if name in missing else f"#!/bin/sh\necho {name}\n"
         (tmp_path / name).write_text(script, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    done = make("--eval=show:;@echo $(BASE_PYTHON)", "show", cwd=folder, env=os.environ | {"PATH": path})
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment.pop("BASE_PYTHON", None)  # which another Python than the newest is tested by
+    done = make("--eval=show:;@echo $(BASE_PYTHON)", "show", cwd=folder, env=environment)
     assert done.stdout.strip() == taken
 
 
