@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
 from transducer.core.contracts import Floats
 from transducer.core.progress import progress
-from transducer.swipe.beam_search import BeamSearch, Candidate, Integers, Step
+from transducer.swipe.beam_search import BeamSearch, Candidate
 from transducer.swipe.bigrams import Bigrams
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon, read_words
 from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
+from transducer.swipe.steps import Integers, Step
 from transducer.swipe.traces import Trace, read_traces
 
 FORMAT = 1

@@ -22,10 +22,11 @@ from transducer.package.facts import read_facts
 from transducer.runtime.sessions import open_session
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.steering import Steering
-from transducer.swipe.beam_search import BeamSearch, graph_step
+from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import layout_of
 from transducer.swipe.lexicon import read_words
+from transducer.swipe.steps import graph_step
 from transducer.swipe.synthesis import User
 from transducer.swipe.traces import Trace, read_traces
 from transducer.swipe.trie import TrieLexicon

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from transducer.swipe.beam_search import BeamSearch, graph_step, module_step
+from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.lexicon import ROOT, Lexicon, log_prior, read_words
+from transducer.swipe.steps import graph_step, module_step
 from transducer.train.losses import RNNTLoss
 
 LABELS = "abc"

@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 
 from transducer.core.contracts import Floats
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon
+from transducer.swipe.steps import Integers, Step
 
-Integers = NDArray[np.int64]
-# Encoder frames [B, D], last labels [B] and LSTM states [L, B, H] before these labels, to raw logits [B, V] and the
-# states after them: the contract of rnnt_step.
-Step = Callable[[Floats, Integers, Floats, Floats], tuple[Floats, Floats, Floats]]
 # Called with the prefixes that have left a frame, the best first: trie nodes [A] and log probabilities [A].
 Watcher = Callable[[Integers, NDArray[np.float64]], None]
 
@@ -39,16 +36,18 @@ class Candidate:
 
 @dataclass
 class _Beams:
-    """A prefixes: trie node [A], last label [A], states before that label [L, A, H], log probability [A]."""
+    """A prefixes of different nodes: trie node [A], last label [A], log probability [A].
+
+    state: [A] the row of each one's states before its last label, among all that were computed in a frame.
+    """
 
     node: Integers
     label: Integers
-    h: Floats
-    c: Floats
     score: NDArray[np.float64]
+    state: Integers
 
     def __getitem__(self, rows: Any) -> "_Beams":
-        return _Beams(self.node[rows], self.label[rows], self.h[:, rows], self.c[:, rows], self.score[rows])
+        return _Beams(self.node[rows], self.label[rows], self.score[rows], self.state[rows])
 
 
 class BeamSearch:
@@ -97,10 +96,10 @@ class BeamSearch:
             search.lexicon = self.lexicon.lifted(gains)
             return search.decode(frames, step, count, watch)
         layers, width = self._state_shape
-        zeros = np.zeros((layers, 1, width), np.float32)
-        beams = _Beams(np.array([ROOT]), np.array([self._blank]), zeros, zeros, np.zeros(1))
+        h = c = np.zeros((layers, 1, width), np.float32)
+        beams = _Beams(np.array([ROOT]), np.array([self._blank]), np.zeros(1), np.zeros(1, np.int64))
         for frame in frames:
-            beams = self._through_frame(frame, beams, step)
+            beams, h, c = self._through_frame(frame, beams, h, c, step)
             if watch:
                 watch(beams.node, beams.score)
         words = self.lexicon.word[beams.node]
@@ -112,75 +111,71 @@ class BeamSearch:
         score = log_prob / len(word) ** self._length_power + self._prior_weight * self.lexicon.prior[index]
         return Candidate(word, float(log_prob), float(score))
 
-    def _through_frame(self, frame: Floats, active: _Beams, step: Step) -> _Beams:
-        """Return the best prefixes that have left a frame [D], from those that entered it."""
+    def _through_frame(
+        self, frame: Floats, active: _Beams, h: Floats, c: Floats, step: Step
+    ) -> tuple[_Beams, Floats, Floats]:
+        """Return the best prefixes that have left a frame [D] and their states, from those that entered it."""
+        active.state = np.arange(len(active.node))
+        states, rows = [(h, c)], len(active.node)
+        inputs = np.repeat(frame[None], self._beam, axis=0)
         left: _Beams | None = None
         for symbols in range(self._max_symbols + 1):
-            inputs = np.broadcast_to(frame, (len(active.node), len(frame)))
-            logits, h, c = step(inputs, active.label, active.h, active.c)
+            logits, h, c = step(inputs[: len(active.node)], active.label, *states[-1])
             log_probs = _log_softmax(logits)
-            leaving = _Beams(active.node, active.label, active.h, active.c, active.score + log_probs[:, self._blank])
-            left = self._best(leaving if left is None else _merged(left, leaving))
+            leaving = _Beams(active.node, active.label, active.score + log_probs[:, self._blank], active.state)
+            left, worst = self._best(leaving if left is None else _merged(left, leaving))
             if symbols == self._max_symbols:
                 break
-            active = self._grown(active, log_probs, h, c, left)
-            if not len(active.node):
+            active, parent = self._grown(active, log_probs, worst)
+            if not len(parent):
                 break
+            states.append((h[:, parent], c[:, parent]))
+            active.state += rows
+            rows += len(parent)
         assert left is not None
-        return left
+        h, c = (np.concatenate(rounds, axis=1)[:, left.state] for rounds in zip(*states, strict=True))
+        return left, h, c
 
-    def _grown(self, active: _Beams, log_probs: NDArray[np.float64], h: Floats, c: Floats, left: _Beams) -> _Beams:
-        """Return the best prefixes one letter longer, only those that may still come before the worst of `left`."""
-        nodes = self.lexicon.children[active.node]
-        scores = np.where(nodes == NONE, -np.inf, active.score[:, None] + log_probs[:, : self._blank])
-        ranks = (scores + self._prior_weight * self.lexicon.ahead[nodes]).ravel()
-        worst = self._rank(left).min() if len(left.node) >= self._beam else -np.inf
+    def _grown(self, active: _Beams, log_probs: NDArray[np.float64], worst: float) -> tuple[_Beams, Integers]:
+        """Return the best prefixes one letter longer that rank above `worst`, and which prefix each comes from."""
+        # No word ahead of a letter is likelier than the best ahead of the prefix, so few letters are looked up.
+        parent, label = np.nonzero(self._rank(active)[:, None] + log_probs[:, : self._blank] > worst)
+        nodes = self.lexicon.children[active.node[parent], label]
+        known = nodes != NONE
+        parent, label, nodes = parent[known], label[known], nodes[known].astype(np.int64)
+        grown = _Beams(nodes, label, active.score[parent] + log_probs[parent, label], np.arange(len(nodes)))
+        ranks = self._rank(grown)
         best = np.argsort(-ranks, kind="stable")[: self._beam]
-        parent, label = np.divmod(best[ranks[best] > worst], self._blank)
-        return _Beams(nodes[parent, label].astype(np.int64), label, h[:, parent], c[:, parent], scores[parent, label])
+        best = best[ranks[best] > worst]
+        grown = grown[best]
+        grown.state = np.arange(len(best))
+        return grown, parent[best]
 
     def _rank(self, beams: _Beams) -> NDArray[np.float64]:
         return np.asarray(beams.score + self._prior_weight * self.lexicon.ahead[beams.node])
 
-    def _best(self, beams: _Beams) -> _Beams:
-        return beams[np.argsort(-self._rank(beams), kind="stable")[: self._beam]]
+    def _best(self, beams: _Beams) -> tuple[_Beams, float]:
+        """Return the best prefixes, and the rank that another must exceed to be one of them."""
+        ranks = self._rank(beams)
+        best = np.argsort(-ranks, kind="stable")[: self._beam]
+        return beams[best], float(ranks[best[-1]]) if len(best) == self._beam else -np.inf
 
 
 def _merged(first: _Beams, second: _Beams) -> _Beams:
     """Return the prefixes of both, those in both with their probabilities added: their states are the same."""
-    nodes = np.concatenate([first.node, second.node])
-    _, index, group = np.unique(nodes, return_index=True, return_inverse=True)
-    scores = np.full(len(index), -np.inf)
-    np.logaddexp.at(scores, group, np.concatenate([first.score, second.score]))
-    h, c = (np.concatenate(pair, axis=1)[:, index] for pair in ((first.h, second.h), (first.c, second.c)))
-    return _Beams(nodes[index], np.concatenate([first.label, second.label])[index], h, c, scores)
+    same = first.node[:, None] == second.node
+    one, other = np.nonzero(same)
+    scores = first.score.copy()
+    scores[one] = np.logaddexp(scores[one], second.score[other])
+    new = second[~same.any(axis=0)]
+    return _Beams(
+        np.concatenate([first.node, new.node]),
+        np.concatenate([first.label, new.label]),
+        np.concatenate([scores, new.score]),
+        np.concatenate([first.state, new.state]),
+    )
 
 
 def _log_softmax(logits: Floats) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def graph_step(session: Any) -> Step:
-    """Return the step of an rnnt_step graph, an ONNX Runtime session."""
-
-    def step(frame: Floats, label: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-        logits, h, c = session.run(None, {"encoder_frame": np.ascontiguousarray(frame), "y": label, "h": h, "c": c})
-        return logits, h, c
-
-    return step
-
-
-def module_step(decoder: Any, joint: Any) -> Step:
-    """Return the step of a NeMo RNNTDecoder and RNNTJoint in eval mode."""
-    import torch
-
-    @torch.inference_mode()
-    def step(frame: Floats, label: Integers, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-        state = torch.from_numpy(h), torch.from_numpy(c)
-        g, (h_out, c_out) = decoder.predict(torch.from_numpy(label)[:, None], state=state, add_sos=False)
-        encoded = torch.from_numpy(np.ascontiguousarray(frame))[:, None]
-        logits = joint.joint_after_projection(joint.project_encoder(encoded), joint.project_prednet(g))
-        return logits[:, 0, 0].numpy(), h_out.numpy(), c_out.numpy()
-
-    return step

@@ -12,11 +12,12 @@ from typing import Any
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.cli import InputError
 from transducer.core.contracts import Floats
-from transducer.swipe.beam_search import BeamSearch, module_step
+from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import Layout
 from transducer.swipe.recognition import decode_all, layout_of_swipes, search_arguments, search_of
+from transducer.swipe.steps import module_step
 from transducer.swipe.traces import Trace, read_traces
 
 BATCH_SIZE = 64

@@ -21,11 +21,12 @@ from transducer.runtime.loader import open_graph
 from transducer.runtime.pte import SizeError, open_pte
 from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
-from transducer.swipe.beam_search import BeamSearch, Step, graph_step
+from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.lexicon import Lexicon, read_lists
+from transducer.swipe.steps import Step, graph_step
 from transducer.swipe.traces import Trace, read_traces
 
 
