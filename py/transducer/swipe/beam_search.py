@@ -129,9 +129,9 @@ class BeamSearch:
             active, parent = self._grown(active, log_probs, worst)
             if not len(parent):
                 break
-            states.append((h[:, parent], c[:, parent]))
             active.state += rows
             rows += len(parent)
+            states.append((h[:, parent], c[:, parent]))
         assert left is not None
         h, c = (np.concatenate(rounds, axis=1)[:, left.state] for rounds in zip(*states, strict=True))
         return left, h, c
@@ -143,13 +143,11 @@ class BeamSearch:
         nodes = self.lexicon.children[active.node[parent], label]
         known = nodes != NONE
         parent, label, nodes = parent[known], label[known], nodes[known].astype(np.int64)
-        grown = _Beams(nodes, label, active.score[parent] + log_probs[parent, label], np.arange(len(nodes)))
-        ranks = self._rank(grown)
+        scores = active.score[parent] + log_probs[parent, label]
+        ranks = scores + self._prior_weight * self.lexicon.ahead[nodes]
         best = np.argsort(-ranks, kind="stable")[: self._beam]
         best = best[ranks[best] > worst]
-        grown = grown[best]
-        grown.state = np.arange(len(best))
-        return grown, parent[best]
+        return _Beams(nodes[best], label[best], scores[best], np.arange(len(best))), parent[best]
 
     def _rank(self, beams: _Beams) -> NDArray[np.float64]:
         return np.asarray(beams.score + self._prior_weight * self.lexicon.ahead[beams.node])
