@@ -237,8 +237,23 @@ print(json.dumps([code, time.monotonic() - began, peak]))
 """
 
 
+def measured(*command: object) -> tuple[int, float, float, str]:
+    """Return a command's exit status, seconds, peak memory in GB, and what it wrote to stderr."""
+    measuring = [sys.executable, "-c", MEASURING, *map(str, command)]
+    done = subprocess.run(measuring, cwd=ROOT, capture_output=True, text=True, check=True)
+    return (*json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture(scope="module")
+def imports() -> float:
+    """Return the memory in GB that NeMo's import takes: with PyTorch for GPUs half as much again."""
+    return measured(sys.executable, "-c", "import nemo.collections.asr")[2]
+
+
 @pytest.mark.parametrize("kind", ["bomb", "gzip", "many", "layers"])
-def test_what_is_refused_takes_little_memory_and_time(kind: str, nemo_file: ByKind, tmp_path: Path) -> None:
+def test_what_is_refused_takes_little_memory_and_time(
+    kind: str, imports: float, nemo_file: ByKind, tmp_path: Path
+) -> None:
     model = tmp_path / "model.nemo"
     if kind == "layers":
         repack(nemo_file("bpe-tdt"), model, in_config(lambda config: config["encoder"].update(n_layers=10**7)))
@@ -248,11 +263,8 @@ def test_what_is_refused_takes_little_memory_and_time(kind: str, nemo_file: ByKi
     unpack = [sys.executable, "py/checkpoint/unpack.py", "--model", model, "--output", tmp_path / "c/manifest.json"]
     export = [sys.executable, "py/export/export_graph.py", "--graph", "encoder", "--checkpoint", tmp_path / "c"]
     for command in (unpack, [*export, "--output", tmp_path / "encoder.onnx"]):
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURING, *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        code, seconds, gigabytes = json.loads(done.stdout)
+        code, seconds, gigabytes, stderr = measured(*command)
         if code:
             break
-    assert code == 2 and done.stderr.count("error: ") == 1, done.stderr
-    assert seconds < SECONDS and gigabytes < 1
+    assert code == 2 and stderr.count("error: ") == 1, stderr
+    assert seconds < SECONDS and gigabytes - imports < 0.25
