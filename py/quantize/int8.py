@@ -23,7 +23,7 @@ def main() -> int:
     args.add_argument(
         "--reduce-range",
         action="store_true",
-        help="weights of 7 bits, for browsers, whose dot products of 8 bits are not the same on all CPUs",
+        help="weights of 7 bits, for browsers, whose dot products may overflow on any CPU",
     )
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()

@@ -267,4 +267,5 @@ def test_what_is_refused_takes_little_memory_and_time(
         if code:
             break
     assert code == 2 and stderr.count("error: ") == 1, stderr
-    assert seconds < SECONDS and gigabytes - imports < 0.25
+    # Only what fits the archive's rules gets as far as NeMo.
+    assert seconds < SECONDS and gigabytes < (imports + 0.25 if kind == "layers" else 1)
