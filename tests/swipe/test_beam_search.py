@@ -88,6 +88,45 @@ def test_a_narrow_beam_never_claims_more_than_there_is_and_batches_its_steps(see
     assert len(model.batches) < 5 * 5
 
 
+def plain_search(model: RandomModel, beam: int, weight: float) -> dict[str, float]:
+    """Return the log probability of the words in a narrow beam, prefix by prefix and every letter of each tried."""
+    prior = dict(zip(WORDS, log_prior(np.arange(len(WORDS))), strict=True))
+
+    def rank(prefix: str, score: float) -> float:
+        return score + weight * max(prior[word] for word in WORDS if word.startswith(prefix))
+
+    def best(prefixes: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(prefixes.items(), key=lambda item: -rank(item[0], item[1][0]))[:beam])
+
+    left: dict[str, Any] = {"": (0.0, *np.zeros((2, LAYERS, 1, WIDTH), np.float32))}
+    for frame in model.frames:
+        active, left = left, {}
+        while active:
+            grown = {}
+            for prefix, (score, h, c) in active.items():
+                label = LABELS.index(prefix[-1]) if prefix else BLANK
+                logits, *states = model.step(frame[None], np.array([label]), h, c)
+                log_probs = torch.from_numpy(logits[0]).double().log_softmax(0).numpy()
+                before = left[prefix][0] if prefix in left else -np.inf
+                left[prefix] = (np.logaddexp(before, score + log_probs[BLANK]), h, c)
+                for letter, log_prob in zip(LABELS, log_probs, strict=False):
+                    if any(word.startswith(prefix + letter) for word in WORDS):
+                        grown[prefix + letter] = (score + log_prob, *states)
+            left = best(left)
+            worst = min(rank(prefix, score) for prefix, (score, *_) in left.items()) if len(left) == beam else -np.inf
+            active = {prefix: found for prefix, found in best(grown).items() if rank(prefix, found[0]) > worst}
+    return {prefix: score for prefix, (score, *_) in left.items() if prefix in WORDS}
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+@pytest.mark.parametrize("beam", [1, 2, 3, 5])
+def test_a_narrow_beam_finds_what_a_plain_search_finds(beam: int, weight: float) -> None:
+    for model in map(RandomModel, range(20)):
+        found = search(beam=beam, prior_weight=weight).decode(model.frames, model.step, len(WORDS))
+        expected = plain_search(model, beam, weight)
+        assert {candidate.word: candidate.log_prob for candidate in found} == pytest.approx(expected, abs=1e-5)
+
+
 def test_blank_is_the_last_label() -> None:
     model = RandomModel(3)
     with pytest.raises(ValueError, match="blank is 0"):
