@@ -106,3 +106,11 @@ def test_shards_that_are_no_number(shards: str) -> None:
 def test_a_part_is_made_again_alone() -> None:
     done = make("-n", "evaluate", "SHARDS=4")
     assert [done.stdout.count(f"--shard {number}/4 ") for number in (1, 2, 3, 4)] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("target", ["shards/top1.fp32.1-of-2.json", "arm64/here.encoder.onnx.json"])
+def test_whatever_decodes_swipes_waits_for_its_lexicon(target: str, tmp_path: Path) -> None:
+    """Under -j no other rule has made it by chance."""
+    done = make("-n", "CONFIG=demo-swipe", "SHARDS=2", f"OUT={tmp_path}", f"{tmp_path}/{target}")
+    assert done.returncode == 0, done.stderr
+    assert 0 < done.stdout.find("swipe/prepare_lexicons.py") < done.stdout.find("swipe/decode_shard.py")
