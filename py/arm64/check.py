@@ -79,11 +79,11 @@ def parse_args() -> argparse.Namespace:
 def speech_figures(options: argparse.Namespace) -> dict[str, Any]:
     """Return the word error rates, and in how many transcripts they differ."""
     utterances, _ = read_lines(options.manifest)
-    said = [utterance["text"] for utterance in utterances]
-    here, there = (read_shards([path], len(said)) for path in (options.found_here, options.found_there))
+    references = [utterance["text"] for utterance in utterances]
+    here, there = (read_shards([path], len(references)) for path in (options.found_here, options.found_there))
     # What cannot be heard has no words.
-    texts = ([text or "" for text in found] for found in (here, there))
-    errors = [word_errors(said, found) for found in texts]
+    texts = ([text or "" for text in transcripts] for transcripts in (here, there))
+    errors = [word_errors(references, transcripts) for transcripts in texts]
     return summary("WER", errors[0], errors[1], here, there)
 
 
@@ -93,10 +93,10 @@ def swipe_figures(options: argparse.Namespace) -> dict[str, Any]:
     traces = read_traces(options.manifest, "".join(labels))
     here, there = (read_shards([path], len(traces)) for path in (options.found_here, options.found_there))
     wrong = [
-        np.array([(best[:1] != [trace.word], 1) for trace, best in zip(traces, found, strict=True)], np.int64)
-        for found in (here, there)
+        np.array([(best[:1] != [trace.word], 1) for trace, best in zip(traces, candidates, strict=True)], np.int64)
+        for candidates in (here, there)
     ]
-    best = ([words[:1] for words in found] for found in (here, there))
+    best = ([words[:1] for words in candidates] for candidates in (here, there))
     return summary("errors in top-1", wrong[0], wrong[1], *best)
 
 

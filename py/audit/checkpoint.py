@@ -34,13 +34,13 @@ def main() -> int:
     use_attention_context(model, None, args.like)
     rate = int(model.cfg.sample_rate)
     clips = sample(utterances, args.clips, rate)
-    heard = dict(listen(clips, rate, args.minutes, NeMo(model)))
+    results = dict(listen(clips, rate, args.minutes, NeMo(model)))
     facts = {
         "clips": [clip.name for clip in clips],
         "minutes": args.minutes,
-        "texts": {test: list(found.texts) for test, found in heard.items()},
+        "texts": {test: list(result.texts) for test, result in results.items()},
     }
-    figures = {test: found.outcome.summary() for test, found in heard.items()}
+    figures = {test: result.outcome.summary() for test, result in results.items()}
     check = Check(source["source"], source["sha256"], {}, args.manifest.name, accuracy=figures, facts=facts)
     check.judged(source["source"]).write(args.output)
     return 0

@@ -40,10 +40,10 @@ def main() -> int:
     examples = options.output.with_suffix("").with_suffix("")
     shutil.rmtree(examples, ignore_errors=True)
     figures, worst = {}, {}
-    for test, found in listen(clips, recognizer.sample_rate, options.minutes, Listener(recognizer)):
-        outcome, pytorch = found.outcome, changed_by_pytorch.get(test)
+    for test, result in listen(clips, recognizer.sample_rate, options.minutes, Listener(recognizer)):
+        outcome, pytorch = result.outcome, changed_by_pytorch.get(test)
         figures[test] = outcome.summary() | {"pytorch": pytorch}
-        if example := keep_worst(found, reference.facts["texts"].get(test), recognizer.sample_rate, examples, test):
+        if example := keep_worst(result, reference.facts["texts"].get(test), recognizer.sample_rate, examples, test):
             worst[test] = example
         log.info("%s", line(test, outcome, pytorch))
     bounds = bounds_of(options.max_changed, list(figures))
@@ -95,24 +95,24 @@ def read_reference(path: Path, clips: Sequence[Clip], minutes: Sequence[float]) 
 
 
 def keep_worst(
-    found: Heard, pytorch: Sequence[str | None] | None, rate: int, folder: Path, test: str
+    result: Heard, pytorch: Sequence[str | None] | None, rate: int, folder: Path, test: str
 ) -> dict[str, Any] | None:
     """Write the recording whose text changed most as a WAV file; return what was heard in it, and by PyTorch."""
     rows = [
         (edit_distance(expected.split(), (text or "").split())["total"], number)
-        for number, (expected, text) in enumerate(zip(found.expected, found.texts, strict=True))
-        if len(found.cases[number].wave) <= EXAMPLE_SECONDS * rate
+        for number, (expected, text) in enumerate(zip(result.expected, result.texts, strict=True))
+        if len(result.cases[number].wave) <= EXAMPLE_SECONDS * rate
     ]
     edits, number = max(rows, default=(0, 0))
     if not edits:
         return None
     path = folder / f"{test}.wav"
     with replacing(path) as tmp:
-        soundfile.write(tmp, found.cases[number].wave, rate, format="WAV", subtype="PCM_16")
-    case = {"file": f"{folder.name}/{path.name}", "change": found.cases[number].change}
+        soundfile.write(tmp, result.cases[number].wave, rate, format="WAV", subtype="PCM_16")
+    case = {"file": f"{folder.name}/{path.name}", "change": result.cases[number].change}
     return case | {
-        "expected": found.expected[number],
-        "heard": found.texts[number],
+        "expected": result.expected[number],
+        "heard": result.texts[number],
         "pytorch": pytorch[number] if pytorch else None,
     }
 

@@ -72,18 +72,18 @@ def named(entry: str) -> tuple[str, Path]:
 def collect(encoders: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
     """Run all rounds and return the figures of each encoder."""
     features = json.loads(metadata(load_graph(encoders[options.reference]))["dims"])["F"]
-    found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in encoders}
+    figures_of: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in encoders}
     outputs: dict[str, Arrays] = {}
     steps = [(threads, name) for _ in range(options.rounds) for threads in options.threads for name in encoders]
     for threads, name in progress(steps, desc="bench"):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             report, outputs[name] = pool.apply(measured, (encoders[name], features, options.seconds, threads))
         for key, value in report.items():
-            found[name][key].append(value)
+            figures_of[name][key].append(value)
     return {
         name: {key: round(statistics.median(values), 4) for key, values in figures.items()}
         | {"bytes": size(encoders[name]), "relative_rms": relative_errors(outputs[name], outputs[options.reference])}
-        for name, figures in found.items()
+        for name, figures in figures_of.items()
     }
 
 
@@ -110,10 +110,10 @@ def measured(path: Path, features: int, lengths: list[float], threads: int) -> t
     return report, outputs
 
 
-def relative_errors(found: Arrays, expected: Arrays) -> dict[str, float]:
+def relative_errors(actual: Arrays, expected: Arrays) -> dict[str, float]:
     """Return the error at each length, root mean square over that of the reference."""
     return {
-        length: round(float(np.sqrt(np.mean((found[length] - array) ** 2) / np.mean(array**2))), 6)
+        length: round(float(np.sqrt(np.mean((actual[length] - array) ** 2) / np.mean(array**2))), 6)
         for length, array in expected.items()
     }
 

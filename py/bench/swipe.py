@@ -44,10 +44,10 @@ def main() -> int:
     layout = Facts(meta, str(options.meta)).layout
     search = search_of(options, labels, meta["dims"])
     traces = read_traces(options.manifest, "".join(labels))
-    chosen = np.linspace(0, len(traces) - 1, min(options.words, len(traces))).round().astype(int)
+    sample = np.linspace(0, len(traces) - 1, min(options.words, len(traces))).round().astype(int)
     models = {name: (open_encoder(encoder), open_step(step)) for name, (encoder, step) in options.pairs}
     times: dict[str, list[list[float]]] = {name: [] for name in models}
-    for number, row in enumerate(progress([chosen[0], *chosen], desc="words", leave=False)):
+    for number, row in enumerate(progress([sample[0], *sample], desc="words", leave=False)):
         for name, (encode, step) in models.items():
             began = time.perf_counter()
             features = swipe_features(traces[row].points, layout)
@@ -55,11 +55,11 @@ def main() -> int:
             frames = encoder_frames(encode, features)
             encoded = time.perf_counter()
             search.decode(frames, step, max(DEPTHS))
-            done = time.perf_counter()
+            finish = time.perf_counter()
             if number:  # the first warms up
-                times[name].append([featured - began, encoded - featured, done - encoded])
+                times[name].append([featured - began, encoded - featured, finish - encoded])
     report = {
-        "words": len(chosen),
+        "words": len(sample),
         "beam": options.beam,
         "lexicon": {"file": " ".join(Path(text).name for text in options.lexicon), "words": len(search.lexicon.words)},
         "models": {

@@ -72,13 +72,13 @@ def catalogue(packages: list[Path], examples: Path | None) -> tuple[dict[str, Pa
         variants = list(meta["graphs"]["encoder"])
         entry = {"model": model, "kind": kind, "target": target, "task": meta["task"], "variants": variants}
         listed.append({**entry, "url": url})
-    heard = []
+    clips = []
     if examples:
         folders["examples"] = examples.parent
         for clip in read_manifest(examples)[:EXAMPLES]:
             name = clip["audio_filepath"].relative_to(examples.parent).as_posix()
-            heard.append({"url": f"examples/{name}", "text": clip["text"]})
-    return folders, {"packages": listed, "examples": heard}
+            clips.append({"url": f"examples/{name}", "text": clip["text"]})
+    return folders, {"packages": listed, "examples": clips}
 
 
 # Python's own list depends on the machine's.
@@ -97,11 +97,11 @@ class Handler(SimpleHTTPRequestHandler):
 
     def translate_path(self, path: str) -> str:
         """Return the file of an address, in the folder with the longest beginning; never above that folder."""
-        wanted = unquote(urlsplit(path).path).strip("/")
-        prefix = max((p for p in self._folders if not p or f"{wanted}/".startswith(f"{p}/")), key=len)
+        address = unquote(urlsplit(path).path).strip("/")
+        prefix = max((p for p in self._folders if not p or f"{address}/".startswith(f"{p}/")), key=len)
         root = self._folders[prefix].resolve()
-        found = (root / wanted[len(prefix) :].strip("/")).resolve()
-        return str(found if found.is_relative_to(root) else root / "missing")
+        target = (root / address[len(prefix) :].strip("/")).resolve()
+        return str(target if target.is_relative_to(root) else root / "missing")
 
     def do_GET(self) -> None:
         if urlsplit(self.path).path != "/packages.json":

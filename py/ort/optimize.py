@@ -50,11 +50,11 @@ def main() -> int:
     with replacing(options.output) as tmp:
         optimised(source, tmp, signed)
         if tmp.suffix == ".onnx":
-            written = load_graph(tmp)
+            graph = load_graph(tmp)
             if options.runtime:
-                Runtime.read(options.runtime).require(written, options.output)
-            set_metadata(written, {CONFIG: json.dumps(config(parallel), sort_keys=True)})
-            save_graph(written, tmp)
+                Runtime.read(options.runtime).require(graph, options.output)
+            set_metadata(graph, {CONFIG: json.dumps(config(parallel), sort_keys=True)})
+            save_graph(graph, tmp)
         else:
             tmp.write_bytes(in_fixed_order(tmp.read_bytes()))
         cases = compare_files(options.graph, source, tmp)

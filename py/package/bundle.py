@@ -55,9 +55,9 @@ class Contents(dict[str, File]):
 
     def add(self, path: str, file: File) -> None:
         """Add a file. Raises: InputError for a path that another file has, or differs from by case only."""
-        for other, taken in self.items():
-            if other.casefold() == path.casefold() and taken.source != file.source:
-                raise InputError(f"{file.source} and {taken.source} would both be {path} in the package; rename one.")
+        for other, entry in self.items():
+            if other.casefold() == path.casefold() and entry.source != file.source:
+                raise InputError(f"{file.source} and {entry.source} would both be {path} in the package; rename one.")
         self[path] = file
 
 
@@ -176,12 +176,12 @@ def describe(options: argparse.Namespace, meta: dict[str, Any], contents: Conten
 
 def list_files(options: argparse.Namespace, folder: Path, contents: Contents, digests: Digests) -> list[dict[str, Any]]:
     """Return an entry for each file there is so far; those that were written here have no source."""
-    written = {"README.md": "readme", RUNTIME_META: "runtime meta", SBOM: "bill of materials"}
+    roles = {"README.md": "readme", RUNTIME_META: "runtime meta", SBOM: "bill of materials"}
     entries = []
     for path in files_in(folder):
         entry = {"path": path, "bytes": (folder / path).stat().st_size, "sha256": digests.of(folder / path)}
-        if path in written:
-            entries.append(entry | {"role": written[path], "licence": options.licence, "source": None, "check": None})
+        if path in roles:
+            entries.append(entry | {"role": roles[path], "licence": options.licence, "source": None, "check": None})
             continue
         file = contents[path]
         check = file.check.summary() if file.check else None

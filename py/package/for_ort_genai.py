@@ -94,13 +94,13 @@ def transposed_joint(path: Path) -> onnx.ModelProto:
     """Return the joint with time before width: encoder_outputs [B,T,D] and decoder_outputs [B,U,H] in, outputs out."""
     model = load_graph(path)
     graph = model.graph
-    for name, given in (("encoder_output", "encoder_outputs"), ("predictor_output", "decoder_outputs")):
+    for name, transposed in (("encoder_output", "encoder_outputs"), ("predictor_output", "decoder_outputs")):
         [value] = [value for value in graph.input if value.name == name]
         dims = value.type.tensor_type.shape.dim
         batch, width, length = (axis.dim_param or axis.dim_value for axis in dims)
         graph.input.remove(value)
-        graph.input.append(helper.make_tensor_value_info(given, TensorProto.FLOAT, [batch, length, width]))
-        node = helper.make_node("Transpose", [given], [name], name=f"/{given}/Transpose", perm=[0, 2, 1])
+        graph.input.append(helper.make_tensor_value_info(transposed, TensorProto.FLOAT, [batch, length, width]))
+        node = helper.make_node("Transpose", [transposed], [name], name=f"/{transposed}/Transpose", perm=[0, 2, 1])
         graph.node.insert(0, node)
     names = ("encoder_outputs", "decoder_outputs")
     expose(model, {name: name for name in names}, {"joint_output": "outputs"})

@@ -120,10 +120,10 @@ def judged(check: Check, options: argparse.Namespace) -> Check:
     return check.judged(str(options.pte), sentences=sentences)
 
 
-def compared(name: str, expected: Runner, found: Runner, utterance: Utterance) -> Case:
+def compared(name: str, expected: Runner, actual: Runner, utterance: Utterance) -> Case:
     """Compare a file with PyTorch on one utterance."""
     arrays = dict(zip(GRAPHS[name].inputs, (tensor.numpy() for tensor in utterance), strict=True))
-    outputs = expected(arrays), found(arrays)
+    outputs = expected(arrays), actual(arrays)
     shapes = {tensor: list(array.shape) for tensor, array in outputs[1].items()}
     return Case({"B": 1, "T": utterance[0].shape[2]}, shapes, *case_errors(*outputs))
 

@@ -46,8 +46,8 @@ def main() -> int:
             f"{options.output.name}: with every layer in the form that it minds least the output is {error:.2%} off, "
             f"and PTE_ULTRA_MAX_RMS allows {options.max_relative_rms:.2%}; exclude layers or raise the bound."
         )
-    found = {"expected_relative_rms": round(error, 5), "whole": wholes}
-    write_quantized(part, plan, utterances, options, found)
+    facts = {"expected_relative_rms": round(error, 5), "whole": wholes}
+    write_quantized(part, plan, utterances, options, facts)
     return 0
 
 

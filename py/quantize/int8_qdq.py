@@ -46,15 +46,15 @@ def main() -> int:
         )
     limits = activation_limits(options.input, importance, calibration_inputs(options), options.method)
     sample = observations(options.input, list(limits), islice(calibration_inputs(options), 1))
-    kept = harmful(graph, limits, sample, MAX_ERROR, options.max_fp_share)
+    in_fp32 = harmful(graph, limits, sample, MAX_ERROR, options.max_fp_share)
     facts = {
         "method": "int8-qdq",
-        "in_fp32": sorted(kept),
+        "in_fp32": sorted(in_fp32),
         "exclude": options.exclude,
         "convolutions": options.convolutions,
         "calibration": f"{options.method} on {options.batches} batches of {options.batch_size}",
     }
-    graph.write(static.quantized(limits, kept), options.output, facts)
+    graph.write(static.quantized(limits, in_fp32), options.output, facts)
     log.info("%s: %d activations calibrated", options.output, len(limits))
     return 0
 

@@ -32,12 +32,12 @@ def main() -> int:
         recognizer = open_recognizer(options)
         texts, unheard = hear(recognizer, utterances)
         problems += unheard
-    heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
+    pairs = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    if not heard:
+    if not pairs:
         raise InputError(f"{options.manifest} has no utterance that can be transcribed; correct its lines.")
-    rows = compared(heard, existing(options.reference, "run evaluate_checkpoint.py first"))
+    rows = compared(pairs, existing(options.reference, "run evaluate_checkpoint.py first"))
     with replacing(options.output.with_suffix("").with_suffix(".jsonl")) as tmp:
         tmp.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     figures = measured(rows)
@@ -108,19 +108,21 @@ def judged(check: Check, options: argparse.Namespace) -> Check:
     return check.judged(options.output.name, sentences={"wer_delta": sentence})
 
 
-def compared(heard: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:
+def compared(pairs: list[tuple[Utterance, str]], reference: Path) -> list[dict[str, Any]]:
     """Return a row for each utterance with both transcripts and the word errors of both."""
     texts = {
         (row["audio"], row["offset"], row["reference"]): row["hypothesis"]
         for row in Check.read(reference).facts["hypotheses"]
     }
     rows = []
-    for utterance, text in heard:
-        audio, offset, said = utterance["audio_filepath"].name, stretch(utterance).offset, utterance["text"]
-        key = audio, offset, said
+    for utterance, text in pairs:
+        audio, offset, reference_text = utterance["audio_filepath"].name, stretch(utterance).offset, utterance["text"]
+        key = audio, offset, reference_text
         if key not in texts:
             raise InputError(f"{reference} has no {audio}: it is of another manifest; delete it and run again.")
-        rows.append({"audio": audio, "offset": offset, "reference": said, "onnx": text, "pytorch": texts[key]})
+        rows.append(
+            {"audio": audio, "offset": offset, "reference": reference_text, "onnx": text, "pytorch": texts[key]}
+        )
     for system in ("onnx", "pytorch"):
         for row, (edits, _) in zip(rows, _errors(rows, system), strict=True):
             row[f"{system}_word_errors"] = int(edits)

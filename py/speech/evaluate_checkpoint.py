@@ -35,15 +35,15 @@ def main() -> int:
         texts = read_shards(options.heard, len(utterances))
     else:
         texts = hear_by_nemo(model, utterances, options.batch_size, options.prompt)
-    heard = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
-    if not heard:
+    pairs = [(utterance, text) for utterance, text in zip(utterances, texts, strict=True) if text is not None]
+    if not pairs:
         raise InputError(f"{options.manifest} has no utterance that can be transcribed; correct its lines.")
 
     from nemo.collections.asr.metrics.wer import word_error_rate
 
-    hypotheses, references = [text for _, text in heard], [utterance["text"] for utterance, _ in heard]
+    hypotheses, references = [text for _, text in pairs], [utterance["text"] for utterance, _ in pairs]
     figures = {
-        "utterances": len(heard),
+        "utterances": len(pairs),
         "wer": round(word_error_rate(hypotheses, references), 6),
         "cer": round(word_error_rate(hypotheses, references, use_cer=True), 6),
     }
@@ -51,11 +51,11 @@ def main() -> int:
         "decoder": f"NeMo {type(model).__name__}.transcribe",
         "att_context": context,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "hypotheses": [listed(utterance, text) for utterance, text in heard],
+        "hypotheses": [listed(utterance, text) for utterance, text in pairs],
     }
     check = Check(manifest["source"], manifest["sha256"], {}, options.manifest.name, accuracy=figures, facts=facts)
     check.judged(manifest["source"]).write(options.output)
-    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * figures["wer"], 100 * figures["cer"], len(heard))
+    log.info("WER %.2f %%, CER %.2f %% on %d utterances", 100 * figures["wer"], 100 * figures["cer"], len(pairs))
     return 0
 
 

@@ -147,7 +147,7 @@ def text_of(partial: Partial) -> str:
     if partial.final:
         return text
     end = text if len(text) <= LINE_CHARACTERS else f"\N{HORIZONTAL ELLIPSIS}{text[-LINE_CHARACTERS:]}"
-    return f"[{partial.heard:.2f} s, +{partial.latency:.2f} s] {end}"
+    return f"[{partial.end:.2f} s, +{partial.latency:.2f} s] {end}"
 
 
 def json_of(name: str, partial: Partial) -> dict[str, Any]:
@@ -164,14 +164,14 @@ def json_of(name: str, partial: Partial) -> dict[str, Any]:
 
 def events_of(transcript: Transcript) -> dict[str, Any]:
     """Return what ended and when, as an EOU model hears it; nothing of other models."""
-    found = [{"event": name, "time": round(time, 3)} for name, time in transcript.events]
-    return {"events": found} if found else {}
+    events = [{"event": name, "time": round(time, 3)} for name, time in transcript.events]
+    return {"events": events} if events else {}
 
 
 def alternatives_of(transcript: Transcript) -> dict[str, Any]:
     """Return the texts that a beam search found and their scores in nats, the best first; nothing of a greedy one."""
-    found = [{"text": text, "score": round(score, 3)} for text, score in transcript.alternatives]
-    return {"alternatives": found} if found else {}
+    alternatives = [{"text": text, "score": round(score, 3)} for text, score in transcript.alternatives]
+    return {"alternatives": alternatives} if alternatives else {}
 
 
 def rounded(values: dict[str, Any]) -> dict[str, Any]:

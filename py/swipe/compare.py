@@ -35,8 +35,8 @@ def main() -> int:
     layout, _ = read_layout(options.layout)
     traces = read_traces(options.real, f"{string.ascii_lowercase}'")
     rng = np.random.default_rng(options.seed)
-    drawn = [traces[index] for index in rng.permutation(len(traces))[: options.count]]
-    people, synthetic = statistics(drawn, layout), statistics(twins(drawn, layout, options.seed), layout)
+    sample = [traces[index] for index in rng.permutation(len(traces))[: options.count]]
+    people, synthetic = statistics(sample, layout), statistics(twins(sample, layout, options.seed), layout)
     both = [name for name in people if name in synthetic]
     if not both:
         raise InputError(f"{options.real}: has no swipe of two keys or more; give another manifest.")
@@ -44,8 +44,8 @@ def main() -> int:
     mean = {
         kind: round(float(np.mean([entry[kind] for entry in figures.values()])), 4) for kind in ("ks", "wasserstein")
     }
-    write_json(options.output, {"real": options.real.name, "swipes": len(drawn), "mean": mean, "statistics": figures})
-    log.info("%d statistics of %d swipes: mean KS %.3f, Wasserstein %.3f", len(both), len(drawn), *mean.values())
+    write_json(options.output, {"real": options.real.name, "swipes": len(sample), "mean": mean, "statistics": figures})
+    log.info("%d statistics of %d swipes: mean KS %.3f, Wasserstein %.3f", len(both), len(sample), *mean.values())
     return 0
 
 

@@ -22,8 +22,8 @@ def main() -> int:
     options = args.parse_args()
     checkpoint, traces, layout, search = checkpoint_inputs(options)
     part = options.shard.take(traces, options.manifest)
-    found = decode_by_nemo(checkpoint, part, layout, search, options.threads)
-    options.shard.write(options.output, found, len(traces))
+    candidates = decode_by_nemo(checkpoint, part, layout, search, options.threads)
+    options.shard.write(options.output, candidates, len(traces))
     return 0
 
 

@@ -29,12 +29,12 @@ def main() -> int:
     options = args.parse_args()
     traces, layout, search = inputs_of(options)
     if options.heard:
-        found = read_shards(options.heard, len(traces))
+        candidates = read_shards(options.heard, len(traces))
     else:
-        found = decode_traces(options.encoder, options.step, traces, layout, search)
+        candidates = decode_traces(options.encoder, options.step, traces, layout, search)
     prior = dict(zip(search.lexicon.words, search.lexicon.prior.tolist(), strict=True))
     with replacing(options.output) as tmp, open_text(tmp, "w") as stream:
-        for trace, words in zip(traces, found, strict=True):
+        for trace, words in zip(traces, candidates, strict=True):
             own = prior.get(trace.word)
             rivals = {
                 word: round(options.prior_weight * (prior[word] - own), 4)
@@ -43,7 +43,7 @@ def main() -> int:
             }
             more = {"novel": True} if trace.novel else {}
             stream.write(trace_line(trace.word, trace.points, **more, rivals=rivals) + "\n")
-    right = sum(words[:1] == [trace.word] for trace, words in zip(traces, found, strict=True))
+    right = sum(words[:1] == [trace.word] for trace, words in zip(traces, candidates, strict=True))
     log.info("%d of %d swipes are read right already", right, len(traces))
     return 0
 

@@ -84,9 +84,9 @@ def parse_args() -> argparse.Namespace:
     return options
 
 
-def logs(given: list[Path], endings: tuple[str, ...]) -> Iterator[Path]:
+def logs(paths: list[Path], endings: tuple[str, ...]) -> Iterator[Path]:
     """Yield the given files and those of the given folders. Raises: InputError if a folder has none."""
-    for path in given:
+    for path in paths:
         if not path.is_dir():
             yield path
             continue
@@ -147,10 +147,10 @@ def tidied(gesture: Trace | TraceError, labels: set[str]) -> tuple[str, np.ndarr
     if len(word) == 1 or 0 < len(gesture.points) < MIN_POINTS:
         raise TraceError(f"a tap: one letter, or fewer than {MIN_POINTS} points")
     place = gesture.points[:, :2]
-    held = np.clip(place, 0.0, 1.0)
-    if (np.abs(place - held) > MARGIN).any():
+    inside = np.clip(place, 0.0, 1.0)
+    if (np.abs(place - inside) > MARGIN).any():
         raise TraceError(f"a point lies more than {MARGIN:.0%} outside the letter area")
-    return word, checked(np.column_stack([held, gesture.points[:, 2]]))
+    return word, checked(np.column_stack([inside, gesture.points[:, 2]]))
 
 
 if __name__ == "__main__":

@@ -76,12 +76,12 @@ def draw_words(split: str, count: int, temperature: float, seed: int, layout: La
     if split != "train":
         unknown = round(count * NOVEL_SHARE)
         parts = [(known, count - unknown, False), (novel, unknown, True)]
-    drawn: list[tuple[str, bool]] = []
+    draws: list[tuple[str, bool]] = []
     for words, number, is_novel in parts:
         weights = np.array([share for _, share in words]) ** (1 / temperature)
         picks = rng.choice(len(words), size=number, p=weights / weights.sum())
-        drawn += [(words[pick][0], is_novel) for pick in picks]
-    return [drawn[index] for index in rng.permutation(len(drawn))]
+        draws += [(words[pick][0], is_novel) for pick in picks]
+    return [draws[index] for index in rng.permutation(len(draws))]
 
 
 def synthesize(jobs: list[tuple[str, bool]], layout: Layout, seed: list[int], chunk: list[int]) -> list[str]:

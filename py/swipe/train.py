@@ -125,9 +125,9 @@ def warm_start(model: "EncDecRNNTModel", checkpoint: Checkpoint) -> None:
     """Load a checkpoint's weights. Raises: InputError if the model has others, or of another shape."""
     state = model.state_dict()
     for name, tensor in state.items():
-        given = checkpoint.weights.get(name)
-        if given is None or given.shape != tensor.shape:
-            has = "no such weight" if given is None else f"the shape {list(given.shape)}"
+        weight = checkpoint.weights.get(name)
+        if weight is None or weight.shape != tensor.shape:
+            has = "no such weight" if weight is None else f"the shape {list(weight.shape)}"
             raise InputError(
                 f"{checkpoint.source}: {name} has {has} where the config asks for {list(tensor.shape)}; start from a "
                 "checkpoint of the same size."

@@ -52,16 +52,16 @@ def main() -> int:
     search = BeamSearch(lexicon, meta["blank_id"], (meta["dims"]["L"], meta["dims"]["H"]), **meta["decoding"])
     bigrams = Bigrams.read(options.bigrams, lexicon.words)
     encode, step = open_encoder(options.encoder), open_step(options.step)
-    chosen = choose(read_traces(options.manifest, labels), lexicon)
+    picks = choose(read_traces(options.manifest, labels), lexicon)
     prefixes = spell_nodes(lexicon, labels)
     cases = []
-    for kind, trace in progress(chosen, desc="golden cases", unit="case", leave=False):
+    for kind, trace in progress(picks, desc="golden cases", unit="case", leave=False):
         features = swipe_features(trace.points, layout)
         frames = encoder_frames(encode, features)
         beams = Beams(prefixes)
-        found = search.decode(frames, step, options.count, beams)
+        candidates = search.decode(frames, step, options.count, beams)
         cases.append(
-            in_context(search, step, frames, found, bigrams, options.count)
+            in_context(search, step, frames, candidates, bigrams, options.count)
             | {
                 "word": trace.word,
                 "kind": kind,
@@ -69,7 +69,7 @@ def main() -> int:
                 "features": packed(features),
                 "encoder_frames": packed(frames),
                 "beams": beams.seen,
-                "n_best": listed(found),
+                "n_best": listed(candidates),
             }
         )
     words = options.output.with_name("words.txt.gz")
@@ -102,15 +102,15 @@ def read_meta(path: Path) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key != "versions"} | {"graphs": {}, "lexicon": None}
 
 
-def listed(found: Sequence[Candidate]) -> list[dict[str, Any]]:
-    return [{"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)} for one in found]
+def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    return [{"word": one.word, "log_prob": round(one.log_prob, 6), "score": round(one.score, 6)} for one in candidates]
 
 
 def in_context(
-    search: BeamSearch, step: Step, frames: Floats, found: Sequence[Candidate], bigrams: Bigrams, count: int
+    search: BeamSearch, step: Step, frames: Floats, candidates: Sequence[Candidate], bigrams: Bigrams, count: int
 ) -> dict[str, Any]:
     """Return what is found after the word that lifts the best or the second best most, if there is one."""
-    indices = [search.lexicon.words.index(one.word) for one in found[:2]]
+    indices = [search.lexicon.words.index(one.word) for one in candidates[:2]]
     lifted = [(bigrams.gains(previous).get(index, 0.0), previous) for previous in PREVIOUS for index in indices]
     gain, previous = max(lifted, default=(0.0, ""))
     if not gain:
@@ -129,12 +129,12 @@ def choose(traces: list[Trace], lexicon: Lexicon) -> list[tuple[str, Trace]]:
     for pool in pools.values():
         fastest = sorted(pool, key=lambda number: traces[number].points[-1, 2])
         pool[:] = sorted(fastest[: max(FEWEST, len(pool) // 4)])
-    chosen: list[tuple[int, str]] = []
+    picks: list[tuple[int, str]] = []
     total = QUOTAS["common"]
     for kind, pool in pools.items():
-        count = min(QUOTAS[kind], total - len(chosen), len(pool))
-        chosen += [(pool[(2 * place + 1) * len(pool) // (2 * count)], kind) for place in range(count)]
-    return [(kind, traces[number]) for number, kind in sorted(chosen)]
+        count = min(QUOTAS[kind], total - len(picks), len(pool))
+        picks += [(pool[(2 * place + 1) * len(pool) // (2 * count)], kind) for place in range(count)]
+    return [(kind, traces[number]) for number, kind in sorted(picks)]
 
 
 def kind_of(word: str, ranks: dict[str, int]) -> str:

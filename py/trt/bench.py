@@ -2,7 +2,8 @@
 
 Example:
     .venv/bin/python py/trt/bench.py --engine out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.plan \
-        --found out/demo-tdt/trt/backend.json --output out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.bench.json
+        --backend out/demo-tdt/trt/backend.json \
+        --output out/demo-tdt/trt/trtexec-10.13.0.35-sm_86/encoder.fp16.bench.json
 
 With trtexec the GPU alone is timed, with CUDA graphs and without transfers, alike on TensorRT 10 and 11; with the
 Python packages a whole call is, transfers included. The two are not comparable, and `timed` says which it was.
@@ -35,27 +36,27 @@ def main() -> int:
     args = parser(__doc__)
     args.add_argument("--onnx", type=Path, required=True, help="the graph that the engine was built of")
     args.add_argument("--engine", type=Path, required=True, help="the .plan, its manifest beside it")
-    args.add_argument("--found", type=Path, required=True, help="what find_tensorrt.py wrote")
+    args.add_argument("--backend", type=Path, required=True, help="what find_tensorrt.py wrote")
     args.add_argument("--seconds", type=float, default=5, help="to measure at each size")
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     plan: Path = options.engine
     manifest = read_manifest(plan)
-    found = json.loads(existing(options.found, "run `make trt-backends`").read_text("utf-8"))
-    require_loadable(manifest, found, plan)
+    backend = json.loads(existing(options.backend, "run `make trt-backends`").read_text("utf-8"))
+    require_loadable(manifest, backend, plan)
     facts = metadata(load_graph(existing(options.onnx, "run `make trt-engines`")))
     rows = []
     with exclusively(plan.parent):
         for key in progress(BOUNDS, desc=plan.name, leave=False):
-            chosen = {axis: bounds[key] for axis, bounds in manifest["profile"]["axes"].items()}
-            if found["tensorrt"] == "trtexec":
+            sizes = {axis: bounds[key] for axis, bounds in manifest["profile"]["axes"].items()}
+            if backend["tensorrt"] == "trtexec":
                 shapes = {tensor: bounds[key] for tensor, bounds in manifest["profile"]["inputs"].items()}
-                times = timed_by_trtexec(found["trtexec"], plan, shapes, options.seconds)
+                times = timed_by_trtexec(backend["trtexec"], plan, shapes, options.seconds)
             else:
-                times = timed_here(plan, manifest["profile"]["graph"], chosen, facts, options.seconds)
-            rows.append({"at": key, "batch": chosen["B"]} | figures(times, chosen, manifest, facts))
+                times = timed_here(plan, manifest["profile"]["graph"], sizes, facts, options.seconds)
+            rows.append({"at": key, "batch": sizes["B"]} | figures(times, sizes, manifest, facts))
     report = {name: manifest[name] for name in ("plan", "tensorrt", "version", "arch", "gpu", "precision")}
-    timed = "GPU, CUDA graph" if found["tensorrt"] == "trtexec" else "call, transfers included"
+    timed = "GPU, CUDA graph" if backend["tensorrt"] == "trtexec" else "call, transfers included"
     write_json(options.output, report | {"timed": timed, "rows": rows})
     for row in rows:
         audio = f", {row['times_real_time']:.0f} times real time" if "times_real_time" in row else ""
@@ -68,17 +69,17 @@ def timed_by_trtexec(trtexec: str, plan: Path, shapes: dict[str, list[int]], sec
     with tempfile.TemporaryDirectory() as folder:
         times = Path(folder, "times.json")
         command = bench_command(trtexec, plan, shapes, seconds, times)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not times.exists():
-            errors = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "[E]" in line]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode != 0 or not times.exists():
+            errors = [line for line in process.stdout.splitlines() + process.stderr.splitlines() if "[E]" in line]
             raise InputError(f"{plan}: trtexec cannot run it ({errors[0] if errors else 'it said nothing'}).")
         return [float(inference["latencyMs"]) for inference in json.loads(times.read_text(encoding="utf-8"))]
 
 
-def timed_here(plan: Path, graph: str, chosen: dict[str, int], facts: dict[str, str], seconds: float) -> list[float]:
+def timed_here(plan: Path, graph: str, sizes: dict[str, int], facts: dict[str, str], seconds: float) -> list[float]:
     """Return the duration of each call, in ms."""
     call = session_runner(open_engine(plan))
-    inputs = example(graph, json.loads(facts["dims"]) | chosen)
+    inputs = example(graph, json.loads(facts["dims"]) | sizes)
     for _ in range(WARM_UP):
         call(inputs)
     times: list[float] = []
@@ -90,7 +91,7 @@ def timed_here(plan: Path, graph: str, chosen: dict[str, int], facts: dict[str, 
 
 
 def figures(
-    times: list[float], chosen: dict[str, int], manifest: dict[str, Any], facts: dict[str, str]
+    times: list[float], sizes: dict[str, int], manifest: dict[str, Any], facts: dict[str, str]
 ) -> dict[str, Any]:
     """Return percentiles in ms, inferences and rows per second, and for encoders of speech audio time over time."""
     mean = float(np.mean(times))
@@ -99,10 +100,10 @@ def figures(
         "median_ms": float(np.median(times)),
         "p95_ms": float(np.percentile(times, 95)),
         "p99_ms": float(np.percentile(times, 99)),
-        "rows_per_second": 1000 * chosen["B"] / mean,
+        "rows_per_second": 1000 * sizes["B"] / mean,
     }
     if manifest["profile"]["graph"] == "encoder" and "window_stride" in facts:
-        audio = chosen["B"] * (chosen["T"] - 1) * float(facts["window_stride"])
+        audio = sizes["B"] * (sizes["T"] - 1) * float(facts["window_stride"])
         row |= {"audio_seconds": audio, "times_real_time": 1000 * audio / mean}
     return row
 

@@ -52,14 +52,14 @@ def half_names(model: onnx.ModelProto) -> set[str]:
     """Return the names of all tensors of a graph that are fp16."""
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     values = [*graph.input, *graph.output, *graph.value_info]
-    found = {value.name for value in values if value.type.tensor_type.elem_type == HALF}
-    return found | {tensor.name for tensor in graph.initializer if tensor.data_type == HALF}
+    names = {value.name for value in values if value.type.tensor_type.elem_type == HALF}
+    return names | {tensor.name for tensor in graph.initializer if tensor.data_type == HALF}
 
 
 def widen(model: onnx.ModelProto, brain: set[str]) -> None:
     """Have nodes that take no bf16 compute in fp32, between casts; `brain` are the names of the bf16 tensors."""
     nodes: list[NodeProto] = []
-    made: set[str] = set()
+    casts: set[str] = set()
     for node in model.graph.node:
         if node.op_type == "Cast" or takes_bf16(node, model.opset_import[0].version):
             nodes.append(node)
@@ -67,8 +67,8 @@ def widen(model: onnx.ModelProto, brain: set[str]) -> None:
         for place, name in enumerate(node.input):
             if name in brain:
                 node.input[place] = wide = f"{name}_wide"
-                if wide not in made:
-                    made.add(wide)
+                if wide not in casts:
+                    casts.add(wide)
                     nodes.append(helper.make_node("Cast", [name], [wide], f"{wide}/Cast", to=TensorProto.FLOAT))
         nodes.append(node)
         for place, name in enumerate(node.output):

@@ -2,7 +2,7 @@
 
 Example:
     .venv/bin/python py/trt/build.py --onnx out/demo-tdt/onnx/joint.fp16.trt.onnx \
-        --profile out/demo-tdt/trt/profiles/joint.fp16.json --found out/demo-tdt/trt/backend.json \
+        --profile out/demo-tdt/trt/profiles/joint.fp16.json --backend out/demo-tdt/trt/backend.json \
         --output out/demo-tdt/trt/rtx-1.7.1.116-any/joint.fp16.plan
 
 Beside joint.fp16.plan go joint.fp16.json, the manifest, and joint.fp16.log; with trtexec joint.fp16.layers.json, with
@@ -39,9 +39,9 @@ from transducer.trt.profile import require_fit
 def main() -> int:
     options = parse_args()
     plan: Path = options.output
-    backend = json.loads(existing(options.found, "run `make trt-backends`").read_text(encoding="utf-8"))
+    backend = json.loads(existing(options.backend, "run `make trt-backends`").read_text(encoding="utf-8"))
     if not backend["tensorrt"]:
-        raise InputError(f"{options.found} names no TensorRT; `make trt-backends` says what is missing.")
+        raise InputError(f"{options.backend} names no TensorRT; `make trt-backends` says what is missing.")
     profile = json.loads(existing(options.profile, "run `make trt-engines`").read_text(encoding="utf-8"))
     model = load_graph(existing(options.onnx, "run `make trt-engines`"))
     require_supported(model, options.onnx)
@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     args = parser(__doc__)
     args.add_argument("--onnx", type=Path, required=True, help="what trt/prepare_graph.py wrote")
     args.add_argument("--profile", type=Path, required=True, help="what trt/write_profile.py wrote")
-    args.add_argument("--found", type=Path, required=True, help="what trt/find.py wrote")
+    args.add_argument("--backend", type=Path, required=True, help="what trt/find.py wrote")
     args.add_argument("--workspace", type=int, default=4096, help="MiB of GPU memory that the engine may work in")
     args.add_argument("--level", type=int, choices=range(6), default=3, help="how long to search for fast kernels")
     args.add_argument("--check", type=Path, help="where trt/check.py is to record parity; named by the manifest")
@@ -120,15 +120,15 @@ def facts_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def timing_cache(folder: Path, found: Mapping[str, Any]) -> Iterator[Path | None]:
+def timing_cache(folder: Path, backend: Mapping[str, Any]) -> Iterator[Path | None]:
     """Yield a copy of the timing cache of this TensorRT and GPU that replaces it if the build succeeds.
 
     TensorRT-RTX times nothing before it is on the user's GPU, and has none.
     """
-    if not found["gpu"] or found["tensorrt"] == "rtx":
+    if not backend["gpu"] or backend["tensorrt"] == "rtx":
         yield None
         return
-    cache = folder / f"timing.{found['gpu']['name'].replace(' ', '-')}.cache"
+    cache = folder / f"timing.{backend['gpu']['name'].replace(' ', '-')}.cache"
     new = cache.with_name(f".{cache.name}")
     new.unlink(missing_ok=True)
     if cache.exists():
@@ -142,10 +142,12 @@ def explain(job: Job, plan: Path, environment: Mapping[str, str]) -> None:
     """Write what polygraphy says of the graph's operators, and its script that builds and compares the engine."""
     with tempfile.TemporaryDirectory() as folder:
         command = [polygraphy(), "inspect", "capability", str(job.onnx), "--output", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
         # Which operators are not supported, where any is not.
         results = [path.read_text(encoding="utf-8") for path in Path(folder).glob("results.txt")]
-    plan.with_suffix(".capability.txt").write_text("".join([done.stdout, done.stderr, *results]), encoding="utf-8")
+    plan.with_suffix(".capability.txt").write_text(
+        "".join([process.stdout, process.stderr, *results]), encoding="utf-8"
+    )
     script = script_command(job, plan.with_suffix(".compare.py"))
     subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | environment)
 

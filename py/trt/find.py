@@ -32,28 +32,33 @@ def main() -> int:
     args.add_argument("--output", type=Path, required=True, help="variables for Make; .json goes beside it")
     options = args.parse_args()
     gpu = find_gpu()
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for backend in [options.backend] if options.backend and not options.tell else BACKENDS:
         try:
-            found[backend] = find(backend, options.trtexec, gpu)
+            versions[backend] = find(backend, options.trtexec, gpu)
         except MissingError as why:
             missing[backend] = str(why)
-        if found and not options.tell:
+        if versions and not options.tell:
             break
-    chosen = next((name for name in found if options.backend in ("", name)), "")
-    arch = architecture(chosen, options.arch, gpu)
+    backend_name = next((name for name in versions if options.backend in ("", name)), "")
+    arch = architecture(backend_name, options.arch, gpu)
     complaint = ""
-    if options.backend and not chosen:
+    if options.backend and not backend_name:
         complaint = f"TRT_BACKEND={options.backend} cannot be used, because {missing[options.backend]}; {WAYS}."
-    elif not chosen:
+    elif not backend_name:
         complaint = f"TensorRT is missing here: {WAYS}."
     elif not re.fullmatch(r"sm_\d+|any", arch):
         complaint = arch
-    facts = {"tensorrt": chosen, "version": found.get(chosen), "arch": arch, "gpu": asdict(gpu) if gpu else None}
+    facts = {
+        "tensorrt": backend_name,
+        "version": versions.get(backend_name),
+        "arch": arch,
+        "gpu": asdict(gpu) if gpu else None,
+    }
     lines = {
-        "TRT_ID": "" if complaint else f"{chosen}-{found[chosen]}-{arch}",
-        "TRT_TOOL": chosen,
+        "TRT_ID": "" if complaint else f"{backend_name}-{versions[backend_name]}-{arch}",
+        "TRT_TOOL": backend_name,
         "TRT_GPU": gpu.name if gpu else "",
         "TRT_MISSING": complaint,
     }
@@ -62,7 +67,7 @@ def main() -> int:
     tell = print if options.tell else log.info
     report = {backend: f"missing: {why}" for backend, why in missing.items()}
     for backend in BACKENDS:
-        tell(f"  {backend:11}{found.get(backend) or report.get(backend, 'not looked for')}")
+        tell(f"  {backend:11}{versions.get(backend) or report.get(backend, 'not looked for')}")
     tell(f"  {'GPU':11}{f'{gpu.name}, {gpu.arch}, driver {gpu.driver}, CUDA {gpu.cuda}' if gpu else 'none found'}")
     tell(f"  {'engines in':11}{lines['TRT_ID'] or complaint}")
     return 0

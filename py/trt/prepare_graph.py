@@ -112,15 +112,15 @@ def linted(path: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "lint.json")
         command = [polygraphy(), "check", "lint", str(path), "--output", str(report)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
         if not report.exists():
-            return {"error": (done.stdout + done.stderr).strip().splitlines()[-1:]}
-        found = json.loads(report.read_text(encoding="utf-8"))
+            return {"error": (process.stdout + process.stderr).strip().splitlines()[-1:]}
+        findings = json.loads(report.read_text(encoding="utf-8"))
     # The order of sets is another at every run.
     return {
-        "passing": len(found["summary"]["passing"]),
-        "failing": sorted(found["summary"]["failing"]),
-        "entries": sorted(found["lint_entries"], key=str),
+        "passing": len(findings["summary"]["passing"]),
+        "failing": sorted(findings["summary"]["failing"]),
+        "entries": sorted(findings["lint_entries"], key=str),
     }
 
 

@@ -48,7 +48,7 @@ $(trt_named:%=$(OUT)/trt/profiles/%.json): $(OUT)/trt/profiles/%.json: $(OUT)/on
 $(trt_folder)/%.plan $(trt_folder)/%.json: $(OUT)/onnx/%.trt.onnx $(OUT)/trt/profiles/%.json \
     $(OUT)/.flags/trt-$(TRT_ID) $(call worker,trt/build)
 	$(call say,BUILD,$(trt_folder)/$*.plan)
-	$(call run,trt/build) --onnx $< --profile $(OUT)/trt/profiles/$*.json --found $(OUT)/trt/backend.json \
+	$(call run,trt/build) --onnx $< --profile $(OUT)/trt/profiles/$*.json --backend $(OUT)/trt/backend.json \
 	    $(trt_options) --check $(OUT)/checks/$(TRT_ID).$*.plan.check.json --output $(trt_folder)/$*.plan
 
 .PHONY: $(trt_named:=.plan)
@@ -61,7 +61,7 @@ $(trt_checks): $(OUT)/checks/$(TRT_ID).%.plan.check.json: $(trt_folder)/%.plan $
 
 $(trt_benches): $(trt_folder)/%.bench.json: $(trt_folder)/%.plan $(call worker,trt/bench) | $(trt_plans)
 	$(call say,BENCH)
-	$(call run,trt/bench) --onnx $(OUT)/onnx/$*.trt.onnx --engine $< --found $(OUT)/trt/backend.json --output $@
+	$(call run,trt/bench) --onnx $(OUT)/onnx/$*.trt.onnx --engine $< --backend $(OUT)/trt/backend.json --output $@
 
 # Each encoder is evaluated with the other graphs of its precision, as ONNX graphs are: the plan of a graph in that
 # precision, else in fp32; the graph itself where neither is among TRT_ENGINES.

@@ -101,7 +101,7 @@ def test_the_check_counts_what_differs(found: list[object], tmp_path: Path, caps
     assert (check["accuracy"]["here"], check["accuracy"]["different"]) == (0, 0)
 
     content = json.loads((tmp_path / "there.json").read_text())
-    content["found"][:20] = ["something else"] * 20
+    content["items"][:20] = ["something else"] * 20
     (tmp_path / "there.json").write_text(json.dumps(content))
     output.unlink()
     assert run_worker("arm64/check", *found, "--output", output) == 1

@@ -92,15 +92,15 @@ def test_partials_tell_when_they_came(model: Path) -> None:
     lookahead = recognizer.streaming["lookahead_ms"] / 1000 + 0.0125
     for before, partial in itertools.pairwise(partials):
         assert partial.transcript.tokens[: len(before.transcript.tokens)] == before.transcript.tokens
-        assert before.begin < partial.begin and before.heard < partial.heard and before.ready < partial.ready
+        assert before.begin < partial.begin and before.end < partial.end and before.ready < partial.ready
     for partial in partials:
         assert partial.lookahead <= lookahead + 1e-9
         assert partial.compute > 0
         assert partial.latency >= partial.lookahead + partial.compute - 1e-9
         # The last frame of a stream may be centred after its last sample.
-        assert all(token.start <= partial.heard + 0.08 for token in partial.transcript.tokens)
+        assert all(token.start <= partial.end + 0.08 for token in partial.transcript.tokens)
     assert partials[0].lookahead == pytest.approx(lookahead)
-    assert len(wave) / RATE - 0.1 <= final.heard <= len(wave) / RATE
+    assert len(wave) / RATE - 0.1 <= final.end <= len(wave) / RATE
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 2**-16])

@@ -87,7 +87,7 @@ def build_rtx(folder: Path, name: str, found: dict[str, Any] = RTX) -> Path:
     ranges = ("--seconds", 0.1, 1, 3, "--batch", 1, 2, 4)
     name = name.partition(".")[0]
     assert run_worker("trt/write_profile", "--graph", name, "--onnx", graph, *ranges, "--output", profile) == 0
-    arguments = ("--onnx", graph, "--profile", profile, "--found", folder / "trt/backend.json", "--output", plan)
+    arguments = ("--onnx", graph, "--profile", profile, "--backend", folder / "trt/backend.json", "--output", plan)
     assert run_worker("trt/build", *arguments) == 0
     return plan
 
@@ -283,8 +283,15 @@ def test_a_profile_of_another_graph_is_refused_before_the_build(
     profile = build_profile("encoder", prepared / "encoder.trt.onnx", (0.1, 1, 3), (1, 2, 4))
     profile["inputs"]["audio_signal"]["max"][1] = 128
     (tmp_path / "p.json").write_text(json.dumps(profile))
-    (tmp_path / "found.json").write_text(json.dumps(RTX))
-    arguments = ("--profile", tmp_path / "p.json", "--found", tmp_path / "found.json", "--output", tmp_path / "e.plan")
+    (tmp_path / "backend.json").write_text(json.dumps(RTX))
+    arguments = (
+        "--profile",
+        tmp_path / "p.json",
+        "--backend",
+        tmp_path / "backend.json",
+        "--output",
+        tmp_path / "e.plan",
+    )
     assert run_worker("trt/build", "--onnx", prepared / "encoder.trt.onnx", *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, r"profile does not fit .*audio_signal has the shape \['B', 80, 'T'\]")
 
@@ -573,9 +580,16 @@ def test_an_operator_that_tensorrt_refuses_is_named(tmp_path: Path, capfd: pytes
     model.graph.node.append(helper.make_node("Identity", ["length"], ["encoded_lengths"]))
     model.graph.output.append(helper.make_tensor_value_info("encoded_lengths", TensorProto.INT64, [1]))
     onnx.save(model, path)
-    (tmp_path / "found.json").write_text(json.dumps(RTX))
+    (tmp_path / "backend.json").write_text(json.dumps(RTX))
     (tmp_path / "p.json").write_text(json.dumps(build_profile("encoder", path, (0.1, 0.1, 0.1), (1, 1, 1))))
-    arguments = ("--profile", tmp_path / "p.json", "--found", tmp_path / "found.json", "--output", tmp_path / "e.plan")
+    arguments = (
+        "--profile",
+        tmp_path / "p.json",
+        "--backend",
+        tmp_path / "backend.json",
+        "--output",
+        tmp_path / "e.plan",
+    )
     assert run_worker("trt/build", "--onnx", path, *arguments) == 2
     assert_one_sentence(capfd.readouterr().err, r"TensorRT cannot take NonZero at node find_speech")
     assert not (tmp_path / "e.plan").exists()

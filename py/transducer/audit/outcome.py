@@ -25,9 +25,9 @@ class Outcome:
     words: int
 
     @classmethod
-    def of(cls, expected: Sequence[str], heard: Sequence[str]) -> "Outcome":
+    def of(cls, expected: Sequence[str], texts: Sequence[str]) -> "Outcome":
         """Count what was heard against what should have been."""
-        pairs = list(zip(expected, heard, strict=True))
+        pairs = list(zip(expected, texts, strict=True))
         edits = [edit_distance(before.split(), after.split()) for before, after in pairs]
         return cls(
             len(pairs),

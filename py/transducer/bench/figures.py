@@ -19,8 +19,8 @@ def as_table(report: Mapping[str, Any]) -> str:
     for name, row in report["encoders"].items():
         cells = []
         for seconds, threads in keys:
-            taken = latency(row, seconds, threads)
-            cells.append(f"{1000 * taken:.0f} ({seconds / taken:.0f}x)")
+            delay = latency(row, seconds, threads)
+            cells.append(f"{1000 * delay:.0f} ({seconds / delay:.0f}x)")
         cells += [f"{row['load_seconds']:.2f}", f"{row['peak_bytes'] / 1e9:.2f}", f"{row['bytes'] / 1e6:.1f}"]
         cells.append(f"{max(row['relative_rms'].values()):.2%}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -128,22 +128,22 @@ def class_of(config: Mapping[str, Any], section: str, source: str) -> str:
     """Return the class of a config's section. Raises: InputError for one that cannot be exported."""
     name = str((config.get(section) or {}).get("_target_", "")).rpartition(".")[2]
     if name not in CLASSES[section]:
-        wanted = ", ".join(CLASSES[section])
-        raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {wanted} can be exported.")
+        supported = ", ".join(CLASSES[section])
+        raise InputError(f"{source}: its {section} is a {name or 'nameless class'}; only {supported} can be exported.")
     return name
 
 
 def peculiarity(facts: Mapping[str, Any]) -> str:
     """Return what of a model is beyond encoder, LSTM and one blank, so that not every runtime takes it; or nothing."""
     dims = facts["dims"]
-    found = {
+    peculiarities = {
         "a predictor whose state is its last tokens": "history" in dims,
         "a predictor whose states are wider than its output": "R" in dims,
         "several blanks": bool(facts.get("big_blank_durations")),
         "an encoder that takes a prompt": "P" in dims,
         "an encoder that takes who speaks": "S" in dims,
     }
-    return next((what for what, has in found.items() if has), "")
+    return next((what for what, has in peculiarities.items() if has), "")
 
 
 def sizes(config: Mapping[str, Any], source: str) -> Sizes:
@@ -151,13 +151,13 @@ def sizes(config: Mapping[str, Any], source: str) -> Sizes:
 
     Raises: InputError for a class that cannot be exported; KeyError or ValueError for settings that do not say sizes.
     """
-    found: Sizes = {}
+    dims: Sizes = {}
     for section in SECTIONS:
         try:
-            found |= CLASSES[section][class_of(config, section, source)](config[section])
+            dims |= CLASSES[section][class_of(config, section, source)](config[section])
         except KeyError as error:
             raise KeyError(f"{section}.{error.args[0]}") from None
         except ValueError as error:
             raise ValueError(f"{section}.{error}") from None
     kernels = speaker_kernels(config)
-    return found | _prompts(config) | ({"S": len(kernels)} if kernels else {})
+    return dims | _prompts(config) | ({"S": len(kernels)} if kernels else {})

@@ -91,8 +91,8 @@ class Checkpoint:
         width, hidden = dims["D"], 2 * dims["D"]
         shapes = {"0.weight": [hidden, width + dims["P"]], "0.bias": [hidden], "2.weight": [width, hidden],
                   "2.bias": [width]}  # fmt: skip
-        found = self._of_shapes({f"{PROMPT_KERNEL}.{name}": shape for name, shape in shapes.items()})
-        return {name.removeprefix(f"{PROMPT_KERNEL}."): tensor for name, tensor in found.items()}
+        tensors = self._of_shapes({f"{PROMPT_KERNEL}.{name}": shape for name, shape in shapes.items()})
+        return {name.removeprefix(f"{PROMPT_KERNEL}."): tensor for name, tensor in tensors.items()}
 
     @property
     def speaker_weights(self) -> "dict[str, torch.Tensor]":
@@ -115,9 +115,9 @@ class Checkpoint:
     def _of_shapes(self, shapes: dict[str, list[int]]) -> "dict[str, torch.Tensor]":
         """Return the weights of these names. Raises: InputError if one is missing or of another shape."""
         for name, shape in shapes.items():
-            found = self.weights.get(name)
-            if found is None or list(found.shape) != shape:
-                problem = "is missing" if found is None else f"has shape {list(found.shape)} where {shape} belongs"
+            tensor = self.weights.get(name)
+            if tensor is None or list(tensor.shape) != shape:
+                problem = "is missing" if tensor is None else f"has shape {list(tensor.shape)} where {shape} belongs"
                 raise InputError(f"{self.source}: the weight {name} {problem}; {ONE_RUN}.")
         return {name: self.weights[name] for name in shapes}
 

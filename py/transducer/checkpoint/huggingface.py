@@ -94,8 +94,8 @@ def parsed(raw: dict[str, Any], folder: Path) -> Any:
         if getattr(settings, "prompt_intermediate_size", 2 * encoder.hidden_size) != 2 * encoder.hidden_size:
             raise ValueError("prompt_intermediate_size is not twice hidden_size")
     except Exception as error:  # whatever strict dataclasses say of a stranger's values
-        said = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{folder}: transformers refuses its {CONFIG} ({said:.200}); correct it.") from None
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{folder}: transformers refuses its {CONFIG} ({reason:.200}); correct it.") from None
     require_exportable("transformers", "transformers", settings.to_dict(), str(folder))
     return settings
 

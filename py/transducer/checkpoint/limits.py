@@ -101,15 +101,15 @@ def require_sizes(section: str, settings: Mapping[str, Any], weights: Mapping[st
             problem = f"where the longest axis of its weights is {longest}"
         elif key in COUNTS and value > len(weights):
             problem = f"where it has {len(weights)} weights"
-        elif key in LAYERS and value not in (found := [len(_layers(pattern, weights)) for pattern in LAYERS[key]]):
+        elif key in LAYERS and value not in (counts := [len(_layers(pattern, weights)) for pattern in LAYERS[key]]):
             # A class without such layers does not read the setting.
-            problem = f"where its weights are of {max(found)} layers" if any(found) or value > len(weights) else ""
+            problem = f"where its weights are of {max(counts)} layers" if any(counts) or value > len(weights) else ""
         if problem:
             raise InputError(f"{source}: {section}.{name} is {value}, {problem}; correct its config.")
 
 
 def _layers(pattern: str, weights: Mapping[str, Any]) -> set[str]:
-    return {found[1] for name in weights if (found := re.search(pattern, name))}
+    return {match[1] for name in weights if (match := re.search(pattern, name))}
 
 
 def _numbers(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int | float]]:

@@ -41,9 +41,9 @@ def require_exportable(section: str, kind: str, settings: Mapping[str, Any], sou
         for key in name.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
         if value is not None and value not in values:
-            wanted = " or ".join(str(one) for one in values if one is not None) or "nothing"
+            known = " or ".join(str(one) for one in values if one is not None) or "nothing"
             raise InputError(
-                f"{source}: {section}.{name} is {value} and only {wanted} can be exported, as {reason}; train without "
+                f"{source}: {section}.{name} is {value} and only {known} can be exported, as {reason}; train without "
                 "it."
             )
 
@@ -57,8 +57,8 @@ def construct(kind: Any, settings: dict[str, Any], section: str, source: str) ->
     except Exception as error:  # whatever a constructor says of settings that it was not written for
         name = _culprit(kind, settings) or section
         where = section if name == section else f"{section}.{name}"
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"{source}: NeMo's {kind.__name__} refuses {where} ({said}); correct its config.") from None
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"{source}: NeMo's {kind.__name__} refuses {where} ({message}); correct its config.") from None
 
 
 def _culprit(kind: Any, settings: dict[str, Any]) -> str:

@@ -136,10 +136,10 @@ def default_conditions(facts: Mapping[str, Any], batch: int) -> Arrays:
     """
     dims, prompts = (json.loads(x) if isinstance(x := facts.get(key), str) else x or {} for key in ("dims", "prompts"))
     speakers = list(SPEAKERS.items())[: dims.get("S", 0)]
-    found: Arrays = {name: np.full((batch, 1), activity, np.float32) for name, activity in speakers}
+    conditions: Arrays = {name: np.full((batch, 1), activity, np.float32) for name, activity in speakers}
     if prompts:
-        found["prompt"] = np.full(batch, prompts["ids"][prompts["default"]], np.int64)
-    return found
+        conditions["prompt"] = np.full(batch, prompts["ids"][prompts["default"]], np.int64)
+    return conditions
 
 
 def initial_arrays(described: Mapping[str, Mapping[str, Any]], batch: int) -> Arrays:

@@ -36,9 +36,9 @@ class Shard(NamedTuple):
             raise InputError(f"{source} has {len(items)} items, too few for {self.parts} shards; set SHARDS to less.")
         return list(items[self.number - 1 :: self.parts])
 
-    def write(self, path: Path, found: Sequence[Any], total: int) -> None:
+    def write(self, path: Path, items: Sequence[Any], total: int) -> None:
         """Write what was found in this part of `total` items, one JSON value each."""
-        write_json(path, {"shard": list(self), "total": total, "found": list(found)})
+        write_json(path, {"shard": list(self), "total": total, "items": list(items)})
 
 
 def read_shards(paths: Sequence[Path], total: int) -> list[Any]:
@@ -46,15 +46,15 @@ def read_shards(paths: Sequence[Path], total: int) -> list[Any]:
 
     Raises: InputError if the files are not all the parts of one whole of `total` items.
     """
-    found: list[Any] = [None] * total
+    items: list[Any] = [None] * total
     for number, path in enumerate(paths, 1):
         try:
             content = json.loads(existing(path, "run it again").read_text(encoding="utf-8"))
             fits = (content["shard"], content["total"]) == ([number, len(paths)], total)
-            part = content["found"]
+            part = content["items"]
         except (ValueError, KeyError, TypeError):
             fits, part = False, []
-        if not fits or len(part) != len(found[number - 1 :: len(paths)]):
+        if not fits or len(part) != len(items[number - 1 :: len(paths)]):
             raise InputError(f"{path} is not part {number} of {len(paths)} of these {total} items; remove it.")
-        found[number - 1 :: len(paths)] = part
-    return found
+        items[number - 1 :: len(paths)] = part
+    return items

@@ -95,8 +95,8 @@ class BeamSearch:
             np.int64,
         )
         pairs = zip(settled.tolist(), state.settled.tolist(), strict=True)
-        found = [_hypothesis(state.history.links(link, last)) for link, last in pairs]
-        return found, replace(state, settled=settled)
+        hypotheses = [_hypothesis(state.history.links(link, last)) for link, last in pairs]
+        return hypotheses, replace(state, settled=settled)
 
     def alternatives(self, state: BeamState, ended: NDArray[np.bool_] | None = None) -> list[list[Alternative]]:
         """Return what each stream may have said since its settled labels, the best first.
@@ -109,22 +109,22 @@ class BeamSearch:
         if self._bias:
             for row in ended[beams.stream].nonzero()[0].tolist():
                 scores[row] += self._bias.end(int(beams.bias[row]))
-        found: list[list[Alternative]] = [[] for _ in state.frames]
+        by_stream: list[list[Alternative]] = [[] for _ in state.frames]
         for row in np.argsort(-scores, kind="stable").tolist():
             stream = int(beams.stream[row])
             links = state.history.links(int(beams.alignment[row]), int(state.settled[stream]))
             alternative = Alternative(_hypothesis(links), float(beams.log_prob[row]), float(scores[row]))
-            found[stream].append(alternative)
-        return found
+            by_stream[stream].append(alternative)
+        return by_stream
 
     def _kept(self, due: Beams, waiting: Beams) -> Beams:
         """Return those of the due prefixes that are among the best of their stream, none of which is behind in time."""
         every = due + waiting
         best = np.full(every.stream.max() + 1, -np.inf)
         np.maximum.at(best, every.stream, every.score)
-        kept = best_of(every.stream, every.score, self.beam)
-        kept = kept[(kept < len(due)) & (every.score >= best[every.stream] - self._threshold)[kept]]
-        return due[kept]
+        ranking = best_of(every.stream, every.score, self.beam)
+        ranking = ranking[(ranking < len(due)) & (every.score >= best[every.stream] - self._threshold)[ranking]]
+        return due[ranking]
 
     def _grown(self, frames: Floats, beams: Beams, state: BeamState, last: NDArray[np.bool_]) -> Beams:
         """Return the likeliest successors of prefixes: after the blank, or one label longer.
@@ -180,8 +180,8 @@ class BeamSearch:
         totals = scores[row, label][:, None] + spans[row]
         pair, span = (totals >= least[row][:, None]).nonzero()
         row, label, total = row[pair], label[pair], totals[pair, span]
-        chosen = best_of(stream[row], total, self.beam)
-        return row[chosen], label[chosen], span[chosen]
+        ranking = best_of(stream[row], total, self.beam)
+        return row[ranking], label[ranking], span[ranking]
 
 
 def _hypothesis(links: list[Link]) -> Hypothesis:

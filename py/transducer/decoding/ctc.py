@@ -49,15 +49,15 @@ class CtcDecoder:
         last = np.where(state.states[0][0] == state.frames, state.g, self.blank)
         previous = np.concatenate([last[:, None], labels[:, :-1]], axis=1)
         within = np.arange(labels.shape[1]) < encoded_lengths[:, None]
-        said = within & (labels != self.blank) & (labels != previous)
-        rows, places = said.nonzero()
+        emissions = within & (labels != self.blank) & (labels != previous)
+        rows, places = emissions.nonzero()
         tokens = labels[rows, places]
         confidences = np.exp(logprobs[rows, places, tokens])
         step = rows, places + state.frames[rows], tokens, np.zeros_like(tokens), confidences
-        heard = encoded_lengths > 0
+        nonempty = encoded_lengths > 0
         final = labels[np.arange(len(labels)), np.maximum(encoded_lengths - 1, 0)]
         frames = state.frames + encoded_lengths
-        until = np.where(heard, frames, state.states[0][0])
+        until = np.where(nonempty, frames, state.states[0][0])
         return hypotheses([step], len(labels)), DecoderState(
-            np.where(heard, final, state.g), (until[None],), state.skip, frames
+            np.where(nonempty, final, state.g), (until[None],), state.skip, frames
         )

@@ -59,8 +59,8 @@ class LanguageModel:
 
     def log_prob(self, context: Context, word: str) -> float:
         """Return ln p(word | context)."""
-        if found := self._n_grams.get((*context, word)):
-            return found[0]
+        if entry := self._n_grams.get((*context, word)):
+            return entry[0]
         if not context:
             return self._n_grams.get((UNKNOWN,), (UNSEEN, 0.0))[0]
         return self._backoff(context) + self.log_prob(context[1:], word)

@@ -44,7 +44,7 @@ def sentences(language: str, count: int) -> Iterator[str]:
     """
     allowed = set(scripts_of_language(language))
     words = {word: share for word, share in frequencies(language).items() if scripts_of(word) <= allowed}
-    drawn = random.Random(language).choices(list(words), list(words.values()), k=WORDS_OF_A_SENTENCE * count)
+    draws = random.Random(language).choices(list(words), list(words.values()), k=WORDS_OF_A_SENTENCE * count)
     for number in range(count):
-        text = " ".join(drawn[number * WORDS_OF_A_SENTENCE : (number + 1) * WORDS_OF_A_SENTENCE])
+        text = " ".join(draws[number * WORDS_OF_A_SENTENCE : (number + 1) * WORDS_OF_A_SENTENCE])
         yield text if number % 2 else f"{text[0].upper()}{text[1:]}."

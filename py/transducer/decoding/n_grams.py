@@ -30,18 +30,18 @@ def estimate(
             for start in range(max(place - order + 1, 0), place + 1):
                 followers[tuple(words[start:place])][words[place]] += 1
     known = sorted({*vocabulary, *followers[()], END, UNKNOWN})
-    found: dict[Context, list[float]] = {(BEGIN,): [0.0, 1.0]}
+    n_grams: dict[Context, list[float]] = {(BEGIN,): [0.0, 1.0]}
     for context, counts in sorted(followers.items(), key=lambda item: len(item[0])):
         total, kinds = counts.total(), len(counts)
         left = kinds / (total + kinds)
         if not context:
             for word in known:
-                found[(word,)] = [counts[word] / (total + kinds) + left / len(known), 1.0]
+                n_grams[(word,)] = [counts[word] / (total + kinds) + left / len(known), 1.0]
             continue
         for word, count in counts.items():
-            found[(*context, word)] = [count / (total + kinds) + left * found[(*context[1:], word)][0], 1.0]
-        found[context][1] = left
-    return found
+            n_grams[(*context, word)] = [count / (total + kinds) + left * n_grams[(*context[1:], word)][0], 1.0]
+        n_grams[context][1] = left
+    return n_grams
 
 
 def arpa(n_grams: dict[Context, list[float]]) -> str:

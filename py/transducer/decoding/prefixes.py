@@ -45,11 +45,11 @@ class History:
 
     def links(self, alignment: int, after: int) -> list[Link]:
         """Return an alignment's links in order of time, those after the one numbered `after`, which it goes through."""
-        found = []
+        links = []
         while alignment != after:
-            found.append(self._links[alignment])
-            alignment = found[-1].before
-        return found[::-1]
+            links.append(self._links[alignment])
+            alignment = links[-1].before
+        return links[::-1]
 
     def meeting(self, alignments: Sequence[int], after: int) -> int:
         """Return the last link that alignments share, all of which go through the one numbered `after`."""

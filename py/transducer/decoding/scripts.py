@@ -28,14 +28,14 @@ class ScriptLock:
 
     def __init__(self, scripts: Sequence[str], spelt: Sequence[str]) -> None:
         allowed = {script.upper() for script in scripts}
-        written = [scripts_of(label) for label in spelt]
-        known = set().union(*written)
+        label_scripts = [scripts_of(label) for label in spelt]
+        known = set().union(*label_scripts)
         if missing := sorted(allowed - known):
             raise InputError(
                 f"The model has no token in the script {missing[0].title()!r}; give some of "
                 f"{', '.join(sorted(script.title() for script in known))}."
             )
-        self._gains = np.array([0.0 if found <= allowed else -np.inf for found in written])
+        self._gains = np.array([0.0 if scripts_of_label <= allowed else -np.inf for scripts_of_label in label_scripts])
 
     def gains(self, states: Integers) -> Doubles:
         return np.broadcast_to(self._gains, (len(states), len(self._gains)))

@@ -116,9 +116,9 @@ class _Global:
         scores = queries @ self.k.transpose(-2, -1) - self.padding[:, None, None].to(torch.float32) * INF_VAL
         output = torch.softmax(scores, dim=-1) @ self.v
         numbers = torch.arange(attended.size(2), device=attended.device)
-        chosen = (numbers < self.end) & (numbers % self.spacing == 0)
+        is_global = (numbers < self.end) & (numbers % self.spacing == 0)
         spread = output.index_select(2, torch.clamp(numbers // self.spacing, max=output.size(2) - 1))
-        return torch.where(chosen[:, None], spread, attended)
+        return torch.where(is_global[:, None], spread, attended)
 
 
 def _mask_of(encoder: Any) -> Any:

@@ -48,9 +48,9 @@ class Once:
         self.function = function
         self._known: tuple[Tensor, Any] | None = None
 
-    def __call__(self, given: Tensor) -> Any:
-        if self._known is None or self._known[0] is not given:
-            self._known = given, self.function(given)
+    def __call__(self, argument: Tensor) -> Any:
+        if self._known is None or self._known[0] is not argument:
+            self._known = argument, self.function(argument)
         return self._known[1]
 
 
@@ -113,8 +113,8 @@ def _convolve(module: Any, x: Tensor, pad_mask: Tensor | None = None, cache: Ten
     x = nn.functional.glu(module.pointwise_conv1(x.transpose(1, 2)).transpose(1, 2), dim=-1)
     if pad_mask is not None:
         x = x.masked_fill(pad_mask.unsqueeze(2), 0.0)
-    found = module.depthwise_conv(x.transpose(1, 2), cache=cache)
-    x, next_cache = (found, None) if cache is None else found
+    output = module.depthwise_conv(x.transpose(1, 2), cache=cache)
+    x, next_cache = (output, None) if cache is None else output
     norm: Any = module.batch_norm
     x = norm(x.transpose(1, 2)) if module.norm_type == "layer_norm" else norm(x).transpose(1, 2)
     x = module.pointwise_conv2(module.activation(x).transpose(1, 2)).transpose(1, 2)

@@ -77,11 +77,11 @@ class StatelessReference(nn.Module):
         self.decoder = decoder
 
     def forward(self, y: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        state, found = [context.transpose(0, 1)], []
+        state, outputs = [context.transpose(0, 1)], []
         for token in y.unbind(1):
             g, state = self.decoder.predict(token.unsqueeze(1), state=state, add_sos=False)
-            found.append(g)
-        return torch.cat(found, dim=1), state[0].transpose(0, 1)
+            outputs.append(g)
+        return torch.cat(outputs, dim=1), state[0].transpose(0, 1)
 
 
 # By class of NeMo: the module that is exported, and the one that it is compared with.

@@ -49,8 +49,8 @@ class PromptKernelReference(nn.Module):
 
     def forward(self, frames: Tensor, prompt: Tensor) -> Tensor:
         frames = frames.transpose(1, 2)
-        chosen = functional.one_hot(prompt, self.count).to(frames.dtype)
-        output: Tensor = self.kernel(torch.cat([frames, chosen.unsqueeze(1).expand(-1, frames.size(1), -1)], dim=-1))
+        one_hot = functional.one_hot(prompt, self.count).to(frames.dtype)
+        output: Tensor = self.kernel(torch.cat([frames, one_hot.unsqueeze(1).expand(-1, frames.size(1), -1)], dim=-1))
         return output.transpose(1, 2)
 
 

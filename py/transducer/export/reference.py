@@ -24,8 +24,8 @@ def reference(name: str, checkpoint: Checkpoint, device: str = "cpu", streaming:
 
     def run_module(arrays: Arrays) -> Arrays:
         with torch.inference_mode():
-            found = module(*(torch.from_numpy(array).to(device) for array in arrays.values()))
-        tensors = found if isinstance(found, tuple) else (found,)
+            results = module(*(torch.from_numpy(array).to(device) for array in arrays.values()))
+        tensors = results if isinstance(results, tuple) else (results,)
         return {key: tensor.cpu().numpy() for key, tensor in zip(outputs, tensors, strict=True)}
 
     if name in ("joint", "rnnt_step"):

@@ -46,8 +46,8 @@ class StreamingEncoder(nn.Module):
             self.encoder.update_max_seq_length(self.max_length, audio_signal.device)
         channel, time, filled = caches
         self.is_new = filled == 0
-        found = self.encoder.streaming_post_process(self.encoder.forward_internal(audio_signal, length, *caches))
-        encoded, lengths, next_channel, next_time, next_filled = found
+        outputs = self.encoder.streaming_post_process(self.encoder.forward_internal(audio_signal, length, *caches))
+        encoded, lengths, next_channel, next_time, next_filled = outputs
         rests = length == 0
         rests_in_layers = rests[None, :, None, None]
         return (
@@ -87,10 +87,10 @@ class StreamingReference(nn.Module):
     def _step(self, signal: Tensor, length: Tensor, caches: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         new = bool(caches[2] == 0) and bool(length > 0)
         before = self.padding_frames if new else 0
-        found = self.encoder.cache_aware_stream_step(
+        outputs = self.encoder.cache_aware_stream_step(
             signal[:, :, before:], length - before, *caches, drop_extra_pre_encoded=0 if new else None
         )
-        return tuple(found) if length > 0 else (*found[:2], *caches)
+        return tuple(outputs) if length > 0 else (*outputs[:2], *caches)
 
 
 def configure_streaming(encoder: Any, streaming: CacheAwareStreaming) -> Any:

@@ -115,7 +115,7 @@ def _recurrent(checkpoint: Checkpoint, stride: float, chunk: int) -> RecurrentSt
 
 
 def _require_streamable(encoder: dict[str, Any], source: str) -> None:
-    wanted = {
+    supported_values = {
         "subsampling": ("dw_striding", "striding"),
         "att_context_style": ("regular", "chunked_limited"),
         "self_attention_model": ("rel_pos",),
@@ -127,11 +127,11 @@ def _require_streamable(encoder: dict[str, Any], source: str) -> None:
         raise InputError(f"{source}: a streaming encoder cannot be made of a {kind}, which keeps no caches; {INSTEAD}.")
     if int(encoder.get("subsampling_factor", 4)) < 2:
         raise InputError(f"{source}: a streaming encoder cannot be made of a model without subsampling; {INSTEAD}.")
-    for setting, supported in wanted.items():
-        found = encoder.get(setting, defaults.get(setting))
-        if found not in supported:
+    for setting, supported in supported_values.items():
+        value = encoder.get(setting, defaults.get(setting))
+        if value not in supported:
             raise InputError(
-                f"{source}: a streaming encoder cannot be made of a model whose {setting} is {found}, "
+                f"{source}: a streaming encoder cannot be made of a model whose {setting} is {value}, "
                 f"only {' or '.join(map(str, supported))}; {INSTEAD}."
             )
 
@@ -170,12 +170,12 @@ def _conv_context(encoder: dict[str, Any]) -> tuple[int, int]:
     return int(before), int(after)
 
 
-def _cache_size(asked: int | None, trained: int, chunk: int, granularity: int) -> int:
+def _cache_size(request: int | None, trained: int, chunk: int, granularity: int) -> int:
     """Return the attention cache's size: what is asked for as far as it makes sense, and say where it does not."""
-    if asked is not None and asked < 0:
-        raise InputError(f"STREAMING_CACHE_SIZE={asked} is negative; give the number of encoder frames to keep.")
+    if request is not None and request < 0:
+        raise InputError(f"STREAMING_CACHE_SIZE={request} is negative; give the number of encoder frames to keep.")
     most = None if trained < 0 else trained or chunk
-    size = (most or CACHE_SIZE) if asked is None else asked
+    size = (most or CACHE_SIZE) if request is None else request
     reason = ""
     if size == 0:
         size, reason = chunk, "would leave nothing to tell a running stream from a new one"
@@ -186,6 +186,6 @@ def _cache_size(asked: int | None, trained: int, chunk: int, granularity: int) -
             max(size // granularity, 1) * granularity,
             f"is not a multiple of the chunk of {chunk} encoder frames",
         )
-    if reason and asked is not None:
-        log.warning("STREAMING_CACHE_SIZE=%d %s: the cache holds %d.", asked, reason, size)
+    if reason and request is not None:
+        log.warning("STREAMING_CACHE_SIZE=%d %s: the cache holds %d.", request, reason, size)
     return size

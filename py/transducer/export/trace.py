@@ -110,9 +110,9 @@ def require_runs(name: str, module: nn.Module, inputs: list[Tensor], source: str
         with torch.inference_mode():
             module(*inputs)
     except Exception as error:  # whatever NeMo's code says of settings that it was not written for
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(
-            f"{source}: NeMo's {name} fails as it is configured ({said}); correct the checkpoint's config."
+            f"{source}: NeMo's {name} fails as it is configured ({message}); correct the checkpoint's config."
         ) from None
 
 
@@ -136,17 +136,17 @@ def detached_weights(module: nn.Module) -> Iterator[dict[str, Tensor]]:
 
     Tracing reads zeros, for which the system keeps one page; the weights themselves stay on disk.
     """
-    held: dict[str, Tensor] = dict(module.named_parameters())
-    held |= {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
-    weights = {name: tensor.detach() for name, tensor in held.items()}
-    for number, tensor in enumerate(held.values()):
+    tensors: dict[str, Tensor] = dict(module.named_parameters())
+    tensors |= {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+    weights = {name: tensor.detach() for name, tensor in tensors.items()}
+    for number, tensor in enumerate(tensors.values()):
         tensor.data = torch.empty_like(tensor.data, memory_format=torch.contiguous_format)
         # The exporter merges weights that are equal; one number each keeps them apart.
         tensor.data.view(-1)[0] = number
     try:
         yield weights
     finally:
-        for name, tensor in held.items():
+        for name, tensor in tensors.items():
             tensor.data = weights[name]
 
 

@@ -30,9 +30,9 @@ def in_fixed_order(content: bytes) -> bytes:
     session = InferenceSession.InferenceSession.GetRootAs(content, 0)
     model = session.Model()._tab
     begin = min(model.Pos, model.Pos - int.from_bytes(content[model.Pos : model.Pos + 4], "little", signed=True))
-    kept = content[begin:]
+    tail = content[begin:]
     builder = Builder(0)
-    builder.Bytes = bytearray(ROOM) + kept
+    builder.Bytes = bytearray(ROOM) + tail
     builder.head = ROOM
     # Alignment counts from the end of a file, whose length is a multiple of the largest there is.
     builder.minalign = len(content) & -len(content) & 15 or 16
@@ -40,7 +40,7 @@ def in_fixed_order(content: bytes) -> bytes:
     resolver = _resolver(builder, session.KernelTypeStrResolver())
     InferenceSession.Start(builder)
     InferenceSession.AddOrtVersion(builder, version)
-    InferenceSession.AddModel(builder, len(kept) - (model.Pos - begin))
+    InferenceSession.AddModel(builder, len(tail) - (model.Pos - begin))
     InferenceSession.AddKernelTypeStrResolver(builder, resolver)
     builder.Finish(InferenceSession.End(builder), b"ORTM")
     return bytes(builder.Output())

@@ -26,14 +26,14 @@ class Model:
     @classmethod
     def load(cls, graphs: Sequence[Path], meta: Path, tokens: Path, roles: Sequence[str] = ROLES) -> "Model":
         """Read a model from files named as they are built: ROLE.onnx or ROLE.VARIANT.onnx, and "token id" lines."""
-        found = {}
+        paths = {}
         for path in graphs:
             role, _, variant = existing(path, "build the graph first").stem.partition(".")
-            found[role, variant] = path
+            paths[role, variant] = path
         for role in roles:
-            if (role, "") not in found:
+            if (role, "") not in paths:
                 raise InputError(f"No {role}.onnx is among the graphs; build it with `make onnx` and name it.")
-        return cls(found, read_facts(meta), read_tokens(tokens))
+        return cls(paths, read_facts(meta), read_tokens(tokens))
 
     @property
     def source(self) -> str:

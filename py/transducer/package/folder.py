@@ -39,8 +39,8 @@ def new_package(sums: Path, digests: Digests | None = None) -> Iterator[Path]:
 
 def files_in(folder: Path) -> list[str]:
     """Return the paths of all that is in a folder but folders, in order, with slashes."""
-    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def copy(source: Path, target: Path, digests: Digests | None = None) -> None:
@@ -91,10 +91,10 @@ def verify(folder: Path) -> list[str]:
 def _read_sums(path: Path) -> dict[str, str]:
     """Return SHA-256 by path. Raises: ValueError for any other list than new_package writes."""
     text = path.read_bytes().decode("utf-8")
-    found = {name: digest for digest, name in (line.split("  ", 1) for line in text.split("\n")[:-1])}
-    if "".join(f"{found[name]}  {name}\n" for name in sorted(found)) != text:
+    sums = {name: digest for digest, name in (line.split("  ", 1) for line in text.split("\n")[:-1])}
+    if "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)) != text:
         raise ValueError("not in order")
-    return found
+    return sums
 
 
 def _sum_of(path: Path) -> str:

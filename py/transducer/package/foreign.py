@@ -106,13 +106,13 @@ def require_frontend(model: Model, runtime: str, supported: Mapping[str, Sequenc
 
     `supported` lists, for settings of NeMo's frontend and for sample_rate, the values that the runtime follows.
     """
-    found = frontend_of(model.facts)
+    settings = frontend_of(model.facts)
     for setting, values in supported.items():
-        if found[setting] not in values:
+        if settings[setting] not in values:
             known = " or ".join(repr(value) for value in values)
             raise InputError(
-                f"{model.source}: it was trained on features with {setting} {found[setting]!r}, and {runtime} computes "
-                f"them with {known} only; use the ONNX graphs with the model's own frontend instead."
+                f"{model.source}: it was trained on features with {setting} {settings[setting]!r}, and {runtime} "
+                f"computes them with {known} only; use the ONNX graphs with the model's own frontend instead."
             )
 
 

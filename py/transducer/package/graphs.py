@@ -34,11 +34,11 @@ def expose(model: onnx.ModelProto, inputs: Mapping[str, str], outputs: Mapping[s
         node.output[:] = [names.get(name, name) for name in node.output]
     for values, order in ((graph.input, inputs), (graph.output, outputs)):
         by_name = {value.name: value for value in values}
-        kept = [by_name[name] for name in order]
-        for value in kept:
+        exposed = [by_name[name] for name in order]
+        for value in exposed:
             value.name = names[value.name]
         del values[:]
-        values.extend(kept)
+        values.extend(exposed)
 
 
 def predictor_with_lengths(path: Path, integers: int = TensorProto.INT32) -> onnx.ModelProto:

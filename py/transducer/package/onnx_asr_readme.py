@@ -101,11 +101,11 @@ def parakeet_js_text(model: Model) -> str:
 def mismatches(model: Model, sizes: dict[str, int]) -> list[str]:
     """Return what a runtime for TDT models of fixed sizes expects that the model has not."""
     facts, dims = model.facts, model.facts["dims"]
-    found = {
+    own = {
         "features": dims["F"],
         "LSTM layers": dims["L"],
         "predictor width": dims["H"],
         "subsampling factor": facts["subsampling_factor"],
     }
-    reasons = [f"{key} {size} (here {found[key]})" for key, size in sizes.items() if size != found[key]]
+    reasons = [f"{key} {size} (here {own[key]})" for key, size in sizes.items() if size != own[key]]
     return ["a TDT model (here RNN-T)", *reasons] if facts["model_type"] != "tdt" else reasons

@@ -37,7 +37,8 @@ def delegated(program: Any) -> dict[str, Any]:
         "nodes": {"delegated": inside, "others": outside, "share": _share(inside, outside)},
         "flops": {"delegated": there, "others": here, "share": _share(there, here)},
         "operators": {
-            name: [found.delegated, found.non_delegated] for name, found in sorted(info.delegation_by_operator.items())
+            name: [counts.delegated, counts.non_delegated]
+            for name, counts in sorted(info.delegation_by_operator.items())
         },
         **quantized_nodes(program.graph_module),
     }
@@ -48,7 +49,7 @@ def weight_dtypes(program: Any) -> dict[str, dict[str, int]]:
 
     Weights of four bits are int8 to PyTorch, and known by the range that their dequantize node names.
     """
-    found: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "values": 0, "bytes": 0})
+    dtypes: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "values": 0, "bytes": 0})
     programs = [program, *(part.original_module for part in _lowered(program.graph_module))]
     for owner in programs:
         constants = {**owner.state_dict, **owner.constants}
@@ -64,11 +65,11 @@ def weight_dtypes(program: Any) -> dict[str, dict[str, int]]:
             four = any(
                 _kind(u) == "dequantize" and u.args[0] is node and -8 in u.args and 7 in u.args for u in node.users
             )
-            entry = found["int4" if four else str(tensor.dtype).removeprefix("torch.")]
+            entry = dtypes["int4" if four else str(tensor.dtype).removeprefix("torch.")]
             entry["tensors"] += 1
             entry["values"] += tensor.numel()
             entry["bytes"] += tensor.numel() // 2 if four else tensor.numel() * tensor.element_size()
-    return dict(sorted(found.items()))
+    return dict(sorted(dtypes.items()))
 
 
 def _is_used(node: Node) -> bool:
@@ -81,8 +82,8 @@ def _kind(node: Node) -> str:
     if node.op != "call_function":
         return ""
     # The name of an operator is after its library's, with `::`, a dot or an underscore between, as the dialect has it.
-    found = re.search(r"(?<![a-z])(dequantize|quantize)_", str(getattr(node.target, "__name__", node.target)))
-    return found[1] if found else ""
+    match = re.search(r"(?<![a-z])(dequantize|quantize)_", str(getattr(node.target, "__name__", node.target)))
+    return match[1] if match else ""
 
 
 def _lowered(graph: GraphModule) -> Iterator[Any]:

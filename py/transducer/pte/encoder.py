@@ -147,7 +147,7 @@ def require_supported(encoder: Any, source: str) -> None:
     context = tuple(encoder.att_context_size)
     convolution = encoder.layers[0].conv
     subsampling = getattr(encoder.pre_encode, "_subsampling", type(encoder.pre_encode).__name__)
-    found = {
+    settings = {
         "subsampling": (subsampling, ("striding", "dw_striding")),
         "self_attention_model": (encoder.self_attention_model, ("rel_pos",)),
         "conv_norm_type": (convolution.norm_type, ("batch_norm", "layer_norm")),
@@ -158,7 +158,7 @@ def require_supported(encoder: Any, source: str) -> None:
             ("chunked_limited",) if context != (-1, -1) else ("regular",),
         ),
     }
-    for name, (value, supported) in found.items():
+    for name, (value, supported) in settings.items():
         if value not in supported:
             raise InputError(
                 f"{source}: its encoder's {name} is {value}, and ExecuTorch files are made for "

@@ -41,11 +41,11 @@ def linear(layer: Any, norm: Any = None, scale: float = 1.0) -> nn.Linear:
         shift = weight @ norm.bias.detach()
         bias = shift if bias is None else bias + shift
         weight = weight * norm.weight.detach()
-    found = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
-    found.weight = fixed(weight)
+    replacement = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
+    replacement.weight = fixed(weight)
     if bias is not None:
-        found.bias = fixed(bias)
-    return found
+        replacement.bias = fixed(bias)
+    return replacement
 
 
 def halves(conv: Any) -> tuple[Any, Any]:

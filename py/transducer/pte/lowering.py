@@ -99,9 +99,11 @@ def _kept_bounds(part: Part, program: Any) -> dict[str, tuple[int, int]]:
     A lower end of 2 says nothing: the exporter notes it for every dynamic axis, and what it makes takes 1 as well.
     """
     ranges = [(int(ends.lower), int(ends.upper)) for ends in program.range_constraints.values()]
-    kept = [(low if low > 2 else 0, high) for low, high in ranges]
+    limits = [(low if low > 2 else 0, high) for low, high in ranges]
     bounds = {
-        axis: (max(low, *(ends[0] for ends in kept)), min(high, *(ends[1] for ends in kept))) if kept else (low, high)
+        axis: (max(low, *(ends[0] for ends in limits)), min(high, *(ends[1] for ends in limits)))
+        if limits
+        else (low, high)
         for axis, (low, high) in part.bounds.items()
     }
     if bounds != part.bounds:

@@ -63,18 +63,18 @@ def calibration_utterances(options: argparse.Namespace) -> list[Utterance]:
     count, size = options.batches, options.batch_size
     batches = calibration_batches(facts, source, options.manifest, options.frontend, count, size)
     shortest, longest = facts["subsampling_factor"] + 1, getattr(options, "max_frames", sys.maxsize)
-    found = [
+    utterances = [
         (torch.from_numpy(np.ascontiguousarray(row[None, :, :frames])), torch.tensor([frames]))
         for features, lengths in batches
         for row, frames in zip(features, lengths.tolist(), strict=True)
         if shortest <= frames <= longest
     ]
-    if not found:
+    if not utterances:
         raise InputError(
             f"{options.manifest}: no entry chosen from it has {shortest} to {longest} feature frames; "
             "set CALIB_MANIFEST to another manifest or PTE_MAX_FRAMES to more."
         )
-    return found
+    return utterances
 
 
 def noise(options: argparse.Namespace) -> list[Utterance]:
@@ -117,13 +117,13 @@ def write_quantized(
     plan: Mapping[str, str],
     utterances: Sequence[Utterance],
     options: argparse.Namespace,
-    found: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Quantize an encoder by a plan, lower it and write it; or its fp32 form, if that is what the options ask for.
 
     Raises: InputError if the quantizer cannot take the model without a fallback.
     """
-    made_with: dict[str, Any] = {"method": Counter(plan.values()), "exclude": options.exclude, **(found or {})}
+    made_with: dict[str, Any] = {"method": Counter(plan.values()), "exclude": options.exclude, **(facts or {})}
     made_with["calibration"] = "noise" if options.synthetic_calibration else f"{len(utterances)} utterances"
     try:
         program = quantize(part, quantizer_of(plan), utterances)

@@ -39,16 +39,16 @@ class Sensitivity:
 
     def error(self, plan: Mapping[str, str]) -> float:
         """Return the relative root mean square error of the output under a plan, forms by the names of layers."""
-        kept = {name: self.layers[name].weight.data for name in plan}
+        originals = {name: self.layers[name].weight.data for name in plan}
         try:
             for name, form in plan.items():
-                self.layers[name].weight.data = FORMS[form].rounded(kept[name])
+                self.layers[name].weight.data = FORMS[form].rounded(originals[name])
             with self._hooked({name: self._round(name, form) for name, form in plan.items()}):
-                found = [self._run(utterance) for utterance in self.utterances]
+                outputs = [self._run(utterance) for utterance in self.utterances]
         finally:
-            for name, weight in kept.items():
+            for name, weight in originals.items():
                 self.layers[name].weight.data = weight
-        wrong = sum(float((a - b).square().sum()) for a, b in zip(self.expected, found, strict=True))
+        wrong = sum(float((a - b).square().sum()) for a, b in zip(self.expected, outputs, strict=True))
         return (wrong / sum(float(a.square().sum()) for a in self.expected)) ** 0.5
 
     def forms(self, name: str) -> list[str]:

@@ -32,14 +32,14 @@ INTEGERS = {"int8", "uint8", "int4", "uint4"}
 
 def weight_dtypes(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
     """Count tensors, values and bytes of a graph's weights by dtype (names as in ONNX)."""
-    found: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "values": 0, "bytes": 0})
+    dtypes: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "values": 0, "bytes": 0})
     for tensor in model.graph.initializer:
         values, dtype = math.prod(tensor.dims), helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        entry = found[TensorProto.DataType.Name(tensor.data_type).lower()]
+        entry = dtypes[TensorProto.DataType.Name(tensor.data_type).lower()]
         entry["tensors"] += 1
         entry["values"] += values
         entry["bytes"] += values * np.dtype(dtype).itemsize
-    return dict(found)
+    return dict(dtypes)
 
 
 def operators(model: onnx.ModelProto) -> dict[str, int]:

@@ -38,16 +38,16 @@ def activation_limits(
     quantized form).
     """
     histograms = {name: Histogram() for name in importance}
-    for name, found in observations(path, list(importance), inputs):
-        histograms[name].add(found, importance[name] if method == "Error" else np.ones(1, np.float32))
+    for name, values in observations(path, list(importance), inputs):
+        histograms[name].add(values, importance[name] if method == "Error" else np.ones(1, np.float32))
     return {name: getattr(histogram, method.lower())() for name, histogram in histograms.items()}
 
 
 def channel_maxima(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -> dict[str, NDArray[np.float32]]:
     """Run a graph and return for each named tensor [..., C] the largest magnitude of each channel, [C]."""
     maxima: dict[str, NDArray[np.float32]] = {}
-    for name, found in observations(path, names, inputs):
-        largest = np.abs(found.reshape(-1, found.shape[-1])).max(axis=0, initial=0.0)
+    for name, values in observations(path, names, inputs):
+        largest = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0, initial=0.0)
         maxima[name] = np.maximum(maxima.get(name, 0.0), largest)
     return maxima
 
@@ -55,13 +55,13 @@ def channel_maxima(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -
 def observations(path: Path, names: Sequence[str], inputs: Iterable[Arrays]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Run a graph on inputs and yield each named tensor of each run. Raises: InputError for one that is not finite."""
     session = observed_session(path, names)
-    given = [value.name for value in session.get_inputs()]
+    input_names = [value.name for value in session.get_inputs()]
     for arrays in progress(inputs, desc="calibrate", unit="batch", leave=False):
-        run = dict(zip(given, arrays.values(), strict=True))
-        for name, found in zip(names, session.run(names, run), strict=True):
-            if not np.isfinite(found).all():
+        run = dict(zip(input_names, arrays.values(), strict=True))
+        for name, values in zip(names, session.run(names, run), strict=True):
+            if not np.isfinite(values).all():
                 raise InputError(f"{path}: {name} is not finite on the calibration data; leave out what is not speech.")
-            yield name, found
+            yield name, values
 
 
 def observed_session(path: Path, names: Sequence[str]) -> InferenceSession:
@@ -122,12 +122,12 @@ class Histogram:
 
     def _divergence(self, bins: int) -> float:
         """Return that of the counts clipped at so many bins from the same merged to LEVELS."""
-        kept = self.counts[:bins].copy()
+        counts = self.counts[:bins].copy()
         groups = np.arange(bins) * LEVELS // bins
-        seen = kept > 0
-        share = np.bincount(groups, kept, LEVELS) / np.maximum(np.bincount(groups, seen, LEVELS), 1)
+        seen = counts > 0
+        share = np.bincount(groups, counts, LEVELS) / np.maximum(np.bincount(groups, seen, LEVELS), 1)
         merged = np.where(seen, share[groups], 0)
-        clipped = kept.copy()
+        clipped = counts.copy()
         clipped[-1] += self.counts[bins:].sum()
         present = clipped > 0
         # Where clipping fills a bin that merging leaves empty, a trifle stands for the impossible.

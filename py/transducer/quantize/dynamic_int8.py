@@ -187,10 +187,10 @@ def scaled_products(graph: Source) -> dict[str, tuple[str, float]]:
         for node in graph.nodes
         if graph.is_matrix(node) and readers[node.output[0]] == readers[node.input[1]] == 1
     }
-    found = {}
+    factors = {}
     for node in graph.nodes:
         if node.op_type == "Mul" and node.input[0] in products and node.input[1] in graph.weights:
             number = graph.array(node.input[1])
             if number.size == 1 and number.ndim < 2:
-                found[node.input[0]] = node.output[0], float(number.item())
-    return found
+                factors[node.input[0]] = node.output[0], float(number.item())
+    return factors

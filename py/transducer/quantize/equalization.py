@@ -49,10 +49,10 @@ def find_pairs(graph: Source) -> list[Pair]:
             readers.setdefault(name, []).append(node)
     for value in graph.model.graph.output:
         readers.setdefault(value.name, []).append(NodeProto(op_type="Output"))
-    made = {name: node for node in graph.nodes for name in node.output}
+    producers = {name: node for node in graph.nodes for name in node.output}
     uses = {name: len(nodes) for name, nodes in readers.items()}
     pairs = [_norm_pair(graph, node, readers, uses) for node in graph.nodes if node.op_type == "LayerNormalization"]
-    pairs += [_value_pair(graph, node, readers, made, uses) for node in graph.nodes if graph.is_matrix(node)]
+    pairs += [_value_pair(graph, node, readers, producers, uses) for node in graph.nodes if graph.is_matrix(node)]
     return [pair for pair in pairs if pair]
 
 
@@ -72,19 +72,19 @@ def _value_pair(
     graph: Source,
     output: NodeProto,
     readers: Mapping[str, list[NodeProto]],
-    made: Mapping[str, NodeProto],
+    producers: Mapping[str, NodeProto],
     uses: Mapping[str, int],
 ) -> Pair | None:
     """Return a matrix with the one whose channels it reads after attention has mixed them over time."""
     name, mixed, divided = output.input[0], False, {}
-    while node := made.get(name):
+    while node := producers.get(name):
         # Where another branch reads the channels too, they have to stay what they are.
         if len([one for one in readers[name] if one.op_type != "Shape"]) != 1:
             return None
         if graph.is_matrix(node):
             divided[node.input[1]] = 1
             break
-        if node.op_type == "MatMul" and not mixed and made.get(node.input[0], node).op_type == "Softmax":
+        if node.op_type == "MatMul" and not mixed and producers.get(node.input[0], node).op_type == "Softmax":
             mixed, name = True, node.input[1]
         elif node.op_type == "Where" and node.input[1] in graph.weights and not graph.array(node.input[1]).any():
             name = node.input[2]
@@ -107,13 +107,13 @@ def equalize(graph: Source, pairs: Sequence[Pair], maxima: Mapping[str, Floats])
     `maxima` are the largest magnitudes [C] of the pairs' tensors on calibration data; a pair without them is judged by
     its weights alone.
     """
-    found = [(pair, _factors(graph, pair, maxima.get(pair.tensor))) for pair in pairs]
-    for pair, factors in found:
+    scalings = [(pair, _factors(graph, pair, maxima.get(pair.tensor))) for pair in pairs]
+    for pair, factors in scalings:
         for name, axis in pair.divided.items():
             graph.rescale(name, axis, np.float32(1) / factors)
         for name in pair.multiplied:
             graph.rescale(name, 0, factors)
-    return sum(int((factors != 1).sum()) for _, factors in found)
+    return sum(int((factors != 1).sum()) for _, factors in scalings)
 
 
 def _factors(graph: Source, pair: Pair, maxima: Floats | None) -> Floats:

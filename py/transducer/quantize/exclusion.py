@@ -46,22 +46,22 @@ def harmful(
         for node in graph.nodes
         if node.output[0] in costs
     }
-    budget, kept = max_share * sum(costs.values()), set[str]()
+    budget, exclusions = max_share * sum(costs.values()), set[str]()
     for name in sorted(errors, key=lambda name: -errors[name]):
         if errors[name] <= max_error:
             break
         if costs[name] <= budget:
             budget -= costs[name]
-            kept.add(name)
+            exclusions.add(name)
             log.info("%s stays in fp32: int8 would be off by %.1f %%", name, 100 * errors[name])
         else:
             log.warning("%s is off by %.1f %% in int8, and no arithmetic is left for fp32", name, 100 * errors[name])
-    return kept
+    return exclusions
 
 
 def product_error(rows: NDArray[Any], matrix: NDArray[Any], limit: float) -> float:
     """Return the relative root mean square error of rows [N, C] times a matrix [C, out] with both in int8."""
     step = np.float32(limit / 127 or 1)
     values, scale = int8_factors(matrix, axis=0)
-    found = (np.rint(rows / step).clip(-128, 127) * step) @ (values * scale)
-    return relative_rms(rows @ matrix, found)
+    product = (np.rint(rows / step).clip(-128, 127) * step) @ (values * scale)
+    return relative_rms(rows @ matrix, product)

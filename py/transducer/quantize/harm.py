@@ -40,13 +40,13 @@ def harm(base: Path, variant: Path, features: Floats, lengths: tuple[int, ...]) 
     activations = sorted({node.input[0] for node in matrices} & here)
     names = [*products, *activations]
     example = _inputs([row[:, : lengths[1]]])
-    expected, found = (_values(observed_session(path, names), names, example) for path in (base, variant))
-    errors = {name: relative_rms(expected[name], found[name]) for name in products}
+    expected, actual = (_values(observed_session(path, names), names, example) for path in (base, variant))
+    errors = {name: relative_rms(expected[name], actual[name]) for name in products}
     sessions = [open_session(path, optimize=True) for path in (base, variant)]
     return {
         "layers": dict(sorted(errors.items(), key=lambda item: -item[1])[:WORST]),
-        "channels": _extremes(expected, found, activations, axis=-2),
-        "rows": _extremes(expected, found, activations, axis=-1),
+        "channels": _extremes(expected, actual, activations, axis=-2),
+        "rows": _extremes(expected, actual, activations, axis=-1),
         "by_frames": {
             str(count): relative_rms(*(_run(session, [row[:, :count]])[0] for session in sessions)) for count in lengths
         },
@@ -92,11 +92,11 @@ def _named(session: InferenceSession, inputs: dict[str, NDArray[Any]]) -> dict[s
 
 def _run(session: InferenceSession, rows: list[Floats]) -> list[Floats]:
     """Return each row's encoder frames [D, T_enc]."""
-    given = _named(session, _inputs(rows))
-    frames, counts = session.run(None, given)[:2]
+    feed = _named(session, _inputs(rows))
+    frames, counts = session.run(None, feed)[:2]
     return [frames[index, :, :count] for index, count in enumerate(counts)]
 
 
 def _values(session: InferenceSession, names: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
-    given = _named(session, inputs)
-    return dict(zip(names, session.run(names, given), strict=True))
+    feed = _named(session, inputs)
+    return dict(zip(names, session.run(names, feed), strict=True))

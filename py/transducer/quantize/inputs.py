@@ -119,8 +119,8 @@ def step_inputs(encoder: InferenceSession, step: InferenceSession, batches: Batc
     decoder = StepDecoder(meta, recorder)
     names = [value.name for value in encoder.get_inputs()]
     for batch in batches:
-        given = [*batch, *default_conditions(facts, len(batch[1])).values()]
-        decoder.decode(*encoder.run(None, dict(zip(names, given, strict=True))))
+        arrays = [*batch, *default_conditions(facts, len(batch[1])).values()]
+        decoder.decode(*encoder.run(None, dict(zip(names, arrays, strict=True))))
         yield from recorder.inputs
         recorder.inputs.clear()
 

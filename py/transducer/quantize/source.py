@@ -107,8 +107,8 @@ class Source:
         """Return the names of all float32 tensors."""
         graph = onnx.shape_inference.infer_shapes(self.model).graph
         values = [*graph.input, *graph.value_info, *graph.output]
-        found = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-        return found | {name for name, tensor in self.weights.items() if tensor.data_type == TensorProto.FLOAT}
+        names = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+        return names | {name for name, tensor in self.weights.items() if tensor.data_type == TensorProto.FLOAT}
 
     def own_vectors(self) -> None:
         """Give each node that shares a float vector one of its own, so that it can be rescaled there alone."""
@@ -139,21 +139,21 @@ class Source:
         domains = {entry.domain for entry in self.model.opset_import}
         for domain in {node.domain for node in replacements} - domains - {""}:
             self.model.opset_import.append(helper.make_opsetid(domain, 1))
-        kept = {name for node in replacements for name in node.input} & self.weights.keys()
-        sizes = [math.prod(self.shape(name)) * 4 for name in kept] + [size for size, _ in self._conversions.values()]
+        added = {name for node in replacements for name in node.input} & self.weights.keys()
+        sizes = [math.prod(self.shape(name)) * 4 for name in added] + [size for size, _ in self._conversions.values()]
         made_with = facts | ({EQUALIZED: self.made_with} if self.made_with else {})
         set_metadata(self.model, {"quantization": json.dumps(made_with, sort_keys=True)})
         with replacing(output) as tmp:
-            store_weights(self.model, self._arrays(kept), sum(sizes), output.with_name(f"{output.name}.data"))
+            store_weights(self.model, self._arrays(added), sum(sizes), output.with_name(f"{output.name}.data"))
             save_graph(self.model, tmp)
 
-    def _arrays(self, kept: set[str]) -> Iterator[Named]:
+    def _arrays(self, added: set[str]) -> Iterator[Named]:
         for name in progress(self.weights, desc=self.path.name, unit="tensor", leave=False):
-            if name in self._conversions or name in kept:
+            if name in self._conversions or name in added:
                 values = self.array(name)
                 if name in self._conversions:
                     yield from self._conversions[name][1](name, values)
-                if name in kept:
+                if name in added:
                     yield name, values
 
     def _split_gemm(self) -> None:
@@ -176,7 +176,7 @@ class Source:
 
     def _hold_constants(self) -> None:
         """Hold the values of Constant nodes as weights, so that there is one kind of constant."""
-        kept = []
+        others = []
         for node in self.nodes:
             value = {attribute.name: attribute for attribute in node.attribute}.get("value")
             if node.op_type == "Constant" and value:
@@ -184,8 +184,8 @@ class Source:
                 self.weights[value.t.name] = value.t
                 self.model.graph.initializer.append(value.t)
             else:
-                kept.append(node)
-        self._set_nodes(kept)
+                others.append(node)
+        self._set_nodes(others)
 
     def _set_nodes(self, nodes: list[NodeProto]) -> None:
         del self.model.graph.node[:]
@@ -193,8 +193,8 @@ class Source:
 
 
 def _require_fp32(path: Path, nodes: Iterable[NodeProto], weights: Iterable[TensorProto]) -> None:
-    found = {node.op_type for node in nodes} & QUANTIZED_OPS
-    if found:
-        raise InputError(f"{path} is quantized already ({min(found)}); give the fp32 graph.")
+    kinds = {node.op_type for node in nodes} & QUANTIZED_OPS
+    if kinds:
+        raise InputError(f"{path} is quantized already ({min(kinds)}); give the fp32 graph.")
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in weights):
         raise InputError(f"{path} is in fp16; give the fp32 graph.")

@@ -41,23 +41,23 @@ class Static:
         That is the sum of the squares of the weights that a channel [C] is multiplied by; what convolutions read and
         give counts alike.
         """
-        found: dict[str, NDArray[np.float32]] = {}
+        importance: dict[str, NDArray[np.float32]] = {}
         for node in filter(self._is_convolution, self.graph.nodes):
-            found |= dict.fromkeys((node.input[0], node.output[0]), np.ones(1, np.float32))
+            importance |= dict.fromkeys((node.input[0], node.output[0]), np.ones(1, np.float32))
         for node in filter(self.graph.is_matrix, self.graph.nodes):
             weights = np.square(self.graph.array(node.input[1])).sum(axis=1)
-            found[node.input[0]] = found.get(node.input[0], np.zeros(1, np.float32)) + weights
-        return found
+            importance[node.input[0]] = importance.get(node.input[0], np.zeros(1, np.float32)) + weights
+        return importance
 
-    def quantized(self, limits: dict[str, float], kept: Set[str] = frozenset()) -> Iterator[NodeProto]:
+    def quantized(self, limits: dict[str, float], in_fp32: Set[str] = frozenset()) -> Iterator[NodeProto]:
         """Yield the nodes with Q/DQ before both inputs of each product, and after each convolution.
 
-        kept: outputs of the products that stay in fp32.
+        in_fp32: outputs of the products that stay in fp32.
         """
         self._scales = {name: np.array(limit / 127 or 1, np.float32) for name, limit in limits.items()}
         self.graph.weights[ZERO] = inline_tensor(ZERO, np.array(0, np.int8))
         for node in self.graph.nodes:
-            if node.output[0] in kept:
+            if node.output[0] in in_fp32:
                 yield node
             elif self.graph.is_matrix(node):
                 yield from self._weight(node.input[1], axis=1)

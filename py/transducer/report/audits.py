@@ -39,7 +39,7 @@ class Audit:
 
 def audits(model: Path) -> list[Audit]:
     """Return the audits among a model's checks."""
-    found = []
+    results = []
     for path in sorted((model / "checks").glob("audit.*.check.json")):
         name = path.name.removeprefix("audit.").removesuffix(".check.json")
         if name.startswith("checkpoint"):
@@ -57,5 +57,5 @@ def audits(model: Path) -> list[Audit]:
             )
             for test, figures in (check.accuracy or {}).items()
         ]
-        found.append(Audit(name, check.facts["clips"], rows))
-    return found
+        results.append(Audit(name, check.facts["clips"], rows))
+    return results

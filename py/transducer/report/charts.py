@@ -34,7 +34,7 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
         return ""
     times = {name: row[-1] for speed in speeds[:1] for name, row in speed.rows.items()}
 
-    with drawing(7.5, 3.6) as (_, [axes], drawn):
+    with drawing(7.5, 3.6) as (_, [axes], svg):
         for megabytes, name, lost, (low, high) in points:
             form = name.partition(".")[2] or "fp32"
             axes.errorbar(megabytes, lost, yerr=[[lost - low], [high - lost]], fmt="o", capsize=3)
@@ -44,7 +44,7 @@ def size_and_accuracy(accuracies: Sequence[Accuracy], files: Sequence[File], spe
         axes.set_xlabel("size in MB")
         axes.set_ylabel("points lost, 95 % interval")
         axes.margins(x=0.2, y=0.2)
-    return bare(drawn.getvalue())
+    return bare(svg.getvalue())
 
 
 def by_length(report: Mapping[str, Any]) -> str:
@@ -57,7 +57,7 @@ def by_length(report: Mapping[str, Any]) -> str:
         return ""
     threads = max(count for _, count in timed(report))
     lengths = sorted({seconds for seconds, _ in timed(report)})
-    with drawing(7.5, 3.6, panels=2) as (_, [times, peaks], drawn):
+    with drawing(7.5, 3.6, panels=2) as (_, [times, peaks], svg):
         for name, row in rows.items():
             times.plot(lengths, [latency(row, seconds, threads) for seconds in lengths], "o-", label=name)
             peaks.plot(lengths, [row[f"peak_{seconds:g}s"] / 1e9 for seconds in lengths], "o-", label=name)
@@ -71,7 +71,7 @@ def by_length(report: Mapping[str, Any]) -> str:
             axes.set_xticks([], minor=True)
             axes.set_xlabel("seconds of audio")
         times.legend(fontsize="small", frameon=False)
-    return drawn.getvalue()
+    return svg.getvalue()
 
 
 @contextlib.contextmanager
@@ -93,12 +93,12 @@ def drawing(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any,
     styles |= {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif"}
     with pyplot.rc_context(styles):
         figure, grid = pyplot.subplots(1, panels, figsize=(width, height), squeeze=False)
-        drawn = io.StringIO()
-        yield figure, list(grid[0]), drawn
+        svg = io.StringIO()
+        yield figure, list(grid[0]), svg
         for axes in grid[0]:
             axes.spines[["top", "right"]].set_visible(False)
         figure.tight_layout()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
         pyplot.close(figure)
 
 

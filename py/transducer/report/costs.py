@@ -21,5 +21,7 @@ class Cost:
 
 def costs(model: Path) -> list[Cost]:
     """Return what each file took that is still there, the longest first."""
-    found = [Cost(**json.loads(path.read_text(encoding="utf-8"))) for path in (model / ".costs").glob("*.json")]
-    return sorted((cost for cost in found if (model / cost.file).exists()), key=lambda cost: (-cost.seconds, cost.file))
+    entries = [Cost(**json.loads(path.read_text(encoding="utf-8"))) for path in (model / ".costs").glob("*.json")]
+    return sorted(
+        (cost for cost in entries if (model / cost.file).exists()), key=lambda cost: (-cost.seconds, cost.file)
+    )

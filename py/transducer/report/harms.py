@@ -32,10 +32,10 @@ def harms(model: Path) -> list[Harm]:
     rows = []
     for path in sorted((model / "checks").glob("encoder.*.check.json")):
         check = Check.read(path)
-        if found := check.facts.get("harm"):
-            layer, error = max(found["layers"].items(), key=lambda item: item[1])
-            ratios = [(found[name]["fp32"], found[name]["variant"]) for name in ("channels", "rows")]
-            lengths = sorted((int(frames), error) for frames, error in found["by_frames"].items())
+        if harm := check.facts.get("harm"):
+            layer, error = max(harm["layers"].items(), key=lambda item: item[1])
+            ratios = [(harm[name]["fp32"], harm[name]["variant"]) for name in ("channels", "rows")]
+            lengths = sorted((int(frames), error) for frames, error in harm["by_frames"].items())
             name = layer.strip("/").removesuffix("/MatMul_output_0")
-            rows.append(Harm(check.file, name, error, ratios[0], ratios[1], lengths, found["in_batch"]["variant"]))
+            rows.append(Harm(check.file, name, error, ratios[0], ratios[1], lengths, harm["in_batch"]["variant"]))
     return rows

@@ -35,19 +35,19 @@ def latency(row: Mapping[str, float], seconds: float, threads: int) -> float:
 
 def speeds(model: Path) -> list[Speed]:
     """Return what `make bench` has measured."""
-    found = []
+    tables = []
     if encoders := (report := read_json(model / "bench/bench.json")).get("encoders"):
         columns = [f"{seconds:g} s, {threads} thread{'s' * (threads > 1)}" for seconds, threads in timed(report)]
         rows = {name: [1000 * latency(row, *key) for key in timed(report)] for name, row in encoders.items()}
-        found.append(Speed("The encoder, milliseconds by seconds of audio", columns, rows))
+        tables.append(Speed("The encoder, milliseconds by seconds of audio", columns, rows))
     if words := read_json(model / "bench/words.json").get("models"):
         columns = ["word, median", "word, 95th percentile", "features", "encoder", "search"]
         rows = {
             name: [row["word"]["p50_ms"], row["word"]["p95_ms"]] + [row[part]["p50_ms"] for part in columns[2:]]
             for name, row in words.items()
         }
-        found.append(Speed("A swiped word, milliseconds from points to n-best", columns, rows))
-    return found
+        tables.append(Speed("A swiped word, milliseconds from points to n-best", columns, rows))
+    return tables
 
 
 def engines(model: Path) -> list[dict[str, Any]]:

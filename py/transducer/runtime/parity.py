@@ -48,16 +48,16 @@ def compare(
     cases: list[Case] = []
     for choice in varied or CASES[name]:
         case = {axis: fixed.get(axis, size) for axis, size in choice.items()}
-        if case in [dict(done.sizes) for done in cases]:
+        if case in [dict(earlier.sizes) for earlier in cases]:
             continue
         errors: list[tuple[float, float, float]] = []
         expected: Arrays = {}
-        found: Arrays = {}
+        actual: Arrays = {}
         for inputs in steps(name, {**sizes, **case}, seed=len(cases)):
             expected = reference(inputs | carried(expected))
-            found = candidate(inputs | carried(found))
-            errors.append(case_errors(expected, found))
-        shapes = {tensor: list(array.shape) for tensor, array in found.items()}
+            actual = candidate(inputs | carried(actual))
+            errors.append(case_errors(expected, actual))
+        shapes = {tensor: list(array.shape) for tensor, array in actual.items()}
         cases.append(Case(case, shapes, *(max(column) for column in zip(*errors, strict=True))))
     return cases
 
@@ -118,13 +118,15 @@ def staggered(batch: int, window: int, step: int, steps: int) -> NDArray[np.int6
     return np.where(step < rows, 0, lengths)
 
 
-def case_errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
+def case_errors(expected: Arrays, actual: Arrays) -> tuple[float, float, float]:
     """Return the errors of a Case over all outputs; infinite where shapes or lengths differ."""
     worst = largest = wrong = power = 0.0
     for tensor, array in expected.items():
-        if array.shape != found[tensor].shape or (array.dtype.kind == "i" and not np.array_equal(array, found[tensor])):
+        if array.shape != actual[tensor].shape or (
+            array.dtype.kind == "i" and not np.array_equal(array, actual[tensor])
+        ):
             return float("inf"), float("inf"), float("inf")
-        difference = array - found[tensor]
+        difference = array - actual[tensor]
         error = float(np.abs(difference).max(initial=0.0))
         # A NaN compares false with every bound, so it counts as infinitely wrong.
         worst = max(worst, error if np.isfinite(error) else float("inf"))
@@ -135,7 +137,7 @@ def case_errors(expected: Arrays, found: Arrays) -> tuple[float, float, float]:
     return worst, worst / max(largest, 1e-12), worst and math.sqrt(wrong / max(power, 1e-12))
 
 
-def relative_rms(expected: NDArray[Any], found: NDArray[Any]) -> float:
+def relative_rms(expected: NDArray[Any], actual: NDArray[Any]) -> float:
     """Return the root mean square of the error over that of the values."""
-    wrong = np.square(expected.astype(np.float64) - found).sum()
+    wrong = np.square(expected.astype(np.float64) - actual).sum()
     return float(np.sqrt(wrong / max(float(np.square(expected, dtype=np.float64).sum()), 1e-30)))

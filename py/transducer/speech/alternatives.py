@@ -17,8 +17,8 @@ def likeliest(pieces: Sequence[Sequence[Heard]], count: int) -> list[tuple[list[
 
     pieces: hypotheses of each piece, the best first.
     """
-    found: list[tuple[list[list[Token]], float]] = [([], 0.0)]
+    combinations: list[tuple[list[list[Token]], float]] = [([], 0.0)]
     for hypotheses in pieces:
-        longer = [([*parts, tokens], score + more) for parts, score in found for tokens, more in hypotheses]
-        found = sorted(longer, key=lambda pair: -pair[1])[:count]
-    return found
+        longer = [([*parts, tokens], score + more) for parts, score in combinations for tokens, more in hypotheses]
+        combinations = sorted(longer, key=lambda pair: -pair[1])[:count]
+    return combinations

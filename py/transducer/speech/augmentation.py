@@ -58,8 +58,8 @@ def room(wave: np.ndarray, sample_rate: int, decay: float, distance: float, rng:
     echo[: int(0.002 * sample_rate)] = 0
     echo *= np.sqrt(distance / np.sum(echo**2))
     echo[0] = 1
-    heard = fftconvolve(wave, echo)[: len(wave)]
-    return np.asarray(heard * np.sqrt(np.mean(wave**2) / max(np.mean(heard**2), 1e-12)), np.float32)
+    reverberant = fftconvolve(wave, echo)[: len(wave)]
+    return np.asarray(reverberant * np.sqrt(np.mean(wave**2) / max(np.mean(reverberant**2), 1e-12)), np.float32)
 
 
 def band_limited(wave: np.ndarray, sample_rate: int, low: float, high: float) -> np.ndarray:
@@ -138,10 +138,10 @@ class Augmentation:
 
     def _companions(self, epoch: int, weights: np.ndarray, rng: Generator) -> list[int]:
         """Return which utterances follow one, drawn by `weights`, so that recordings hold several too."""
-        joined = self._config.get("joined")
-        if joined is None or epoch < joined.from_epoch or rng.random() >= joined.share:
+        settings = self._config.get("joined")
+        if settings is None or epoch < settings.from_epoch or rng.random() >= settings.share:
             return []
-        members = rng.random(rng.integers(1, joined.most))
+        members = rng.random(rng.integers(1, settings.most))
         return [int(member) for member in np.searchsorted(np.cumsum(weights)[:-1], members)]
 
     def __call__(self, plan: "Plan", waves: list[np.ndarray], rng: Generator) -> np.ndarray:

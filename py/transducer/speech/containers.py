@@ -83,10 +83,10 @@ CHUNKS = {
 
 def container(head: bytes) -> Container | None:
     """Return the container of audio by its first HEAD_BYTES bytes, None for what no container begins with."""
-    for pattern, found in MAGIC:
+    for pattern, form in MAGIC:
         if match := re.match(pattern, head, re.DOTALL):
             kind = match.groupdict().get("kind")
-            return found._replace(name=f"RIFF of kind {kind.decode('ascii', 'replace').strip()}") if kind else found
+            return form._replace(name=f"RIFF of kind {kind.decode('ascii', 'replace').strip()}") if kind else form
     return MP3 if is_frame(head) else None
 
 

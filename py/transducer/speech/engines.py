@@ -64,10 +64,10 @@ class EspeakNg:
     def speak(self, text: str, voice: str, speed: float, pitch: int = 50) -> np.ndarray:
         words_a_minute = str(round(self.USUAL_WORDS_A_MINUTE * speed))
         command = ["espeak-ng", "-v", voice, "-s", words_a_minute, "-p", str(pitch), "--stdout", _for_espeak(text)]
-        done = subprocess.run(command, capture_output=True, check=False)
-        wav = done.stdout
-        if done.returncode or len(wav) <= 44:
-            reason = done.stderr.decode(errors="replace").strip() or "it wrote no audio"
+        process = subprocess.run(command, capture_output=True, check=False)
+        wav = process.stdout
+        if process.returncode or len(wav) <= 44:
+            reason = process.stderr.decode(errors="replace").strip() or "it wrote no audio"
             raise InputError(f"espeak-ng failed for voice {voice}: {reason}; version 1.51 is known to work.")
         # The sizes in the header of a streamed WAV are placeholders, so the 44 byte header is read by hand.
         rate = int.from_bytes(wav[24:28], "little")
@@ -87,11 +87,11 @@ class Flite:
             raise InputError(f"flite has no voice {voice}; install a build that has it (Debian and Ubuntu: flite).")
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             command = ["flite", "-voice", voice, "--setf", f"duration_stretch={1 / speed:.3f}"]
-            done = subprocess.run(
+            process = subprocess.run(
                 [*command, "-t", text.replace("rubout", "rub out"), "-o", file.name], capture_output=True, check=False
             )
-            if done.returncode:
-                raise InputError(f"flite failed for voice {voice}: {done.stderr.decode(errors='replace').strip()}.")
+            if process.returncode:
+                raise InputError(f"flite failed for voice {voice}: {process.stderr.decode(errors='replace').strip()}.")
             wave, rate = soundfile.read(file.name, dtype="float32")
         return _at_16_khz(wave, rate)
 
@@ -157,9 +157,9 @@ def phonemes(text: str, british: bool) -> str:
     """Return Kokoro's phonemes of a text, with stress marks."""
     accent, symbols = ("en-gb", _BRITISH) if british else ("en-us", _AMERICAN)
     command = ["espeak-ng", "-q", "--ipa=3", "--tie=^", "-v", accent, _for_espeak(text)]
-    spoken = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    spoken = re.sub("|".join(map(re.escape, symbols)), lambda found: symbols[found[0]], spoken)
-    return " ".join(spoken.replace("^", "").split())
+    phones = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    phones = re.sub("|".join(map(re.escape, symbols)), lambda match: symbols[match[0]], phones)
+    return " ".join(phones.replace("^", "").split())
 
 
 def _for_espeak(text: str) -> str:

@@ -19,9 +19,9 @@ def hear(recognizer: Recognizer, utterances: Sequence[Utterance]) -> tuple[list[
     stretches = list(map(stretch, utterances))
     total = round(sum(part.duration or 0.0 for part in stretches))
     with progress(total=total, unit="s", desc="evaluate") as bar:
-        for found in recognizer.transcribe_files(stretches, bar.update):
-            if isinstance(found, InputError):
-                problems.append(found)
-            texts.append(None if isinstance(found, InputError) else found.text)
+        for result in recognizer.transcribe_files(stretches, bar.update):
+            if isinstance(result, InputError):
+                problems.append(result)
+            texts.append(None if isinstance(result, InputError) else result.text)
     log.info(", ".join(f"{part} {spent:.2f} s" for part, spent in recognizer.seconds.items()))
     return texts, problems

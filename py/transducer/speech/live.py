@@ -112,8 +112,8 @@ class LiveRecognizer(Recognizer):
             conditions = repeated(self._conditions, len(lengths))
             encoded, frames, encoder_state = self._windows.encode(windows, lengths, encoder_state, conditions)
         with self._timed("decoder"):
-            found, search_state = self._decode(encoded, frames, silent, search_state)
-        return found, (encoder_state, search_state)
+            hypotheses, search_state = self._decode(encoded, frames, silent, search_state)
+        return hypotheses, (encoder_state, search_state)
 
     def _decode(
         self, encoded: Floats, frames: Integers, silent: NDArray[np.bool_], state: SearchState
@@ -122,9 +122,9 @@ class LiveRecognizer(Recognizer):
         if self._search and isinstance(state, BeamState):
             return self._search.settle(self._search.pass_over(self._search.decode(encoded, decoded, state), passed))
         assert isinstance(state, DecoderState)
-        found, state = self._decoder.decode(encoded, decoded, state)
+        hypotheses, state = self._decoder.decode(encoded, decoded, state)
         skip = np.where(passed > 0, 0, state.skip)
-        return found, replace(state, frames=state.frames + passed, skip=skip)
+        return hypotheses, replace(state, frames=state.frames + passed, skip=skip)
 
     def pending(self, state: tuple[Arrays, SearchState], ended: NDArray[np.bool_]) -> list[list[Heard]]:
         """Return what each stream may have said since its settled labels, the best first; nothing if searched greedily.
@@ -134,8 +134,8 @@ class LiveRecognizer(Recognizer):
         if not (self._search and isinstance(state[1], BeamState)):
             return [[] for _ in ended]
         return [
-            [(self.tokens(hypothesis), score) for hypothesis, _, score in found[:ALTERNATIVES]]
-            for found in self._search.alternatives(state[1], ended)
+            [(self.tokens(hypothesis), score) for hypothesis, _, score in ranking[:ALTERNATIVES]]
+            for ranking in self._search.alternatives(state[1], ended)
         ]
 
     def transcript(self, tokens: list[Token]) -> Transcript:

@@ -127,22 +127,22 @@ def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return edges.reshape(-1, 2)
 
 
-def join(heard: Iterable[tuple[Piece, list[Token]]], sample_rate: int) -> list[Token]:
+def join(transcribed: Iterable[tuple[Piece, list[Token]]], sample_rate: int) -> list[Token]:
     """Return the tokens of a whole recording from those of its pieces, each timed from its piece's start.
 
     Two neighbours change over in the widest gap that both leave around their cut.
     """
-    joined: list[Token] = []
+    whole: list[Token] = []
     until = 0.0
-    for piece, tokens in heard:
+    for piece, tokens in transcribed:
         since, at = piece.start / sample_rate, piece.begin / sample_rate
         later = [replace(token, start=token.start + since, end=token.end + since) for token in tokens]
         # The outer halves of the overlap are where either side lacks context.
-        change = widest_gap(joined + later, *sorted([(since + at) / 2, (at + until) / 2]))
-        joined = [token for token in joined if token.start < change]
-        joined += [token for token in later if token.start >= change]
+        change = widest_gap(whole + later, *sorted([(since + at) / 2, (at + until) / 2]))
+        whole = [token for token in whole if token.start < change]
+        whole += [token for token in later if token.start >= change]
         until = piece.stop / sample_rate
-    return joined
+    return whole
 
 
 def widest_gap(tokens: list[Token], low: float, high: float) -> float:

@@ -60,32 +60,36 @@ def walk(content: bytes) -> Walk:
         high, middle, low, last = content[6:10]
         begin = 10 + (high << 21 | middle << 14 | low << 7 | last)
     at, frames, counted = begin, 0, None
-    while (found := frame(content[at : at + 4])) is not None:
+    while (header := frame(content[at : at + 4])) is not None:
         if not frames:
-            xing = content[at + found.xing : at + found.xing + 12]
+            xing = content[at + header.xing : at + header.xing + 12]
             if xing[:4] in (b"Xing", b"Info") and xing[7] & 1:
                 (counted,) = struct.unpack(">I", xing[8:])
-        at += found.size
+        at += header.size
         frames += 1
     return Walk(begin, frames, at, counted)
 
 
 def with_count(content: bytes) -> bytes:
     """Return MP3 with a frame before its first that counts the others, without which libsndfile guesses its length."""
-    found = walk(content)
-    first = frame(content[found.begin : found.begin + 4])
-    if first is None or found.counted is not None or first.size < first.xing + 12:
+    stream = walk(content)
+    first = frame(content[stream.begin : stream.begin + 4])
+    if first is None or stream.counted is not None or first.size < first.xing + 12:
         return content
     # With protection off, so that no checksum has to be right.
-    header = bytes([content[found.begin], content[found.begin + 1] | 1, *content[found.begin + 2 : found.begin + 4]])
-    counting = (header + bytes(first.xing - 4) + b"Xing" + struct.pack(">II", 1, found.frames)).ljust(first.size, b"\0")
-    return content[: found.begin] + counting + content[found.begin :]
+    header = bytes(
+        [content[stream.begin], content[stream.begin + 1] | 1, *content[stream.begin + 2 : stream.begin + 4]]
+    )
+    counting = (header + bytes(first.xing - 4) + b"Xing" + struct.pack(">II", 1, stream.frames)).ljust(
+        first.size, b"\0"
+    )
+    return content[: stream.begin] + counting + content[stream.begin :]
 
 
 def mp3_is_cut(content: bytes) -> bool:
     """Return whether the last frame is incomplete, or frames are missing of those that the first one counts."""
-    found = walk(content)
-    rest = content[found.end :]
-    incomplete = found.end > len(content) or (0 < len(rest) < 4 and not b"TAG".startswith(rest))
+    stream = walk(content)
+    rest = content[stream.end :]
+    incomplete = stream.end > len(content) or (0 < len(rest) < 4 and not b"TAG".startswith(rest))
     # The frame that counts is not counted by most writers.
-    return found.frames > 0 and (incomplete or found.frames < (found.counted or 0))
+    return stream.frames > 0 and (incomplete or stream.frames < (stream.counted or 0))

@@ -21,9 +21,9 @@ class Partial:
     """What one stream has said so far. Times are seconds of the stream, as if it were spoken while we listen.
 
     begin: of the speech that this step added
-    heard: how much audio the step needed; the transcript covers it
+    end: of the audio that the step needed; the transcript covers it
     compute: how long frontend, encoder and decoder took, measured
-    ready: when the transcript was there: `compute` after `heard`, or after the step before was done
+    ready: when the transcript was there: `compute` after `end`, or after the step before was done
     settled: characters of the text that will not change
     final: nothing more will come
     """
@@ -31,7 +31,7 @@ class Partial:
     row: int
     transcript: Transcript
     begin: float
-    heard: float
+    end: float
     compute: float
     ready: float
     settled: int = 0
@@ -40,7 +40,7 @@ class Partial:
     @property
     def lookahead(self) -> float:
         """How long the first speech that was added had to wait for the speech after it."""
-        return self.heard - self.begin
+        return self.end - self.begin
 
     @property
     def latency(self) -> float:

@@ -64,9 +64,9 @@ def read_pipe(pipe: io.BufferedReader, sample_rate: int, raw_rate: int | None = 
     recorded = Recorded(pipe)
     head = recorded.read(12)
     if head.startswith(b"RIFF") and head.endswith(b"WAVE"):
-        found = _wav_format(recorded)
-        if found:
-            yield from _samples(pipe, found, sample_rate)
+        form = _wav_format(recorded)
+        if form:
+            yield from _samples(pipe, form, sample_rate)
             return
     else:
         _require_readable(head + recorded.read(HEAD_BYTES - len(head)))
@@ -79,23 +79,23 @@ def read_pipe(pipe: io.BufferedReader, sample_rate: int, raw_rate: int | None = 
 
 def _require_readable(head: bytes) -> None:
     """Refuse what no container begins with, and containers that libsndfile does not read."""
-    found = container(head)
+    form = container(head)
     if not head:
         raise InputError(f"{NAME} holds 0 s of audio; bring at least {MIN_SECONDS} s.")
-    if found is None:
+    if form is None:
         raise InputError(
             f"{NAME} begins like no known audio; pipe WAV, or for samples without a header (16 bit, mono) give their "
             "rate, as in RATE=16000 or --raw 16000."
         )
-    if not found.readable:
-        raise InputError(f"{NAME} is {found.name}, which cannot be read; {CONVERT}.")
+    if not form.readable:
+        raise InputError(f"{NAME} is {form.name}, which cannot be read; {CONVERT}.")
 
 
 def _samples(pipe: io.BufferedReader, form: Format, sample_rate: int) -> Iterator[Wave]:
     """Yield the samples of a pipe that has none but these left, at `sample_rate`."""
     resampler = soxr.ResampleStream(form.rate, sample_rate, 1, dtype="float32")
     frame = form.channels * np.dtype(form.kind).itemsize
-    heard, left, rest = 0, form.size, b""
+    samples, left, rest = 0, form.size, b""
     while more := pipe.read1(1 << 16 if left < 0 else min(left, 1 << 16)):
         left -= len(more) if left > 0 else 0
         data = rest + more
@@ -103,10 +103,10 @@ def _samples(pipe: io.BufferedReader, form: Format, sample_rate: int) -> Iterato
         rest = data[whole:]
         channels = np.frombuffer(data[:whole], form.kind).reshape(-1, form.channels).astype(np.float32)
         wave = require_finite(channels.mean(axis=1) / np.float32(form.scale), NAME)
-        heard += len(wave)
+        samples += len(wave)
         yield wave if form.rate == sample_rate else resampler.resample_chunk(wave)
-    if heard < MIN_SECONDS * form.rate:
-        raise InputError(f"{NAME} holds {heard / form.rate:.3g} s of audio; bring at least {MIN_SECONDS} s.")
+    if samples < MIN_SECONDS * form.rate:
+        raise InputError(f"{NAME} holds {samples / form.rate:.3g} s of audio; bring at least {MIN_SECONDS} s.")
     if form.rate != sample_rate:
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
     if left > 0:
@@ -115,11 +115,11 @@ def _samples(pipe: io.BufferedReader, form: Format, sample_rate: int) -> Iterato
 
 def _wav_format(pipe: Recorded) -> Format | None:
     """Read WAV up to its samples; return how they lie, None for samples that only libsndfile can decode."""
-    found = None
+    form = None
     while len(chunk := pipe.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
-        if name == b"data" and found:
-            tag, channels, rate, bits = found
+        if name == b"data" and form:
+            tag, channels, rate, bits = form
             require_rate(rate, NAME)
             if (tag, bits) not in TYPES or not channels:
                 return None
@@ -129,5 +129,5 @@ def _wav_format(pipe: Recorded) -> Format | None:
         if name == b"fmt " and len(body) >= 16:
             tag, channels, rate, bits = struct.unpack("<HHI6xH", body[:16])
             tag = struct.unpack("<H", body[24:26])[0] if tag == EXTENSIBLE and len(body) >= 26 else tag
-            found = tag, channels, rate, bits
+            form = tag, channels, rate, bits
     raise InputError(f"{NAME} is WAV without a format or samples; pipe the whole of it.")

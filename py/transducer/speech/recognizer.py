@@ -98,31 +98,31 @@ class Recognizer:
         cuttings = [cut(wave, self.sample_rate, *self._segment_seconds) for wave in waves]
         # What has no signal has no words, though a model may be trained so that it hears some.
         pieces = [
-            [piece for piece in found if has_signal(wave[piece.start : piece.stop])]
-            for wave, found in zip(waves, cuttings, strict=True)
+            [piece for piece in cuts if has_signal(wave[piece.start : piece.stop])]
+            for wave, cuts in zip(waves, cuttings, strict=True)
         ]
-        places = [(row, column) for row, found in enumerate(pieces) for column in range(len(found))]
-        heard: dict[tuple[int, int], list[Heard]] = {}
+        places = [(row, column) for row, cuts in enumerate(pieces) for column in range(len(cuts))]
+        results: dict[tuple[int, int], list[Heard]] = {}
         for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate, self._rows):
-            chosen = [pieces[row][column] for row, column in batch]
-            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, chosen, strict=True)]
-            heard |= dict(zip(batch, self._hear(*self.features(parts)), strict=True))
-            progress(sum(map(length, chosen)) / self.sample_rate)
+            batch_cuts = [pieces[row][column] for row, column in batch]
+            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, batch_cuts, strict=True)]
+            results |= dict(zip(batch, self._hear(*self.features(parts)), strict=True))
+            progress(sum(map(length, batch_cuts)) / self.sample_rate)
         return [
-            self._transcript(found, likeliest([heard[row, column] for column in range(len(found))], ALTERNATIVES))
-            for row, found in enumerate(pieces)
+            self._transcript(cuts, likeliest([results[row, column] for column in range(len(cuts))], ALTERNATIVES))
+            for row, cuts in enumerate(pieces)
         ]
 
-    def _transcript(self, pieces: Sequence[Piece], heard: Sequence[tuple[Sequence[list[Token]], float]]) -> Transcript:
+    def _transcript(self, pieces: Sequence[Piece], n_best: Sequence[tuple[Sequence[list[Token]], float]]) -> Transcript:
         """Return a recording's transcript by what may have been heard in its pieces, the best first."""
-        found = [
+        candidates = [
             (self._vocabulary.transcript(join(list(zip(pieces, parts, strict=True)), self.sample_rate)), score)
-            for parts, score in heard
+            for parts, score in n_best
         ]
         texts: dict[str, float] = {}
-        for transcript, score in found if self._search and pieces else ():
+        for transcript, score in candidates if self._search and pieces else ():
             texts.setdefault(transcript.text, score)
-        return replace(found[0][0], alternatives=tuple(texts.items()))
+        return replace(candidates[0][0], alternatives=tuple(texts.items()))
 
     def transcribe_files(
         self, stretches: Iterable[Stretch], progress: Callable[[float], object] = lambda seconds: None
@@ -150,7 +150,7 @@ class Recognizer:
     ) -> Iterator[Transcript | InputError]:
         waves = [wave for wave in waiting if not isinstance(wave, InputError)]
         transcripts = iter(self.transcribe(waves, progress))
-        return (found if isinstance(found, InputError) else next(transcripts) for found in waiting)
+        return (result if isinstance(result, InputError) else next(transcripts) for result in waiting)
 
     def features(self, waves: Sequence[Wave]) -> tuple[Floats, Integers]:
         """Run the frontend on waveforms [samples] of any lengths: features [B, F, T] and lengths [B]."""
@@ -164,13 +164,13 @@ class Recognizer:
 
     def recognize(self, features: Floats, lengths: Integers) -> list[Hypothesis]:
         """Run the encoder and decoder on features, float32 [B, F, T] and int64 [B]."""
-        return [found[0].hypothesis for found in self._recognize(features, lengths)]
+        return [alternatives[0].hypothesis for alternatives in self._recognize(features, lengths)]
 
     def _hear(self, features: Floats, lengths: Integers) -> list[list[Heard]]:
         """Return the tokens of the best hypotheses in each row of features, with their scores."""
         return [
-            [(self.tokens(hypothesis), score) for hypothesis, _, score in found[:ALTERNATIVES]]
-            for found in self._recognize(features, lengths)
+            [(self.tokens(hypothesis), score) for hypothesis, _, score in alternatives[:ALTERNATIVES]]
+            for alternatives in self._recognize(features, lengths)
         ]
 
     def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
@@ -180,7 +180,7 @@ class Recognizer:
             encoded, frames = self._encoder.run(None, inputs)
         with self._timed("decoder"):
             if not self._search:
-                return [[Alternative(found, 0.0, 0.0)] for found in self._decoder.decode(encoded, frames)[0]]
+                return [[Alternative(hypothesis, 0.0, 0.0)] for hypothesis in self._decoder.decode(encoded, frames)[0]]
             return self._search.alternatives(self._search.decode(encoded, frames))
 
     def tokens(self, hypothesis: Hypothesis) -> list[Token]:

@@ -101,7 +101,7 @@ class Streams:
         """Encode and decode every window that is complete, in all streams; yield what adds to a text."""
         while (lengths := np.array([self._due(stream) for stream in self._streams], np.int64)).any():
             began, (_, before) = time.perf_counter(), self._state
-            found, self._state = self._recognizer.step(
+            hypotheses, self._state = self._recognizer.step(
                 self._windows(lengths), lengths, self._state, self._silent(lengths)
             )
             pending = self._recognizer.pending(self._state, np.zeros(len(lengths), np.bool_))
@@ -109,7 +109,7 @@ class Streams:
             for row in lengths.nonzero()[0].tolist():
                 stream = self._streams[row]
                 before_it = stream.said
-                self._advance(stream, int(lengths[row]), found[row], int(before.frames[row]), compute)
+                self._advance(stream, int(lengths[row]), hypotheses[row], int(before.frames[row]), compute)
                 stream.pending = pending[row]
                 if stream.said != before_it:
                     yield self.partial(row)
@@ -140,8 +140,8 @@ class Streams:
             places.append((slice(first - start, stop - start), slice(first - begin, stop - begin)))
         features, _ = self._recognizer.features(cuttings)
         windows = np.zeros((len(lengths), features.shape[1], self._size), np.float32)
-        for row, found, (into, out_of) in zip(rows, features, places, strict=True):
-            windows[row, :, into] = found[:, out_of]
+        for row, frames, (into, out_of) in zip(rows, features, places, strict=True):
+            windows[row, :, into] = frames[:, out_of]
         return windows
 
     def _silent(self, lengths: Integers) -> NDArray[np.bool_]:
@@ -154,12 +154,12 @@ class Streams:
             silent[row] = not has_signal(stream.samples[max(low - stream.begin, 0) : high - stream.begin])
         return silent
 
-    def _advance(self, stream: Stream, length: int, found: Hypothesis, frames: int, compute: float) -> None:
+    def _advance(self, stream: Stream, length: int, hypothesis: Hypothesis, frames: int, compute: float) -> None:
         """Note what a step gave a stream, `frames` encoder frames after its beginning, and drop old samples."""
-        stream.tokens += self._recognizer.tokens(found)
+        stream.tokens += self._recognizer.tokens(hypothesis)
         stop = stream.window * self._shift - self._padding + length
-        heard = min(self._samples(stop), stream.heard) / self._recognizer.sample_rate
-        stream.last = (frames * self._frame_seconds, heard, compute, max(heard, stream.last[-1]) + compute)
+        seconds = min(self._samples(stop), stream.heard) / self._recognizer.sample_rate
+        stream.last = (frames * self._frame_seconds, seconds, compute, max(seconds, stream.last[-1]) + compute)
         stream.window += 1
         first = stream.window * self._shift - self._padding
         old = min(max(first - max(self._context, self._past), 0) * self._hop - stream.begin, len(stream.samples))

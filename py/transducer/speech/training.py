@@ -140,5 +140,5 @@ def standardise_input(conv: nn.Conv2d, mean: float, std: float, raw_weights: boo
             conv.bias += shift()
             conv.weight *= std
     register_parametrization(conv, "weight", Scaled())
-    hook = conv.register_forward_hook(lambda module, inputs, found: found - shift()[:, None, None])
+    hook = conv.register_forward_hook(lambda module, inputs, output: output - shift()[:, None, None])
     return fold

@@ -102,17 +102,17 @@ class BufferedWindows:
         due = lengths > 0
         # What is before a stream's beginning is padding, which this encoder takes at the end alone.
         padding = np.maximum(self._left - state["windows"] * self.facts["shift_frames"], 0)
-        heard = np.where(due, lengths - padding, 1)
-        features = np.zeros((*windows.shape[:2], int(heard.max())), np.float32)
-        for row, (first, count) in enumerate(zip(padding, heard, strict=True)):
+        sizes = np.where(due, lengths - padding, 1)
+        features = np.zeros((*windows.shape[:2], int(sizes.max())), np.float32)
+        for row, (first, count) in enumerate(zip(padding, sizes, strict=True)):
             features[row, :, :count] = windows[row, :, first : first + count]
         signal, length, *_ = (value.name for value in self._encoder.get_inputs())
-        encoded, counts = self._encoder.run(None, {signal: features, length: heard, **conditions})
+        encoded, counts = self._encoder.run(None, {signal: features, length: sizes, **conditions})
         begins = (self._left - padding) // self._factor
         frames = np.where(due, np.clip(counts - begins, 0, self._chunk), 0)
-        chosen = np.minimum(begins[:, None] + np.arange(self._chunk), encoded.shape[2] - 1)
+        places = np.minimum(begins[:, None] + np.arange(self._chunk), encoded.shape[2] - 1)
         return (
-            np.take_along_axis(encoded, chosen[:, None], axis=2),
+            np.take_along_axis(encoded, places[:, None], axis=2),
             frames,
             {"windows": state["windows"] + due},
         )

@@ -35,18 +35,18 @@ def groups_of(traces: Sequence[Trace], lexicon: Collection[str]) -> dict[str, li
         "letters_from_10": lambda trace: len(trace.word) >= 10,
         "fast": lambda trace: trace.points[-1, 2] - trace.points[0, 2] < 1000 * FAST * len(trace.word),
     }
-    found = {name: [row for row, trace in enumerate(traces) if test(trace)] for name, test in tests.items()}
-    return {name: rows for name, rows in found.items() if rows}
+    groups = {name: [row for row, trace in enumerate(traces) if test(trace)] for name, test in tests.items()}
+    return {name: rows for name, rows in groups.items() if rows}
 
 
 def accuracy(
-    traces: Sequence[Trace], found: Sequence[Sequence[str]], groups: Mapping[str, Sequence[int]]
+    traces: Sequence[Trace], candidates: Sequence[Sequence[str]], groups: Mapping[str, Sequence[int]]
 ) -> dict[str, Any]:
     """Return the share of each group's traces, in per cent, whose word is among the first 1, 3 and 5 words found.
 
     `interval` is that of top-1, 95 %.
     """
-    return {name: _figures([(traces[row], found[row]) for row in rows]) for name, rows in groups.items()}
+    return {name: _figures([(traces[row], candidates[row]) for row in rows]) for name, rows in groups.items()}
 
 
 def _figures(rows: Sequence[tuple[Trace, Sequence[str]]]) -> dict[str, Any]:

@@ -103,8 +103,10 @@ class BeamSearch:
             if watch:
                 watch(beams.node, beams.score)
         words = self.lexicon.word[beams.node]
-        found = [self._candidate(word, score) for word, score in zip(words, beams.score, strict=True) if word != NONE]
-        return sorted(found, key=lambda candidate: (-candidate.score, candidate.word))[:count]
+        candidates = [
+            self._candidate(word, score) for word, score in zip(words, beams.score, strict=True) if word != NONE
+        ]
+        return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.word))[:count]
 
     def _candidate(self, index: int, log_prob: float) -> Candidate:
         word = self.lexicon.words[index]

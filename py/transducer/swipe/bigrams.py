@@ -87,15 +87,15 @@ class Bigrams:
                 before = now
         kinds = Counter(before for before, _ in counts)
         share = np.exp(prior - np.logaddexp.reduce(prior))
-        found = []
+        entries = []
         for (before, now), count in counts.items():
             gain = math.log1p((count - DISCOUNT) / (DISCOUNT * kinds[before] * share[now]))
             if steps := min(round(STEPS * gain), 255):
-                found.append((-count * gain, before, now, steps))
-        kept = np.array(sorted((before, now, steps) for _, before, now, steps in sorted(found)[:pairs]), np.int64)
-        kept = kept.reshape(-1, 3)
-        first = np.searchsorted(kept[:, 0], np.arange(len(words) + 2))
-        return cls(words, first, kept[:, 1], kept[:, 2] / STEPS)
+                entries.append((-count * gain, before, now, steps))
+        rows = np.array(sorted((before, now, steps) for _, before, now, steps in sorted(entries)[:pairs]), np.int64)
+        rows = rows.reshape(-1, 3)
+        first = np.searchsorted(rows[:, 0], np.arange(len(words) + 2))
+        return cls(words, first, rows[:, 1], rows[:, 2] / STEPS)
 
     def write(self, path: Path) -> None:
         header = np.array((MAGIC, VERSION, len(self._words), len(self._next), digest_of(self._words)), HEADER)

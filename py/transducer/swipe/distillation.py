@@ -42,10 +42,10 @@ class Distillation(nn.Module):
             assert self._seen is not None
             encoded, _ = encoder(audio_signal=self._seen[0], length=self._seen[1])
             predicted, _, _ = decoder(targets=targets, target_length=target_lengths)
-            wanted = joint.joint(encoded.transpose(1, 2), predicted.transpose(1, 2)).log_softmax(-1)
-        given = log_probs.float().log_softmax(-1)
-        frames, tokens = given.shape[1], given.shape[2]
-        apart = kl_div(given, wanted[:, :frames, :tokens], reduction="none", log_target=True).sum(-1)
+            teacher_log_probs = joint.joint(encoded.transpose(1, 2), predicted.transpose(1, 2)).log_softmax(-1)
+        own_log_probs = log_probs.float().log_softmax(-1)
+        frames, tokens = own_log_probs.shape[1], own_log_probs.shape[2]
+        apart = kl_div(own_log_probs, teacher_log_probs[:, :frames, :tokens], reduction="none", log_target=True).sum(-1)
         within = torch.arange(frames, device=apart.device)[:, None] < input_lengths[:, None, None]
         within = within & (torch.arange(tokens, device=apart.device) <= target_lengths[:, None, None])
         mean = (apart * within).sum((1, 2)) / within.sum((1, 2))

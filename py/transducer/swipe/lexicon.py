@@ -52,10 +52,10 @@ def read_lists(texts: Sequence[str]) -> list[tuple[list[str], float]]:
 def _spellable(words: Sequence[str], labels: Sequence[str]) -> list[str]:
     """Return the words that the labels can spell, each once; the number of others is logged."""
     known = set(labels)
-    found = [word for word in dict.fromkeys(words) if set(word) <= known]
-    if strange := len(set(words)) - len(found):
+    spellable = [word for word in dict.fromkeys(words) if set(word) <= known]
+    if strange := len(set(words)) - len(spellable):
         log.warning("left out %d words of the lexicon: they have characters outside the vocabulary.", strange)
-    return found
+    return spellable
 
 
 class Lexicon:

@@ -76,8 +76,8 @@ def _open(path: Path) -> Any:
 
 def encoder_frames(encode: Runner, features: Floats) -> Floats:
     """Return the encoder frames [T_enc, D] of one trace's features [T, F]."""
-    found = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
-    return np.ascontiguousarray(found["encoder_output"][0, :, : int(found["encoded_lengths"][0])].T)
+    outputs = encode({"audio_signal": features.T[None], "length": np.array([len(features)])})
+    return np.ascontiguousarray(outputs["encoder_output"][0, :, : int(outputs["encoded_lengths"][0])].T)
 
 
 def graph_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,21 +111,21 @@ def decode_traces(
             refused.append(error)
             return np.zeros((0, 1), np.float32)
 
-    found = decode_all(map(frames_of, traces), open_step(step), search, len(traces))
+    candidates = decode_all(map(frames_of, traces), open_step(step), search, len(traces))
     if refused:
         log.warning("%d of %d traces have no words: %s", len(refused), len(traces), refused[0])
-    return found
+    return candidates
 
 
 def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> list[list[str]]:
     """Return the best words of each trace's encoder frames [T_enc, D], and log the CPU time of a trace."""
     began = time.process_time()
-    found = [
+    candidates = [
         [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
         for encoded in progress(frames, desc="beam search", total=count, unit="trace", leave=False)
     ]
     log.info("%.2f ms of CPU time a trace", (time.process_time() - began) / count * 1000)
-    return found
+    return candidates
 
 
 def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequence[Trace]) -> dict[str, Any]:

@@ -163,11 +163,11 @@ class User:
         moved = np.linalg.norm(place - place[0], axis=1) > self.slop
         begun = np.maximum.accumulate(moved) | (self.slop == 0)
         still = np.append(False, (np.diff(place, axis=0) == 0).all(axis=1))
-        kept = begun & (~still | (rng.random(len(still)) < self.still))
-        kept[[0, -1]] = True
+        reports = begun & (~still | (rng.random(len(still)) < self.still))
+        reports[[0, -1]] = True
         # The finger leaves a little after its last report.
-        place[-1] = place[np.flatnonzero(kept)[-2]]
+        place[-1] = place[np.flatnonzero(reports)[-2]]
         # A report's time is a little off, so that speeds are, too.
         when[1:-1] = np.clip(when[1:-1] + rng.normal(0.0, self.jitter, len(ticks)), 0.001, times[-1])
-        inside = np.clip(place[kept] / layout.size, 0.0, 1.0)
-        return np.column_stack([inside, np.round(np.maximum.accumulate(when[kept]) * 1000)])
+        inside = np.clip(place[reports] / layout.size, 0.0, 1.0)
+        return np.column_stack([inside, np.round(np.maximum.accumulate(when[reports]) * 1000)])

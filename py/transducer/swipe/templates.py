@@ -29,10 +29,10 @@ class Templates:
 
     def __init__(self, words: Sequence[str], layout: Layout) -> None:
         paths = [layout.centres_of(word) for word in words]
-        kept = [index for index, path in enumerate(paths) if len(path)]
-        self._words = [words[index] for index in kept]
-        self._paths = np.stack([equidistant(paths[index]) for index in kept]).astype(np.float32)
-        self._prior = log_prior(np.array(kept))
+        indices = [index for index, path in enumerate(paths) if len(path)]
+        self._words = [words[index] for index in indices]
+        self._paths = np.stack([equidistant(paths[index]) for index in indices]).astype(np.float32)
+        self._prior = log_prior(np.array(indices))
         self._layout = layout
 
     def decode(self, points: Doubles, count: int) -> list[str]:

@@ -87,8 +87,8 @@ def parse_trace(line: str, labels: str | None) -> Trace:
     try:
         entry: Any = json.loads(line)
         word = entry["word"]
-        found = entry["points"]
-        points = np.array([(point["x"], point["y"], point["t"]) for point in found], dtype=np.float64)
+        reports = entry["points"]
+        points = np.array([(point["x"], point["y"], point["t"]) for point in reports], dtype=np.float64)
     except (ValueError, KeyError, TypeError):
         raise TraceError("not a JSON object with a word and points of x, y and t") from None
     if not isinstance(word, str) or not word:

@@ -99,11 +99,11 @@ def _read(path: Path) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.
             ("prior", "<f4", words),
         ]
     )
-    found = np.frombuffer(content, fields, offset=HEADER.itemsize)[0]
-    first, label, word = found["first"].astype(np.int64), found["label"], found["word"].astype(np.int32)
+    arrays = np.frombuffer(content, fields, offset=HEADER.itemsize)[0]
+    first, label, word = arrays["first"].astype(np.int64), arrays["label"], arrays["word"].astype(np.int32)
     # Children lie behind their parent and behind those of the nodes before it, so that every walk ends.
     counts, number = np.diff(first), np.arange(nodes)
     ordered = first[0] == 1 and first[-1] == nodes and (counts >= 0).all() and (first[:-1] > number).all()
     if not (ordered and (label < labels).all() and (word >= NONE).all() and (word < words).all()):
         raise InputError(f"{path}: its nodes do not make a trie; copy it again.")
-    return first, label, word, found["prior"].astype(np.float64), labels
+    return first, label, word, arrays["prior"].astype(np.float64), labels

@@ -38,8 +38,8 @@ def ranked_words() -> list[tuple[str, float]]:
     from wordfreq import get_frequency_dict
 
     words = get_frequency_dict("en", "best").items()
-    kept = [(word, share) for word, share in words if share >= MIN_FREQUENCY and is_word(word)]
-    return sorted(kept, key=lambda entry: (-entry[1], entry[0]))
+    ranking = [(word, share) for word, share in words if share >= MIN_FREQUENCY and is_word(word)]
+    return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
 
 
 def is_held_out(word: str, rank: int) -> bool:

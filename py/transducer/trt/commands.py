@@ -65,11 +65,11 @@ def bench_command(
 
     11 has CUDA graphs and spinning on and transfers off by default; 10 has not, so both are set.
     """
-    given = ",".join(f"{tensor}:{'x'.join(map(str, shape))}" for tensor, shape in shapes.items())
+    shape_option = ",".join(f"{tensor}:{'x'.join(map(str, shape))}" for tensor, shape in shapes.items())
     return [
         trtexec,
         f"--loadEngine={plan}",
-        *([f"--shapes={given}"] if given else []),
+        *([f"--shapes={shape_option}"] if shape_option else []),
         "--useCudaGraph",
         "--useSpinWait",
         "--noDataTransfers",
@@ -118,15 +118,15 @@ def polygraphy_command(job: Job, rtx: bool = False, arch: str = "any") -> list[s
     ]
 
 
-def build_command(found: Mapping[str, Any], job: Job, layers: Path) -> tuple[list[str], dict[str, str]]:
+def build_command(backend: Mapping[str, Any], job: Job, layers: Path) -> tuple[list[str], dict[str, str]]:
     """Return the command line that builds an engine with what find_tensorrt.py found, and its environment.
 
     `layers` is where trtexec writes the engine's layers.
     """
-    if found["tensorrt"] == "trtexec":
-        return trtexec_command(found["trtexec"], job, layers), {}
-    rtx = found["tensorrt"] == "rtx"
-    return polygraphy_command(job, rtx, found["arch"]), {"POLYGRAPHY_USE_TENSORRT_RTX": "1"} if rtx else {}
+    if backend["tensorrt"] == "trtexec":
+        return trtexec_command(backend["trtexec"], job, layers), {}
+    rtx = backend["tensorrt"] == "rtx"
+    return polygraphy_command(job, rtx, backend["arch"]), {"POLYGRAPHY_USE_TENSORRT_RTX": "1"} if rtx else {}
 
 
 def script_command(job: Job, script: Path) -> list[str]:

@@ -43,5 +43,5 @@ def precision(model: onnx.ModelProto) -> str:
     if any(node.op_type in QUANTIZERS for node in model.graph.node):
         return "int8-qdq"
     casts = {a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
-    found = {TYPES.get(kind) for kind in casts | {tensor.data_type for tensor in model.graph.initializer}}
-    return next((kind for kind in ("bf16", "fp16") if kind in found), "fp32")
+    kinds = {TYPES.get(kind) for kind in casts | {tensor.data_type for tensor in model.graph.initializer}}
+    return next((kind for kind in ("bf16", "fp16") if kind in kinds), "fp32")

@@ -25,8 +25,8 @@ def cases(profile: Mapping[str, Any]) -> Iterator[dict[str, int]]:
     axes = profile["axes"]
     lengths = [axis for axis in ("T", "U") if axis in axes]
     for batch in sorted({axes["B"]["min"], axes["B"]["opt"]}):
-        for chosen in product(*(sorted(set(axes[axis].values())) for axis in lengths)):
-            yield {"B": batch, **dict(zip(lengths, chosen, strict=True))}
+        for lengths_of_case in product(*(sorted(set(axes[axis].values())) for axis in lengths)):
+            yield {"B": batch, **dict(zip(lengths, lengths_of_case, strict=True))}
     yield {"B": axes["B"]["max"], **{axis: axes[axis]["min"] for axis in lengths}}
 
 
@@ -51,7 +51,7 @@ def compared(
     from polygraphy.logger import G_LOGGER
 
     graph, dims = profile["graph"], json.loads(facts["dims"])
-    given: list[dict[str, int]] = []
+    case_sizes: list[dict[str, int]] = []
     expected: Arrays = {}
 
     def feeds() -> Iterator[Arrays]:
@@ -59,7 +59,7 @@ def compared(
         for number, sizes in enumerate(cases(profile)):
             expected.clear()
             for inputs in steps(graph, dims | sizes, seed=number):
-                given.append(sizes)
+                case_sizes.append(sizes)
                 yield dict(zip(names, (inputs | carried(expected)).values(), strict=True))
 
     compared_cases: list[Case] = []
@@ -78,7 +78,7 @@ def compared(
             tensors = dict(run[1][1][0].items())
             compared_cases.append(
                 Case(
-                    given[-1],
+                    case_sizes[-1],
                     {name: list(array.shape) for name, array in tensors.items()},
                     max(errors.values()),
                     relative if agree or relative > tolerance else float("inf"),
