@@ -10,6 +10,7 @@ import soundfile
 
 from conftest import DEMO, ByKind, needs
 from decoders.kotlin_process import Decoder, compile_decoder
+from decoders.language_model import token_lm
 from decoders.packages import packaged
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.steering import Steering
@@ -17,7 +18,7 @@ from transducer.speech.steering import Steering
 pytestmark = needs("java", "javac", "npm")
 GRAPHS = ("frontend", "encoder", "rnnt_step")
 HOTWORDS = {"zebra": 0.5, "kitchen light": 0.5, "tuesday": 1.25}
-SEARCHES: list[dict[str, Any]] = [{}, {"beam": 8}, {"hotwords": HOTWORDS}]
+SEARCHES: list[dict[str, Any]] = [{}, {"beam": 8}, {"hotwords": HOTWORDS}, {"languageModel": "", "scripts": ["Latin"]}]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def written(samples: Any, folder: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "beam", "hotwords"])
+@pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "beam", "hotwords", "n-grams"])
 def test_speech_is_heard_as_in_python(
     process: Decoder, package: Path, model: Path, search: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -51,6 +52,10 @@ def test_speech_is_heard_as_in_python(
     hotwords = tmp_path / "hotwords.txt"
     hotwords.write_text("".join(f"{phrase} :{weight}\n" for phrase, weight in HOTWORDS.items()))
     steering = Steering(search.get("beam"), hotwords if "hotwords" in search else None)
+    if "languageModel" in search:
+        arpa = token_lm(model, tmp_path)
+        search = search | {"languageModel": str(arpa), "hotwords": HOTWORDS}
+        steering = Steering(hotwords=hotwords, token_lm=arpa, scripts=("Latin",))
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:12]]
     # What has no signal has no words.
     waves += [np.zeros(16000, np.float32), np.full(16000, 0.5, np.float32)]
@@ -78,12 +83,20 @@ def test_speech_is_heard_as_in_python(
         (np.sin(np.arange(16000)), {"hotwords": {"ZEBRA": 0.5}}, "BadPhrase", 'no token for "Z"'),
         (np.sin(np.arange(16000)), {"hotwords": {" ": 0.5}}, "BadPhrase", "is empty"),
         (np.sin(np.arange(16000)), {"hotwords": {"zebra": 0.0}}, "BadPhrase", "not a number of nats"),
+        (np.sin(np.arange(16000)), {"scripts": ["Greek"]}, "BadScript", 'no token in the script "Greek"'),
+        (np.sin(np.arange(16000)), {"scripts": ["Klingon"]}, "BadScript", 'no token in the script "Klingon"'),
+        (np.sin(np.arange(16000)), {"languageModel": "-1 ZEBRA"}, "BadLanguageModel", '"ZEBRA" and 0 more'),
+        (np.sin(np.arange(16000)), {"languageModel": "-1"}, "BadLanguageModel", "line 2 is not an n-gram of 1"),
     ],
 )
 def test_bad_input_is_a_typed_error(
     process: Decoder, package: Path, samples: Any, options: dict[str, Any], kind: str, sentence: str, tmp_path: Path
 ) -> None:
     assert process.do("open_speech", package=str(package)) is None
+    if "languageModel" in options:
+        arpa = tmp_path / "lm.arpa"
+        arpa.write_text(f"\\1-grams:\n{options['languageModel']}\n")
+        options = {"languageModel": str(arpa)}
     found = process.do("transcribe", samples=written(samples, tmp_path), **options)
     assert found["error"] == kind and sentence in found["message"] and found["message"].count(". ") == 0
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import soundfile
 
 from conftest import DEMO, ROOT, ByKind, make, needs, run_worker
+from decoders.language_model import token_lm
 from decoders.packages import packaged
 from transducer.package.facts import read_facts
 from transducer.runtime.sessions import open_session
@@ -139,12 +141,23 @@ class Reference:
         return [found.word for found in self._search.decode(frames, self._step)]
 
 
-@pytest.mark.parametrize("steering", [{}, {"beam": 8}, {"hotwords": ["zebra", "kitchen light", "tuesday"]}])
+SEARCHES: list[dict[str, Any]] = [
+    {},
+    {"beam": 8},
+    {"hotwords": ["zebra", "kitchen light", "tuesday"]},
+    {"hotwords": ["zebra", "tuesday"], "scripts": ["Latin"]},
+]
+
+
+@pytest.mark.parametrize("steering", SEARCHES, ids=["greedy", "beam", "hotwords", "n-grams"])
 def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Path, steering: dict[str, Any]) -> None:
     """Text, words, times and n-best of 12 recordings."""
     hotwords = tmp_path / "hotwords.txt"
     hotwords.write_text("\n".join(steering.get("hotwords", [])))
     search = Steering(steering.get("beam"), hotwords if "hotwords" in steering else None)
+    arpa = token_lm(built(str(DEMO / "demo-tdt.nemo")), tmp_path) if "scripts" in steering else None
+    if arpa:
+        search = replace(search, token_lm=arpa, scripts=("Latin",))
     recognizer = Recognizer(built(str(DEMO / "demo-tdt.nemo")), steering=search)
     waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:12]]
     # What has no signal has no words, and faint speech has.
@@ -152,7 +165,8 @@ def test_speech_is_heard_as_in_python(speech: Path, built: ByKind, tmp_path: Pat
     paths = [tmp_path / f"{number}.f32" for number in range(len(waves))]
     for path, wave in zip(paths, waves, strict=True):
         wave.tofile(path)
-    (tmp_path / "list.json").write_text(json.dumps({"paths": [str(path) for path in paths], "steering": steering}))
+    listed = {"paths": [str(path) for path in paths], "steering": steering, "arpa": arpa and str(arpa)}
+    (tmp_path / "list.json").write_text(json.dumps(listed))
     found = decode("speech", speech, "fp32", tmp_path / "list.json", tmp_path)
     assert [ours["text"] for ours in found[12:14]] == ["", ""] and found[14]["text"]
     for ours, expected, wave in zip(found, recognizer.transcribe(waves), waves, strict=True):

@@ -191,3 +191,10 @@ def test_scripts() -> None:
     assert scripts_of("Жd7") == {"CYRILLIC", "LATIN"}
     with pytest.raises(InputError, match="no token in the script 'Greek'; give some of Cjk, Cyrillic, Latin"):
         ScriptLock(["Greek"], spelt)
+
+
+def test_what_only_ends_a_text_is_known_to_end_it(tmp_path: Path) -> None:
+    """After "b" comes the end alone, and without a backoff weight."""
+    path = tmp_path / "lm.arpa"
+    path.write_text("\\1-grams:\n-99 <s>\n-1 </s>\n-0.7 b\n\\2-grams:\n-0.3 b </s>\n\\end\\\n", encoding="utf-8")
+    assert added(LanguageModel.read(path, LABELS, 1.0), [1]) == pytest.approx((-0.7 - 0.3) * math.log(10))

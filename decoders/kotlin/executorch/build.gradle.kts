@@ -8,7 +8,7 @@ plugins {
 android {
     namespace = "transducer.decoder.executorch"
     compileSdk = 35
-    defaultConfig { minSdk = 23 }
+    defaultConfig { minSdk = 24 }
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_11
         targetCompatibility = JavaVersion.VERSION_11

@@ -5,6 +5,8 @@ export type ErrorCode =
   | "bad-trace" // not finite, outside the letter area, backwards in time, or too long
   | "bad-audio" // too short, or not finite
   | "bad-phrase" // empty, without a weight above 0, or with letters that no token spells
+  | "bad-language-model" // damaged, or of other tokens than the model's
+  | "bad-script" // one that the model does not write in
   | "bad-beam" // not a whole number of at least 1
   | "bad-word" // a character that the model has no label for
   | "bad-lexicon" // a trie or word list that is damaged or empty

@@ -5,6 +5,7 @@
  * An automaton (Aho and Corasick 1975) follows the text letter by letter. Each letter of a phrase adds the phrase's weight
  * as soon as it is spelt, and all of it is taken back where the phrase does not go on or does not end with a word.
  */
+import type { Bias } from "./bias.js";
 import { TransducerError } from "./errors.js";
 
 /** Nats for each letter of a phrase. */
@@ -26,12 +27,13 @@ interface Row {
   readonly gains: Float64Array;
 }
 
-export class Phrases {
-  /** The node of an empty text. */
-  readonly start: Node;
+export class Phrases implements Bias {
   private readonly root = newNode();
   private readonly bound: string;
   private readonly rows = new Map<Node, Row>();
+  // A state is a node's number; the first is that of an empty text.
+  private readonly nodes: Node[] = [];
+  private readonly numbers = new Map<Node, number>();
 
   /** `weights` are in nats a letter; `spelt` are the labels' texts, a space before what begins a word. Throws bad-phrase. */
   constructor(weights: ReadonlyMap<string, number>, private readonly spelt: readonly string[]) {
@@ -46,11 +48,28 @@ export class Phrases {
       this.add(phrase, weight);
     }
     this.connect();
-    this.start = this.bound ? this.step(this.root, this.bound)[0] : this.root;
+    this.number(this.bound ? this.step(this.root, this.bound)[0] : this.root);
   }
 
-  /** The node after each label, and what the label adds. */
-  row(node: Node): Row {
+  gains(state: number): Float64Array {
+    return this.row(this.nodes[state]!).gains;
+  }
+
+  follow(state: number, label: number): number {
+    return this.number(this.row(this.nodes[state]!).nodes[label]!);
+  }
+
+  end(state: number): number {
+    const node = this.nodes[state]!;
+    return (this.bound ? this.step(node, this.bound)[1] : 0) - node.partial;
+  }
+
+  private number(node: Node): number {
+    if (!this.numbers.has(node)) this.numbers.set(node, this.nodes.push(node) - 1);
+    return this.numbers.get(node)!;
+  }
+
+  private row(node: Node): Row {
     let row = this.rows.get(node);
     if (!row) {
       const nodes: Node[] = [];
@@ -69,11 +88,6 @@ export class Phrases {
       this.rows.set(node, row);
     }
     return row;
-  }
-
-  /** What the end of the audio adds. */
-  end(node: Node): number {
-    return (this.bound ? this.step(node, this.bound)[1] : 0) - node.partial;
   }
 
   private add(phrase: string, weight: number): void {

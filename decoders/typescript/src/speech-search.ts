@@ -3,8 +3,8 @@
  * py/transducer/decoding/beam_search.py is the reference.
  */
 import type { Step, Stepped } from "./beam-search.js";
+import type { Bias } from "./bias.js";
 import type { GreedyShape, Label } from "./greedy.js";
-import type { Phrases } from "./phrases.js";
 
 /** Nats behind the best at which a prefix is dropped. */
 const THRESHOLD = 5;
@@ -12,7 +12,8 @@ const THRESHOLD = 5;
 export interface SpeechSearchOptions {
   /** Prefixes kept. */
   readonly beam: number;
-  readonly phrases?: Phrases | undefined;
+  /** What steers it beside the model. */
+  readonly bias?: Bias | undefined;
   /** Nats behind the best at which a prefix is dropped. */
   readonly threshold?: number;
 }
@@ -23,8 +24,6 @@ export interface Hypothesis {
   readonly logProb: number;
   readonly score: number;
 }
-
-type PhraseNode = Phrases["start"];
 
 /** An alignment's last label, and the rest of it. */
 interface Link extends Label {
@@ -39,7 +38,7 @@ interface Row {
   readonly last: number;
   readonly states: Pick<Stepped, "h" | "c"> & { readonly size: number };
   readonly at: number;
-  readonly phrase: PhraseNode | undefined;
+  readonly bias: number;
   readonly logProb: number;
   readonly score: number;
 }
@@ -47,12 +46,12 @@ interface Row {
 /** Return the hypotheses of encoder frames [T, D], the best first. */
 export async function speechSearch(frames: Float32Array, step: Step, shape: GreedyShape, options: SpeechSearchOptions): Promise<Hypothesis[]> {
   const { blank, D, L, H, maxSymbols } = shape;
-  const { beam, phrases, threshold = THRESHOLD } = options;
+  const { beam, bias, threshold = THRESHOLD } = options;
   const spans = shape.durations.length ? shape.durations : [0];
   const numbers = new Map<number, number>();
   const length = frames.length / D;
   const zeros = { h: new Float32Array(L * H), c: new Float32Array(L * H), size: 1 };
-  let rows: Row[] = [{ prefix: 0, link: undefined, frame: 0, last: blank, states: zeros, at: 0, phrase: phrases?.start, logProb: 0, score: 0 }];
+  let rows: Row[] = [{ prefix: 0, link: undefined, frame: 0, last: blank, states: zeros, at: 0, bias: 0, logProb: 0, score: 0 }];
   let before = -1;
   let symbols = 0;
   for (;;) {
@@ -67,7 +66,7 @@ export async function speechSearch(frames: Float32Array, step: Step, shape: Gree
     rows = going.length ? [...waiting, ...(await grown(now, going, symbols === maxSymbols - 1))] : waiting;
   }
   const ended = merged(rows.map((row) => ({ ...row, frame: length })));
-  const found = ended.map((row) => ({ labels: labelsOf(row.link), logProb: row.logProb, score: row.score + (phrases ? phrases.end(row.phrase!) : 0) }));
+  const found = ended.map((row) => ({ labels: labelsOf(row.link), logProb: row.logProb, score: row.score + (bias?.end(row.bias) ?? 0) }));
   return found.sort((one, other) => other.score - one.score);
 
   /** Return the likeliest successors of prefixes at a frame: after the blank, or one label longer. */
@@ -90,11 +89,11 @@ export async function speechSearch(frames: Float32Array, step: Step, shape: Gree
     const width = stepped.logits.length / count;
     const arcs: { row: number; label: number; span: number; logProb: number; score: number; confidence: number }[] = [];
     let top = -Infinity;
-    const scored = beams.map(({ phrase }, row) => {
+    const scored = beams.map(({ bias: state }, row) => {
       const logits = stepped.logits.subarray(row * width, (row + 1) * width);
       const labels = logSoftmax(logits.subarray(0, blank + 1));
       const durations = shape.durations.length ? logSoftmax(logits.subarray(blank + 1)) : Float64Array.of(0);
-      const gains = phrases?.row(phrase!).gains;
+      const gains = bias?.gains(state);
       const longest = durations.reduce((most, value) => Math.max(most, value), -Infinity);
       for (let label = 0; label <= blank; label++) top = Math.max(top, beams[row]!.score + labels[label]! + (label === blank ? 0 : (gains?.[label] ?? 0)) + longest);
       return { labels, durations, gains };
@@ -117,7 +116,7 @@ export async function speechSearch(frames: Float32Array, step: Step, shape: Gree
       const key = from.prefix * (blank + 1) + label;
       if (!numbers.has(key)) numbers.set(key, numbers.size + 1);
       const link = { before: from.link, id: label, frame, duration, confidence };
-      return { prefix: numbers.get(key)!, link, frame: next, last: label, states, at: row, phrase: phrases?.row(from.phrase!).nodes[label], logProb, score };
+      return { prefix: numbers.get(key)!, link, frame: next, last: label, states, at: row, bias: bias?.follow(from.bias, label) ?? 0, logProb, score };
     });
   }
 }

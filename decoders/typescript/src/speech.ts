@@ -1,10 +1,13 @@
 /** Text from speech: frontend, encoder and greedy decoding of one package. */
+import { Biases, type Bias } from "./bias.js";
 import { TransducerError } from "./errors.js";
 import type { Files } from "./files.js";
 import { greedySearch, type GreedyShape, type Label } from "./greedy.js";
+import { LANGUAGE_MODEL_WEIGHT, LanguageModel } from "./language-model.js";
 import { Package, type RuntimeMeta } from "./package.js";
 import { PHRASE_WEIGHT, Phrases } from "./phrases.js";
 import type { Graph, Runtime } from "./runtime.js";
+import { ScriptLock } from "./scripts.js";
 import { speechSearch, type Hypothesis } from "./speech-search.js";
 import { encoderFrames, graphStep } from "./swipe.js";
 import { Vocabulary, type Token, type Word } from "./transcript.js";
@@ -27,10 +30,14 @@ export interface SpeechOptions {
 
 /** How to search; docs/decoding.md says more. */
 export interface Steering {
-  /** Prefixes kept: 1, the greedy search, unless given or there are hotwords; then 8. */
+  /** Prefixes kept: 1, the greedy search, unless given or something steers the search; then 8. */
   readonly beam?: number;
   /** Phrases to prefer, as a list or with a weight each, in nats a letter. */
   readonly hotwords?: Iterable<string> | ReadonlyMap<string, number>;
+  /** An n-gram model of the model's tokens, as `languageModel` reads it. */
+  readonly languageModel?: LanguageModel;
+  /** Of all that is written, by Unicode's names: Latin, Cyrillic, Han. */
+  readonly scripts?: readonly string[];
 }
 
 /** What was heard, and how many milliseconds each part took. */
@@ -71,16 +78,21 @@ export class SpeechDecoder {
     return new SpeechDecoder(found.meta, frontend, encoder, step);
   }
 
+  /** Read an n-gram model from the text of an ARPA file, which `make token-lm` or `LANGUAGE=` makes. Throws bad-language-model. */
+  languageModel(arpa: string, weight = LANGUAGE_MODEL_WEIGHT): LanguageModel {
+    return new LanguageModel(arpa, this.meta.tokens.slice(0, this.meta.blank_id), weight);
+  }
+
   /**
    * Transcribe samples at `sampleRate`, up to some 30 s: cut longer recordings in pauses.
    *
-   * What has no signal has no words. Throws bad-audio, bad-phrase and bad-beam.
+   * What has no signal has no words. Throws bad-audio, bad-phrase, bad-script and bad-beam.
    */
   transcribe(wave: Float32Array, steering: Steering = {}): Promise<SpeechResult> {
     return this.turns.take(async () => {
       const begin = performance.now();
       this.check(wave);
-      const { beam, phrases } = this.searchOf(steering);
+      const { beam, bias } = this.searchOf(steering);
       if (!hasSignal(wave)) return { text: "", tokens: [], words: [], alternatives: [], milliseconds: { frontend: 0, encoder: 0, decoder: 0, total: performance.now() - begin } };
       const features = await this.frontend.run({
         waveform: { data: wave, dims: [1, wave.length] },
@@ -91,7 +103,7 @@ export class SpeechDecoder {
       const encoded = await this.encoder.run({ [input]: features.audio_signal!, [length]: features.length_out! });
       const decoding = performance.now();
       const [frames, step] = [encoderFrames(encoded), graphStep(this.step, this.shape)];
-      const searched = beam > 1 || phrases ? await speechSearch(frames, step, this.shape, { beam, phrases }) : undefined;
+      const searched = beam > 1 || bias ? await speechSearch(frames, step, this.shape, { beam, bias }) : undefined;
       const tokens = this.tokens(searched ? searched[0]!.labels : await greedySearch(frames, step, this.shape));
       const end = performance.now();
       return {
@@ -103,11 +115,16 @@ export class SpeechDecoder {
     });
   }
 
-  private searchOf({ beam, hotwords }: Steering): { beam: number; phrases: Phrases | undefined } {
+  private searchOf({ beam, hotwords, languageModel, scripts }: Steering): { beam: number; bias: Bias | undefined } {
     const weights = hotwords instanceof Map ? hotwords : new Map([...(hotwords ?? [])].map((phrase) => [phrase as string, PHRASE_WEIGHT]));
-    const kept = beam ?? (weights.size ? BEAM : 1);
+    const { spelt } = this.vocabulary;
+    const biases: Bias[] = [];
+    if (weights.size) biases.push(new Phrases(weights, spelt));
+    if (languageModel) biases.push(languageModel);
+    if (scripts?.length) biases.push(new ScriptLock(scripts, spelt));
+    const kept = beam ?? (biases.length ? BEAM : 1);
     if (!(Number.isInteger(kept) && kept >= 1)) throw new TransducerError("bad-beam", `A beam of ${kept} is not a whole number of at least 1; give one.`);
-    return { beam: kept, phrases: weights.size ? new Phrases(weights, this.vocabulary.spelt) : undefined };
+    return { beam: kept, bias: biases.length > 1 ? new Biases(biases) : biases[0] };
   }
 
   private tokens(labels: readonly Label[]): Token[] {

@@ -1,7 +1,7 @@
 /** Beam search of speech against the greedy search and against sums over all alignments, and phrases against a count. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { greedySearch, Phrases, speechSearch, type Label, type Step } from "../src/index.js";
+import { Biases, greedySearch, LanguageModel, Phrases, ScriptLock, speechSearch, type Bias, type Label, type Step } from "../src/index.js";
 import { expectError, randomNumbers } from "./support.js";
 
 const [BLANK, D, L, H] = [2, 2, 1, 3];
@@ -62,15 +62,13 @@ function rounded(labels: readonly Label[]) {
 
 const SPELT = [" ", "a", "b", "c", " a", " ab", "bc", " c", "ab"];
 
-function added(phrases: Phrases, labels: readonly number[]): number {
-  let node = phrases.start;
-  let total = 0;
+function added(bias: Bias, labels: readonly number[]): number {
+  let [state, total] = [0, 0];
   for (const label of labels) {
-    const { nodes, gains } = phrases.row(node);
-    total += gains[label]!;
-    node = nodes[label]!;
+    total += bias.gains(state)[label]!;
+    state = bias.follow(state, label);
   }
-  return total + phrases.end(node);
+  return total + bias.end(state);
 }
 
 test("phrases earn their letters however they are spelt, and whole words only", () => {
@@ -87,4 +85,61 @@ test("phrases that cannot be used are refused", () => {
   for (const [phrase, weight, words] of [["AB", 1, 'no token for "A"'], [" ", 1, "is empty"], ["ab", 0, "weight 0"], ["ab", NaN, "weight NaN"]] as const) {
     assert.throws(() => new Phrases(new Map([[phrase, weight]]), SPELT), expectError("bad-phrase", words));
   }
+});
+
+const ARPA = String.raw`
+\data\
+ngram 1=5
+ngram 2=3
+
+\1-grams:
+-99	<s>	-0.5
+-1	</s>
+-0.5	a	-0.25
+-0.75	b
+-2	<unk>
+
+\2-grams:
+-0.1	<s> a
+-0.2	a b
+-0.3	b </s>
+
+\end\
+`;
+
+test("an n-gram model adds the weighted probabilities that it has, backs off for others, and ends a text", () => {
+  const model = new LanguageModel(ARPA, ["a", "b", "c"], 0.5);
+  const expected = (...log10: number[]) => 0.5 * Math.LN10 * log10.reduce((sum, value) => sum + value, 0);
+  assert.ok(Math.abs(added(model, [0, 1]) - expected(-0.1, -0.2, -0.3)) < 1e-12);
+  // "b" after the beginning is by backoff, "c" is unknown, and nothing is known to follow it.
+  assert.ok(Math.abs(added(model, [1, 2, 0]) - expected(-0.5 - 0.75, -2, -0.5, -0.25 - 1)) < 1e-12);
+});
+
+test("n-gram models that cannot be used are refused", () => {
+  for (const [arpa, words] of [
+    [ARPA.replace("-0.75\tb", "-0.75\tB"), '"B" and 0 more'],
+    [ARPA.replace("-0.2\ta b", "-0.2\ta"), "line 15 is not an n-gram of 2"],
+    [ARPA.replace("-0.2\ta b", "0.2\ta b"), "line 15"],
+    [ARPA.replace("-0.2\ta b", "\ta b"), "line 15"],
+    ["", "no n-grams"],
+  ] as const) {
+    assert.throws(() => new LanguageModel(arpa, ["a", "b", "c"]), expectError("bad-language-model", words));
+  }
+});
+
+test("a script lock forbids letters of other scripts alone", () => {
+  const spelt = [" a", "д", "7", "ー", "カ", "é", "東", "!"];
+  const forbidden = (scripts: string[]) => [...new ScriptLock(scripts, spelt).gains()].map((gain) => gain < 0);
+  assert.deepEqual(forbidden(["latin"]), [false, true, false, false, true, false, true, false]);
+  assert.deepEqual(forbidden(["Katakana", "CJK"]), [true, true, false, false, false, true, false, false]);
+  for (const script of ["Greek", "Klingon", ""]) assert.throws(() => new ScriptLock([script], spelt), expectError("bad-script", `"${script}"`));
+});
+
+test("several biases add up, and what one forbids stays forbidden", () => {
+  const model = new LanguageModel(ARPA, ["a", "b", "c"], 0.5);
+  const phrases = new Phrases(new Map([["ab", 1]]), ["a", "b", "c"]);
+  const lock = new ScriptLock(["Latin"], ["a", "b", "д"]);
+  const both = new Biases([model, phrases, lock]);
+  assert.ok(Math.abs(added(both, [0, 1]) - added(model, [0, 1]) - added(phrases, [0, 1])) < 1e-12);
+  assert.equal(added(both, [0, 2]), -Infinity);
 });

@@ -39,8 +39,10 @@ class LanguageModel:
         # What may follow a context, by label number.
         self._followers: dict[Context, list[tuple[int, float]]] = {}
         for words, (log_prob, _) in n_grams.items():
+            # A context that only the end may follow is one, too.
+            followers = self._followers.setdefault(words[:-1], [])
             if words[-1] in self._known:
-                self._followers.setdefault(words[:-1], []).append((self._known[words[-1]], log_prob))
+                followers.append((self._known[words[-1]], log_prob))
         self._contexts: list[Context] = [self._shortened((BEGIN,))]
         self._numbers = {self._contexts[0]: 0}
         self._row = cache(self._compute_row)

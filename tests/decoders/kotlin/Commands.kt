@@ -81,7 +81,9 @@ private fun openSpeech(command: Command) {
 private fun transcribe(command: Command): Any {
     val samples = ByteBuffer.wrap(File(command.text("samples")).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
     val hotwords = (command["hotwords"] as Map<*, *>?).orEmpty().entries.associate { (phrase, weight) -> phrase as String to weight.toString().toDouble() }
-    val found = speech.transcribe(FloatArray(samples.remaining()).also(samples::get), (command["beam"] as Double?)?.toInt(), hotwords)
+    val languageModel = command["languageModel"]?.let { speech.languageModel(File(it as String).readText()) }
+    val scripts = (command["scripts"] as List<*>?).orEmpty().map { it as String }
+    val found = speech.transcribe(FloatArray(samples.remaining()).also(samples::get), (command["beam"] as Double?)?.toInt(), hotwords, languageModel, scripts)
     return mapOf(
         "text" to found.text,
         "tokens" to found.tokens.map { it.id },

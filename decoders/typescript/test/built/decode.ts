@@ -3,7 +3,8 @@
  *
  *     node build/test/built/decode.js swipe PACKAGE VARIANT INPUT OUTPUT    # INPUT: JSON lines with points
  *     node build/test/built/decode.js speech PACKAGE VARIANT INPUT OUTPUT   # INPUT: JSON, `paths` of float32 samples
- *                                                                           # and the `steering` of the search
+ *                                                                           # the `steering` of the search,
+ *                                                                           # and the path of an `arpa` file
  *
  * OUTPUT becomes JSON: for each swipe the n-best and the milliseconds, for each recording the text and words.
  */
@@ -25,7 +26,8 @@ if (task === "swipe") {
   }
 } else {
   const decoder = await SpeechDecoder.open(filesIn(folder), runtime, { variant });
-  const { paths, steering } = JSON.parse(text) as { paths: string[]; steering: Steering };
+  const { paths, arpa, ...rest } = JSON.parse(text) as { paths: string[]; arpa?: string; steering: Steering };
+  const steering = arpa ? { ...rest.steering, languageModel: decoder.languageModel(readFileSync(arpa, "utf-8")) } : rest.steering;
   for (const path of paths) {
     found.push(await decoder.transcribe(new Float32Array(new Uint8Array(readFileSync(path)).buffer), steering));
   }

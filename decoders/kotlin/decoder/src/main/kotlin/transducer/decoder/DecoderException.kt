@@ -17,6 +17,12 @@ public sealed class DecoderException(message: String, cause: Throwable? = null) 
     /** A phrase that is empty, has no weight above 0, or has letters that no token spells. */
     public class BadPhrase(message: String) : DecoderException(message)
 
+    /** An n-gram model that is damaged, or of other tokens than the model's. */
+    public class BadLanguageModel(message: String) : DecoderException(message)
+
+    /** A script that the model does not write in. */
+    public class BadScript(message: String) : DecoderException(message)
+
     /** A beam below 1. */
     public class BadBeam(message: String) : DecoderException(message)
 

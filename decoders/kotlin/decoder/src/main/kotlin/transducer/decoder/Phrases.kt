@@ -11,9 +11,9 @@ package transducer.decoder
  * @param spelt the labels' texts in order of their ids, a space before what begins a word.
  * @throws DecoderException.BadPhrase
  */
-public class Phrases(weights: Map<String, Double>, private val spelt: List<String>) {
+public class Phrases(weights: Map<String, Double>, private val spelt: List<String>) : Bias {
     /** Where a text stands: what its letters so far have earned, and what the phrases that end here have earned for good. */
-    internal class Node {
+    private class Node {
         val children = HashMap<Int, Node>()
         var suffix: Node? = null
         var partial = 0.0
@@ -21,14 +21,14 @@ public class Phrases(weights: Map<String, Double>, private val spelt: List<Strin
     }
 
     /** Of one node: the node after each label, and what the label adds in nats. */
-    internal class Row(val nodes: List<Node>, val gains: DoubleArray)
+    private class Row(val nodes: List<Node>, val gains: DoubleArray)
 
     private val bound = if (spelt.any { it.startsWith(SPACE) }) SPACE else ""
     private val root = Node()
     private val rows = HashMap<Node, Row>()
 
-    /** The node of an empty text. */
-    internal val start: Node
+    /** A state is a node's number; the first is that of an empty text. */
+    private val nodes = Numbered<Node>()
 
     init {
         val phrases = weights.map { (phrase, weight) -> phrase.trim().split(Regex("\\s+")).joinToString(SPACE) to weight }
@@ -47,10 +47,19 @@ public class Phrases(weights: Map<String, Double>, private val spelt: List<Strin
             add(phrase, weight)
         }
         connect()
-        start = if (bound.isEmpty()) root else step(root, SPACE.codePointAt(0)).first
+        nodes.number(if (bound.isEmpty()) root else step(root, SPACE.codePointAt(0)).first)
     }
 
-    internal fun row(node: Node): Row = rows.getOrPut(node) {
+    override fun gains(state: Int): DoubleArray = row(nodes[state]).gains
+
+    override fun follow(state: Int, label: Int): Int = nodes.number(row(nodes[state]).nodes[label])
+
+    override fun end(state: Int): Double {
+        val node = nodes[state]
+        return (if (bound.isEmpty()) 0.0 else step(node, SPACE.codePointAt(0)).second) - node.partial
+    }
+
+    private fun row(node: Node): Row = rows.getOrPut(node) {
         val gains = DoubleArray(spelt.size)
         val nodes = spelt.mapIndexed { label, text ->
             var at = node
@@ -65,9 +74,6 @@ public class Phrases(weights: Map<String, Double>, private val spelt: List<Strin
         }
         Row(nodes, gains)
     }
-
-    /** What the end of the audio adds. */
-    internal fun end(node: Node): Double = (if (bound.isEmpty()) 0.0 else step(node, SPACE.codePointAt(0)).second) - node.partial
 
     private fun add(phrase: String, weight: Double) {
         var node = root

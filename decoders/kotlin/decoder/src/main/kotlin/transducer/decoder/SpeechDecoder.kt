@@ -14,23 +14,43 @@ public class SpeechDecoder(public val meta: SpeechMeta, private val model: Speec
     private val vocabulary = Vocabulary(meta.tokens.dropLast(1), meta.tokenizer)
 
     /**
+     * Read an n-gram model from the text of an ARPA file, which `make token-lm` or `LANGUAGE=` makes.
+     *
+     * @throws DecoderException.BadLanguageModel
+     */
+    public fun languageModel(arpa: String, weight: Double = LanguageModel.WEIGHT): LanguageModel =
+        LanguageModel(arpa, meta.tokens.dropLast(1), weight)
+
+    /**
      * Transcribe samples at the model's rate, up to some 30 s: cut longer recordings in pauses. What has no signal has no
      * words.
      *
-     * @param beam prefixes kept: 1, the greedy search, unless given or there are hotwords; then 8.
+     * @param beam prefixes kept: 1, the greedy search, unless given or something steers the search; then 8.
      * @param hotwords phrases to prefer, each with its weight in nats a letter, [Phrases.WEIGHT] for most.
-     * @throws DecoderException BadAudio, BadPhrase or BadBeam; BadGraph if the model fails.
+     * @param languageModel an n-gram model of the model's tokens.
+     * @param scripts of all that is written, by Unicode's names: Latin, Cyrillic, Han; all of them unless given.
+     * @throws DecoderException BadAudio, BadPhrase, BadScript or BadBeam; BadGraph if the model fails.
      */
-    public fun transcribe(samples: FloatArray, beam: Int? = null, hotwords: Map<String, Double> = emptyMap()): Transcript {
+    public fun transcribe(
+        samples: FloatArray,
+        beam: Int? = null,
+        hotwords: Map<String, Double> = emptyMap(),
+        languageModel: LanguageModel? = null,
+        scripts: Collection<String> = emptyList(),
+    ): Transcript {
         check(samples)
         if (beam != null && beam < 1) throw DecoderException.BadBeam("A beam of $beam keeps nothing; give at least 1.")
-        val phrases = if (hotwords.isEmpty()) null else Phrases(hotwords, vocabulary.spelt)
+        val biases = listOfNotNull(
+            if (hotwords.isEmpty()) null else Phrases(hotwords, vocabulary.spelt),
+            languageModel,
+            if (scripts.isEmpty()) null else ScriptLock(scripts, vocabulary.spelt),
+        )
         if (samples.max() - samples.min() <= NO_SIGNAL) return Transcript("", emptyList(), emptyList(), emptyList())
-        val kept = beam ?: if (phrases == null) 1 else BEAM
-        val found = SpeechSearch(meta, model, kept, phrases).decode(model.encode(samples))
+        val kept = beam ?: if (biases.isEmpty()) 1 else BEAM
+        val found = SpeechSearch(meta, model, kept, if (biases.size > 1) Biases(biases) else biases.firstOrNull()).decode(model.encode(samples))
         val tokens = tokens(found.first().labels)
         val texts = found.take(ALTERNATIVES).map { Alternative(vocabulary.text(tokens(it.labels)), it.score) }
-        val others = if (kept == 1 && phrases == null) emptyList() else texts.distinctBy { it.text }
+        val others = if (kept == 1 && biases.isEmpty()) emptyList() else texts.distinctBy { it.text }
         return Transcript(vocabulary.text(tokens), tokens, vocabulary.words(tokens), others)
     }
 

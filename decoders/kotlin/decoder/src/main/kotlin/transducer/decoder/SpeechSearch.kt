@@ -12,11 +12,12 @@ public class Hypothesis(public val labels: List<Label>, public val logProb: Doub
 
 /**
  * Beam search of RNN-T and TDT models, one recording: `docs/decoding.md` specifies it, and
- * `py/transducer/decoding/beam_search.py` is the reference. With a beam of 1 and no phrases it is the greedy search.
+ * `py/transducer/decoding/beam_search.py` is the reference. With a beam of 1 and no bias it is the greedy search.
  *
  * @param beam prefixes kept.
+ * @param bias what steers it beside the model.
  */
-public class SpeechSearch(private val meta: SpeechMeta, private val model: StepModel, private val beam: Int, private val phrases: Phrases? = null) {
+public class SpeechSearch(private val meta: SpeechMeta, private val model: StepModel, private val beam: Int, private val bias: Bias? = null) {
     private val blank = meta.blankId
     private val layers = meta.dims.getValue("L")
     private val width = meta.dims.getValue("H")
@@ -36,7 +37,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
         val last: Int,
         val states: States,
         val row: Int,
-        val phrase: Phrases.Node?,
+        val bias: Int,
         val logProb: Double,
         val score: Double,
     )
@@ -50,7 +51,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
     public fun decode(frames: Matrix): List<Hypothesis> {
         numbers.clear()
         val zeros = States(FloatArray(layers * width), FloatArray(layers * width), 1)
-        var prefixes = listOf(Prefix(0, null, 0, blank, zeros, 0, phrases?.start, 0.0, 0.0))
+        var prefixes = listOf(Prefix(0, null, 0, blank, zeros, 0, 0, 0.0, 0.0))
         var before = -1
         var symbols = 0
         while (true) {
@@ -64,7 +65,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
             prefixes = if (going.isEmpty()) waiting else waiting + grown(frames, now, going, symbols == meta.maxSymbols - 1)
         }
         return merged(prefixes.map { it.copy(frame = frames.rows) })
-            .map { Hypothesis(labels(it.link), it.logProb, it.score + (it.phrase?.let { node -> phrases?.end(node) } ?: 0.0)) }
+            .map { Hypothesis(labels(it.link), it.logProb, it.score + (bias?.end(it.bias) ?: 0.0)) }
             .sortedByDescending { it.score }
     }
 
@@ -78,7 +79,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
         val durations = List(count) {
             if (meta.durations.isEmpty()) doubleArrayOf(0.0) else logSoftmax(stepped.logits, it * size + blank + 1, spans.size)
         }
-        val gains = prefixes.map { prefix -> prefix.phrase?.let { phrases?.row(it)?.gains } }
+        val gains = prefixes.map { bias?.gains(it.bias) }
         fun score(row: Int, label: Int) = prefixes[row].score + labels[row][label] + (if (label == blank) 0.0 else gains[row]?.get(label) ?: 0.0)
         val longest = durations.map { it.max() }
         val least = (0 until count).maxOf { row -> (0..blank).maxOf { score(row, it) } + longest[row] } - THRESHOLD
@@ -106,7 +107,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
                 arc.label,
                 states,
                 arc.row,
-                from.phrase?.let { phrases?.row(it)?.nodes?.get(arc.label) },
+                bias?.follow(from.bias, arc.label) ?: 0,
                 arc.logProb,
                 arc.score,
             )
