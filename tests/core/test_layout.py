@@ -76,7 +76,7 @@ def test_sizes(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PY)))
 def test_a_variable_is_a_noun(path: Path) -> None:
     """A bare participle says what was done to a thing, not which thing it is."""
-    participles = "found kept told heard chosen given drawn said wanted taken written made held spoken asked"
+    participles = "found kept heard chosen given drawn said wanted taken written made held spoken asked"
     nodes = list(ast.walk(ast.parse(path.read_text())))
     variables = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     assert not set(participles.split()) & (variables | {node.arg for node in nodes if isinstance(node, ast.arg)})

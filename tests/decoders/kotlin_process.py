@@ -29,8 +29,9 @@ STRICT = ("-Xexplicit-api=strict", "-Werror", "-jvm-target", "11", "-no-reflect"
 # A compiler runs too short for the second of the JVM's own compilers to pay.
 QUICK = ("-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 DTYPES = {"f": ">f4", "l": ">i8"}
-# Frames that an encoder takes, as the demo's .pte says of itself and a graph for ONNX Runtime in its place cannot.
-BOUNDS = {"T": [3, 512]}
+# Frames and samples that an encoder and a frontend take, as the demos' .pte say of themselves and graphs for ONNX
+# Runtime in their place cannot.
+BOUNDS = {"T": [3, 512], "samples": [400, 480_159]}
 
 
 def install_compiler() -> None:

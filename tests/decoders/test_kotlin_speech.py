@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import DEMO, ByKind, needs
+from conftest import DEMO, ByKind, lowering_worker, needs, run_worker
 from decoders.kotlin_process import Decoder, compile_decoder
 from decoders.language_model import token_lm
 from decoders.packages import packaged
@@ -17,6 +17,7 @@ from transducer.speech.steering import Steering
 
 pytestmark = needs("java", "javac", "npm")
 GRAPHS = ("frontend", "encoder", "rnnt_step")
+EXECUTORCH = {"frontend": "frontend.pte", "encoder": "encoder.xnnpack.pte", "rnnt_step": "rnnt_step.pte"}
 HOTWORDS = {"zebra": 0.5, "kitchen light": 0.5, "tuesday": 1.25}
 SEARCHES: list[dict[str, Any]] = [{}, {"beam": 8}, {"hotwords": HOTWORDS}, {"languageModel": "", "scripts": ["Latin"]}]
 
@@ -35,7 +36,21 @@ def model(request: pytest.FixtureRequest, built: ByKind) -> Path:
 @pytest.fixture(scope="module")
 def package(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("speech") / "package"
-    return packaged(model, folder, {f"{name}.onnx": model / f"onnx/{name}.onnx" for name in GRAPHS})
+    graphs = {f"{name}.onnx": model / f"onnx/{name}.onnx" for name in GRAPHS}
+    # Graphs for ONNX Runtime under the names of files for ExecuTorch, which take long to make.
+    return packaged(model, folder, graphs | {EXECUTORCH[name]: model / f"onnx/{name}.onnx" for name in GRAPHS})
+
+
+@pytest.fixture(scope="module")
+def executorch_package(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a package with real files for ExecuTorch."""
+    folder = tmp_path_factory.mktemp("executorch")
+    for name, file in EXECUTORCH.items():
+        worker = lowering_worker("xnnpack") if name == "encoder" else ("pte/lower", "--graph", name)
+        options = ("--checkpoint", model / "checkpoint", "--max-frames", 1000, "--output", folder / file)
+        assert run_worker(*worker, *options) == 0
+    files = [name for file in EXECUTORCH.values() for name in (file, f"{Path(file).stem}.json")]
+    return packaged(model, folder / "package", {file: folder / file for file in files})
 
 
 def written(samples: Any, folder: Path) -> str:
@@ -72,6 +87,31 @@ def test_speech_is_heard_as_in_python(
         scores = [score for _, score in expected.alternatives]
         assert [one["score"] for one in found["alternatives"]] == pytest.approx(scores, abs=1e-3)
     assert process.do("close_speech") is None
+
+
+def test_the_executorch_adapter_hears_the_same(process: Decoder, package: Path, model: Path, tmp_path: Path) -> None:
+    require_same_texts(process, package, model, tmp_path)
+    assert {name for name, _ in process.runs[-3:]} <= set(EXECUTORCH.values())
+
+
+@pytest.mark.slow
+def test_executorch_hears_the_same(process: Decoder, executorch_package: Path, model: Path, tmp_path: Path) -> None:
+    """Real .pte files, in ExecuTorch's own runtime; too much audio for them is refused."""
+    require_same_texts(process, executorch_package, model, tmp_path)
+    found = process.do("transcribe", samples=written(np.ones(11 * 16000).cumsum(), tmp_path))
+    assert found["error"] == "BadAudio" and "take up to 10.0 s; cut it in pauses" in found["message"]
+
+
+def require_same_texts(process: Decoder, package: Path, model: Path, folder: Path) -> None:
+    """Compare what ExecuTorch's adapter and Python hear by a beam search in 6 recordings."""
+    waves = [soundfile.read(path, dtype="float32")[0] for path in sorted(DEMO.glob("validation/audio/*.ogg"))[:6]]
+    assert process.do("open_speech", package=str(package), runtime="executorch") is None
+    for wave, expected in zip(waves, Recognizer(model, steering=Steering(4)).transcribe(waves), strict=True):
+        found = process.do("transcribe", samples=written(wave, folder), beam=4)
+        assert found["text"] == expected.text and found["text"]
+        assert [one["text"] for one in found["alternatives"]] == [text for text, _ in expected.alternatives]
+        scores = [score for _, score in expected.alternatives]
+        assert [one["score"] for one in found["alternatives"]] == pytest.approx(scores, abs=1e-3)
 
 
 @pytest.mark.parametrize(

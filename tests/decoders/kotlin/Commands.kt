@@ -7,6 +7,7 @@ package transducer.decoder
 
 import served.Served
 import transducer.decoder.executorch.ExecuTorchModel
+import transducer.decoder.executorch.ExecuTorchSpeechModel
 import transducer.decoder.onnxruntime.OnnxRuntimeModel
 import transducer.decoder.onnxruntime.OnnxRuntimeSpeechModel
 import java.io.EOFException
@@ -74,7 +75,9 @@ private fun bigrams(command: Command): Bigrams? =
 
 private fun openSpeech(command: Command) {
     val found = SpeechPackage(File(command.text("package")))
-    speech = SpeechDecoder(found.meta, OnnxRuntimeSpeechModel.open(found, command["variant"] as String?))
+    val variant = command["variant"] as String?
+    val model = if (command["runtime"] == "executorch") ExecuTorchSpeechModel.open(found, variant) else OnnxRuntimeSpeechModel.open(found, variant)
+    speech = SpeechDecoder(found.meta, model)
 }
 
 /** Transcribe a file of float32 samples, little-endian. */

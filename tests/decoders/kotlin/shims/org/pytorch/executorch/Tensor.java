@@ -29,4 +29,9 @@ public abstract class Tensor {
         if (!(content.values instanceof float[])) throw new IllegalStateException("these are not floats");
         return (float[]) content.values;
     }
+
+    public long[] getDataAsLongArray() {
+        if (!(content.values instanceof long[])) throw new IllegalStateException("these are not longs");
+        return (long[]) content.values;
+    }
 }

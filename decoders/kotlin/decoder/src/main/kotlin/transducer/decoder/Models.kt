@@ -35,3 +35,11 @@ public fun transposed(values: FloatArray, rows: Int, columns: Int): FloatArray {
     for (row in 0 until rows) for (column in 0 until columns) turned[column * rows + row] = values[row * columns + column]
     return turned
 }
+
+/** Return what `open` opens; where it fails, close what was opened before. */
+public fun <T> orClose(opened: List<Closeable>, open: () -> T): T = try {
+    open()
+} catch (error: DecoderException) {
+    opened.forEach { it.close() }
+    throw error
+}

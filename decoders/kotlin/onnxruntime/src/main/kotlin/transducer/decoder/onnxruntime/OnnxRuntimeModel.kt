@@ -5,6 +5,7 @@ import transducer.decoder.RuntimeMeta
 import transducer.decoder.StepOutput
 import transducer.decoder.SwipeModel
 import transducer.decoder.SwipePackage
+import transducer.decoder.orClose
 import transducer.decoder.transposed
 import java.io.File
 

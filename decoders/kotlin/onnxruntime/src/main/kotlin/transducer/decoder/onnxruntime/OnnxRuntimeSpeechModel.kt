@@ -5,6 +5,7 @@ import transducer.decoder.SpeechMeta
 import transducer.decoder.SpeechModel
 import transducer.decoder.SpeechPackage
 import transducer.decoder.StepOutput
+import transducer.decoder.orClose
 import transducer.decoder.transposed
 import java.io.File
 

@@ -70,11 +70,3 @@ internal class OrtStep(file: File, private val layers: Int) : StepModel {
 
     override fun close(): Unit = graph.close()
 }
-
-/** Return what `open` opens; where it fails, close what was opened before. */
-internal fun <T> orClose(opened: List<Closeable>, open: () -> T): T = try {
-    open()
-} catch (error: DecoderException) {
-    opened.forEach { it.close() }
-    throw error
-}
