@@ -119,9 +119,19 @@ SwipeDecoder(files.meta, lexicon, ExecuTorchModel.open(files, "xnnpack.pte")).us
 `ExecuTorchModel.open(files, "int8.pte")` takes the smaller encoder, `OnnxRuntimeModel.open(files, "int8.ort")` that for
 ONNX Runtime."""
 
-SPEECH_ANDROID = """The `.pte` files load as `org.pytorch.executorch.Module` of executorch-android, `.onnx` and `.ort`
-files in onnxruntime-android. `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and rnnt_step,
-and `docs/export.md` of transducer-export how labels are decoded with them."""
+SPEECH_ANDROID = """With the Kotlin decoder (`decoders/kotlin` of transducer-export), the folder being among the app's
+files:
+
+```kotlin
+val files = SpeechPackage(File(context.filesDir, "{name}"))
+SpeechDecoder(files.meta, ExecuTorchSpeechModel.open(files, "xnnpack.pte")).use {{ decoder ->
+    println(decoder.transcribe(samples).text) // floats at files.meta.sampleRate
+}}
+```
+
+`ExecuTorchSpeechModel.open(files, "int8.pte")` takes the smaller encoder, `OnnxRuntimeSpeechModel.open(files, "int8.ort")`
+that for ONNX Runtime. Without the decoder, `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and
+rnnt_step, and `docs/export.md` of transducer-export how labels are decoded with them."""
 
 
 def readme(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
@@ -157,7 +167,7 @@ def how_to_run(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     name, target = manifest["name"], manifest["target"]
     if meta["task"] == "speech":
         if target == "android":
-            return SPEECH_ANDROID
+            return SPEECH_ANDROID.format(name=name)
         python = SPEECH_PYTHON.format(rate=meta["sample_rate"])
         return f"{SPEECH_WEB.format(name=name, rate=meta['sample_rate'])}\n\n{python}" if target == "web" else python
     if target == "android":
