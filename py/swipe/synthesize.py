@@ -19,7 +19,7 @@ from transducer.core.cli import InputError, log, parser, replacing, run
 from transducer.core.progress import progress
 from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.synthesis import User
-from transducer.swipe.traces import open_text, trace_line
+from transducer.swipe.traces import MAX_SECONDS, open_text, trace_line
 from transducer.swipe.words import is_held_out, ranked_words
 
 # Splits have no user in common: each draws its users by its own number.
@@ -91,7 +91,10 @@ def synthesize(jobs: list[tuple[str, bool]], layout: Layout, seed: list[int], ch
         word, novel = jobs[index]
         number = index // TRACES_PER_USER
         user = User.draw(np.random.default_rng([*seed, number, 0]))
-        points = user.swipe(word, layout, np.random.default_rng([*seed, number, 1 + index]))
+        rng = np.random.default_rng([*seed, number, 1 + index])
+        # One in some ten thousand swipes of the slowest is longer than a trace may be.
+        while (points := user.swipe(word, layout, rng))[-1, 2] > MAX_SECONDS * 1000:
+            pass
         marks = {"novel": True} if novel else {}
         lines.append(trace_line(word, points, user=number, **marks) + "\n")
     return lines

@@ -145,3 +145,14 @@ def test_a_shuffled_layout_has_the_same_keys_elsewhere(tmp_path: Path) -> None:
     assert layouts[0].keys == layouts[2].keys != layouts[1].keys
     assert sorted(layouts[0].keys) == sorted(layouts[1].keys) == list(string.ascii_lowercase)
     assert layouts[0].centres.tolist() == read_layout(QWERTY)[0].centres.tolist()
+
+
+def test_the_slowest_people_swipe_within_the_limit_too() -> None:
+    """Traces that lasted more than 20 s at first; the readers of the training data had left them out."""
+    from swipe.synthesize import draw_words
+    from swipe.synthesize import synthesize as lines_of
+
+    layout, _ = read_layout(QWERTY)
+    jobs = draw_words("train", 24_000, 2.0, 1, layout)
+    for line in lines_of(jobs, layout, [1, 0], [6455, 22763, 22951]):
+        parse_trace(line, LABELS)
