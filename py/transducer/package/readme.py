@@ -129,8 +129,8 @@ SpeechDecoder(files.meta, ExecuTorchSpeechModel.open(files, "xnnpack.pte")).use 
 }}
 ```
 
-`ExecuTorchSpeechModel.open(files, "int8.pte")` takes the smaller encoder, `OnnxRuntimeSpeechModel.open(files, "int8.ort")`
-that for ONNX Runtime. Without the decoder, `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and
+`ExecuTorchSpeechModel.open(files, "int8.pte")` takes the smaller encoder, and
+`OnnxRuntimeSpeechModel.open(files, "int8.ort")` that for ONNX Runtime. Without the decoder, `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and
 rnnt_step, and `docs/export.md` of transducer-export how labels are decoded with them."""
 
 
