@@ -130,8 +130,9 @@ SpeechDecoder(files.meta, ExecuTorchSpeechModel.open(files, "xnnpack.pte")).use 
 ```
 
 `ExecuTorchSpeechModel.open(files, "int8.pte")` takes the smaller encoder, and
-`OnnxRuntimeSpeechModel.open(files, "int8.ort")` that for ONNX Runtime. Without the decoder, `meta/model_meta.json` tells the inputs and outputs of frontend, encoder and
-rnnt_step, and `docs/export.md` of transducer-export how labels are decoded with them."""
+`OnnxRuntimeSpeechModel.open(files, "int8.ort")` that for ONNX Runtime. Without the decoder, `meta/model_meta.json`
+tells the inputs and outputs of frontend, encoder and rnnt_step, and `docs/export.md` of transducer-export how to
+decode with them."""
 
 
 def readme(manifest: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
