@@ -57,6 +57,8 @@ class NeMo:
         longest = LONGEST_SECONDS * int(self._model.cfg.sample_rate)
         texts: list[str | None] = [None if len(wave) > longest else "" for wave in waves]
         places = [place for place, wave in enumerate(waves) if texts[place] == "" and has_signal(wave)]
+        if not places:  # NeMo refuses to hear nothing
+            return texts
         size = 1 if any(len(waves[place]) > longest / 10 for place in places) else batch
         logging.disable(logging.WARNING)
         outputs = self._model.transcribe([waves[n] for n in places], batch_size=size, num_workers=0, verbose=False)

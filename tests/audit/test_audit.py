@@ -14,10 +14,12 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper
 
+from audit.checkpoint import NeMo
 from conftest import DEMO, ByKind, run_worker
 from transducer.audit.cases import Clip, audit_tests, sample
 from transducer.audit.listening import listen
 from transducer.audit.outcome import Outcome, bounds_of
+from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.checks import Check
 from transducer.core.cli import InputError
 from transducer.report.audits import audits
@@ -62,6 +64,15 @@ def test_graphs_change_what_pytorch_changes(built: ByKind, reference: Path, tmp_
     assert worst["expected"] != worst["heard"] == worst["pytorch"]
     [audit] = audits(tmp_path)
     assert audit.name == "fp32" and len(audit.rows) == len(check.accuracy)
+
+
+def test_pytorch_leaves_out_what_is_too_long_for_it(built: ByKind) -> None:
+    """By default the validation set is joined into one recording of 12 minutes, which NeMo does not hear."""
+    ears = NeMo(restore_model(built("bpe-tdt") / "checkpoint"))
+    noise = np.random.default_rng(1).normal(0, 0.1, 331 * RATE).astype(np.float32)
+    assert ears.hear([noise]) == [None] and ears.hear([np.zeros(RATE, np.float32)]) == [""]
+    long, short = ears.hear([noise, noise[:RATE]])
+    assert long is None and short is not None
 
 
 def test_a_frontend_that_forgets_lengths_is_found(
