@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import outliers
-from conftest import DEMO, ROOT, ByKind, measured, run_worker
+from conftest import DEMO, ROOT, ByKind, measured
 from transducer.checkpoint.checkpoint import Checkpoint
 from transducer.core.contracts import example
 from transducer.core.onnx_files import external_files, interface, load_graph
@@ -79,7 +79,7 @@ def int8_beside_others(parakeet: tuple[Path, dict[str, float]]) -> tuple[dict[st
             ["py/quantize/int8.py", "--input", equalized, "--output", int8],
         )
     ]
-    assert run_worker("bench/quantize_common", "--input", nemo, "--output", common) == 0
+    measured([sys.executable, "py/bench/quantize_common.py", "--input", nemo, "--output", common])
     report = out / "bench.json"
     encoders = [f"nemo={nemo}", f"common={common}", f"fp32={fp32}", f"int8={int8}"]
     lengths = ["--seconds", 10, "--threads", 2, "--rounds", 5]
