@@ -70,11 +70,11 @@ $(IMPORTED): $(TRACES)/$(FROM)/%.jsonl.gz: $(LOGS) $(call sources,swipe/import_t
 ifeq ($(TASK),swipe)
 # What MODEL takes the swipes of a manifest for, to train it against: RIVALS_OF is the manifest.
 RIVALS_OF ?=
-$(TRACES)/rivals.jsonl.gz: $(RIVALS_OF) $(addprefix $(OUT)/onnx/,encoder.onnx rnnt_step.onnx) $(META) $(LEXICON) \
-    $(call worker,swipe/find_rivals)
+$(TRACES)/rivals.jsonl.gz: $(RIVALS_OF) $(LAYOUT) $(addprefix $(OUT)/onnx/,encoder.onnx rnnt_step.onnx) $(META) \
+    $(LEXICON) $(call worker,swipe/find_rivals)
 	$(call say,RIVALS)
 	$(call run,swipe/find_rivals) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \
-	    --meta $(OUT)/meta/model_meta.json --lexicon $(LEXICON) $(search_options) \
+	    --meta $(OUT)/meta/model_meta.json --lexicon $(LEXICON) $(search_options) $(addprefix --layout ,$(LAYOUT)) \
 	    --manifest $(or $(RIVALS_OF),$(error Set RIVALS_OF to a manifest of swipes to train on)) --output $@
 
 unpacked = $(if $($1),$(OUT)/$2/manifest.json)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import DEMO, ROOT, ByKind, run_worker
+from conftest import DEMO, ROOT, ByKind, make, run_worker
 from transducer.swipe.corpus import TraceCorpus
 from transducer.swipe.keyboard import read_layout
 from transducer.swipe.lexicon import log_prior
@@ -153,3 +153,12 @@ def test_rivals_are_what_a_model_finds(built: ByKind, tmp_path: Path) -> None:
             assert advantage == pytest.approx(0.5 * (prior[rival] - prior[trace.word]), abs=1e-4)
     again: Any = json.loads(next(iter(open_text(output))))
     assert set(again) == {"word", "points", "rivals"}
+
+
+def test_rivals_are_sought_on_the_keyboard_of_the_swipes(tmp_path: Path) -> None:
+    dvorak = "configs/layouts/dvorak.json"
+    done = make(
+        "-n", "swipe-rivals", "CONFIG=demo-swipe", f"RIVALS_OF={TEST}", f"LAYOUT={dvorak}", f"TRACES={tmp_path}"
+    )
+    command = done.stdout.replace("\\\n", "").partition("py/swipe/find_rivals.py")[2]
+    assert f"--layout {dvorak} " in command.partition("--output")[0], done.stderr
