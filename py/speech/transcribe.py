@@ -152,7 +152,8 @@ def text_of(partial: Partial) -> str:
 
 def json_of(name: str, partial: Partial) -> dict[str, Any]:
     """Return a partial or final transcript as JSON, times in seconds to the millisecond."""
-    times = {key: getattr(partial, key) for key in ("begin", "heard", "ready", "lookahead", "compute", "latency")}
+    times = {"begin": partial.begin, "heard": partial.end}
+    times |= {key: getattr(partial, key) for key in ("ready", "lookahead", "compute", "latency")}
     content: dict[str, Any] = {"audio": name, "final": partial.final, "text": partial.transcript.text}
     if partial.final:
         content["words"] = [rounded(asdict(word)) for word in partial.transcript.words]
