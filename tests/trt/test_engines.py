@@ -277,22 +277,21 @@ def test_profiles_that_cannot_be_are_refused(
     assert not (tmp_path / "p.json").exists()
 
 
+def build_code(graph: Path, folder: Path) -> int:
+    """Build a graph with the profile of a folder and return the exit code."""
+    backend = folder / "backend.json"
+    backend.write_text(json.dumps(RTX))
+    files = ("--profile", folder / "p.json", "--backend", backend, "--output", folder / "e.plan")
+    return run_worker("trt/build", "--onnx", graph, *files)
+
+
 def test_a_profile_of_another_graph_is_refused_before_the_build(
     prepared: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     profile = build_profile("encoder", prepared / "encoder.trt.onnx", (0.1, 1, 3), (1, 2, 4))
     profile["inputs"]["audio_signal"]["max"][1] = 128
     (tmp_path / "p.json").write_text(json.dumps(profile))
-    (tmp_path / "backend.json").write_text(json.dumps(RTX))
-    arguments = (
-        "--profile",
-        tmp_path / "p.json",
-        "--backend",
-        tmp_path / "backend.json",
-        "--output",
-        tmp_path / "e.plan",
-    )
-    assert run_worker("trt/build", "--onnx", prepared / "encoder.trt.onnx", *arguments) == 2
+    assert build_code(prepared / "encoder.trt.onnx", tmp_path) == 2
     assert_one_sentence(capfd.readouterr().err, r"profile does not fit .*audio_signal has the shape \['B', 80, 'T'\]")
 
 
@@ -580,17 +579,8 @@ def test_an_operator_that_tensorrt_refuses_is_named(tmp_path: Path, capfd: pytes
     model.graph.node.append(helper.make_node("Identity", ["length"], ["encoded_lengths"]))
     model.graph.output.append(helper.make_tensor_value_info("encoded_lengths", TensorProto.INT64, [1]))
     onnx.save(model, path)
-    (tmp_path / "backend.json").write_text(json.dumps(RTX))
     (tmp_path / "p.json").write_text(json.dumps(build_profile("encoder", path, (0.1, 0.1, 0.1), (1, 1, 1))))
-    arguments = (
-        "--profile",
-        tmp_path / "p.json",
-        "--backend",
-        tmp_path / "backend.json",
-        "--output",
-        tmp_path / "e.plan",
-    )
-    assert run_worker("trt/build", "--onnx", path, *arguments) == 2
+    assert build_code(path, tmp_path) == 2
     assert_one_sentence(capfd.readouterr().err, r"TensorRT cannot take NonZero at node find_speech")
     assert not (tmp_path / "e.plan").exists()
 
