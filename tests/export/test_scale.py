@@ -124,13 +124,14 @@ def test_equals_pytorch(graph: str, parakeet: tuple[Path, dict[str, float]], tmp
     assert parity["max_relative"] <= 1e-3
 
 
-def test_fifteen_minutes_on_the_demo_model(built: ByKind) -> None:
+def test_twelve_minutes_on_the_demo_model(built: ByKind) -> None:
+    """The longest that fits into 24 GB: 18.8 GB at most, which grow with the square of the length."""
     out = built(str(ROOT / "models/demo-tdt.nemo"))
-    sizes = json.loads((out / "meta/model_meta.json").read_text())["dims"] | {"B": 1, "T": 15 * 60 * 100}
+    sizes = json.loads((out / "meta/model_meta.json").read_text())["dims"] | {"B": 1, "T": 12 * 60 * 100}
     inputs = example("encoder", sizes)
     found = session_runner(open_session(out / "onnx/encoder.onnx"))(inputs)["encoder_output"]
     with torch.inference_mode():
         module = load_module("encoder", Checkpoint(out / "checkpoint"))
         expected = module(*(torch.from_numpy(array) for array in inputs.values()))[0].numpy()
-    assert found.shape[2] == 11_250
+    assert found.shape[2] == 9_000
     assert np.abs(found - expected).max() <= 1e-4
