@@ -23,6 +23,7 @@ def main() -> int:
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     args.add_argument("--vocabulary", type=Path, help="the labels as training had them, one a line, to be compared")
     args.add_argument("--beam", type=int, default=16)
+    args.add_argument("--beam-threshold", type=float, default=10.0)
     args.add_argument("--prior-weight", type=float, default=0.5)
     args.add_argument("--length-power", type=float, default=0.0)
     args.add_argument("--output", type=Path, required=True, help="meta/runtime_meta.json in the model's folder")
@@ -34,7 +35,12 @@ def main() -> int:
             "was trained with."
         )
     require_plain(facts, facts["source"]["file"], "the decoders of packages")
-    decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
+    decoding = {
+        "beam": options.beam,
+        "threshold": options.beam_threshold,
+        "prior_weight": options.prior_weight,
+        "length_power": options.length_power,
+    }
     write_json(options.output, describe(facts, tokens, decoding))
     return 0
 

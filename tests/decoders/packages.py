@@ -18,7 +18,7 @@ from transducer.swipe.trie import write_trie
 
 WORDS = ROOT / "decoders/golden/words.txt.gz"
 LEXICON = {"words": "words.txt", "trie": "trie.bin", "bigrams": "bigrams.bin"}
-DECODING = {"beam": 16, "prior_weight": 0.5, "length_power": 0.0}
+DECODING = {"beam": 16, "threshold": 10.0, "prior_weight": 0.5, "length_power": 0.0}
 
 
 def packaged(out: Path, folder: Path, graphs: dict[str, Path], lexicon: bool = False) -> Path:

@@ -97,7 +97,7 @@ def test_another_layout(program: Path, package: Path, built: ByKind) -> None:
     meta = golden()["meta"]
     lexicon = Lexicon((package / "lexicon/words.txt").read_text().splitlines(), meta["tokens"][:-1])
     shape = (meta["dims"]["L"], meta["dims"]["H"])
-    search = BeamSearch(lexicon, meta["blank_id"], shape, beam=16, prior_weight=0.5)
+    search = BeamSearch(lexicon, meta["blank_id"], shape, beam=16, threshold=10.0, prior_weight=0.5)
     own, _ = read_layout(ROOT / "configs/layouts/qwerty.json")
     layout = read_layout(path)[0].arranged(own.keys)
     pte = built(str(DEMO / "demo-swipe.nemo")) / "pte"

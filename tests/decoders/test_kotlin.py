@@ -74,7 +74,7 @@ def write_sums(folder: Path) -> None:
 
 
 def decoding(**changes: float) -> dict[str, float]:
-    return {key: SEARCH[key] for key in ("beam", "prior_weight", "length_power")} | changes
+    return {key: SEARCH[key] for key in ("beam", "threshold", "prior_weight", "length_power")} | changes
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_word_list_gives_the_same_as_its_trie(decoder: Decoder, package: Path)
 
 
 def test_other_settings_do_what_they_do_in_the_reference(decoder: Decoder, package: Path, lexicon: Lexicon) -> None:
-    settings = {"beam": 5, "max_symbols": 1, "prior_weight": 0.2, "length_power": 0.7}
+    settings = {"beam": 5, "max_symbols": 1, "prior_weight": 0.2, "length_power": 0.7, "threshold": 4.0}
     assert decoder.do("open", package=str(package), search=settings) is None
     search = BeamSearch(lexicon, META["blank_id"], (META["dims"]["L"], META["dims"]["H"]), **settings)  # type: ignore[arg-type]
     step = open_step(package / "graphs/rnnt_step.onnx")

@@ -152,7 +152,13 @@ def test_runtime_meta_of_a_swipe_model(swipe: Path) -> None:
     assert meta["unknown_id"] is None and meta["durations"] == []
     assert meta["featurizer"] == {"version": 1, "frame_seconds": 0.025, "kinematics": 12, "proximity_width": 0.8}
     assert meta["layout"] == load(ROOT / "configs/layouts/qwerty.json")
-    assert meta["decoding"] == {"beam": 16, "prior_weight": 0.5, "length_power": 0.0, "max_symbols": 10}
+    assert meta["decoding"] == {
+        "beam": 16,
+        "threshold": 10.0,
+        "prior_weight": 0.5,
+        "length_power": 0.0,
+        "max_symbols": 10,
+    }
     assert meta["dims"] == facts["dims"] and meta["source"] == facts["source"]
     # Which graphs and lexicon there are is known where they are packaged.
     assert not meta.keys() & {"graphs", "lexicon"}

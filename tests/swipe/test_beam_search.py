@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from transducer.core.cli import InputError
 from transducer.swipe.beam_search import BeamSearch
 from transducer.swipe.lexicon import ROOT, Lexicon, log_prior, read_words
 from transducer.swipe.steps import graph_step, module_step
@@ -88,7 +89,7 @@ def test_a_narrow_beam_never_claims_more_than_there_is_and_batches_its_steps(see
     assert len(model.batches) < 5 * 5
 
 
-def plain_search(model: RandomModel, beam: int, weight: float) -> dict[str, float]:
+def plain_search(model: RandomModel, beam: int, weight: float, threshold: float) -> dict[str, float]:
     """Return the log probability of the words in a narrow beam, prefix by prefix and every letter of each tried."""
     prior = dict(zip(WORDS, log_prior(np.arange(len(WORDS))), strict=True))
 
@@ -97,6 +98,9 @@ def plain_search(model: RandomModel, beam: int, weight: float) -> dict[str, floa
 
     def best(prefixes: dict[str, Any]) -> dict[str, Any]:
         return dict(sorted(prefixes.items(), key=lambda item: -rank(item[0], item[1][0]))[:beam])
+
+    def ranks(prefixes: dict[str, Any]) -> list[float]:
+        return [rank(prefix, score) for prefix, (score, *_) in prefixes.items()]
 
     left: dict[str, Any] = {"": (0.0, *np.zeros((2, LAYERS, 1, WIDTH), np.float32))}
     for frame in model.frames:
@@ -113,18 +117,37 @@ def plain_search(model: RandomModel, beam: int, weight: float) -> dict[str, floa
                     if any(word.startswith(prefix + letter) for word in WORDS):
                         grown[prefix + letter] = (score + log_prob, *states)
             left = best(left)
-            worst = min(rank(prefix, score) for prefix, (score, *_) in left.items()) if len(left) == beam else -np.inf
+            worst = max(ranks(left)) - threshold
+            left = {prefix: found for prefix, found in left.items() if rank(prefix, found[0]) >= worst}
+            worst = min(ranks(left)) if len(left) == beam else worst
             active = {prefix: found for prefix, found in best(grown).items() if rank(prefix, found[0]) > worst}
     return {prefix: score for prefix, (score, *_) in left.items() if prefix in WORDS}
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])
-@pytest.mark.parametrize("beam", [1, 2, 3, 5])
-def test_a_narrow_beam_finds_what_a_plain_search_finds(beam: int, weight: float) -> None:
+@pytest.mark.parametrize(
+    ("beam", "threshold"), [(1, np.inf), (2, np.inf), (3, np.inf), (5, np.inf), (5, 2.0), (9, 4.0)]
+)
+def test_a_narrow_beam_finds_what_a_plain_search_finds(beam: int, threshold: float, weight: float) -> None:
     for model in map(RandomModel, range(20)):
-        found = search(beam=beam, prior_weight=weight).decode(model.frames, model.step, len(WORDS))
-        expected = plain_search(model, beam, weight)
+        narrow = search(beam=beam, threshold=threshold, prior_weight=weight)
+        found = narrow.decode(model.frames, model.step, len(WORDS))
+        expected = plain_search(model, beam, weight, threshold)
         assert {candidate.word: candidate.log_prob for candidate in found} == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_threshold_saves_steps_and_keeps_the_best() -> None:
+    sizes = {threshold: [0, 0] for threshold in (np.inf, 3.0, 0.0)}
+    for model in map(RandomModel, range(20)):
+        for threshold, size in sizes.items():
+            model.batches.clear()
+            found = search(threshold=threshold, **EXHAUSTIVE).decode(model.frames, model.step, len(WORDS))
+            size[0] += sum(model.batches)
+            size[1] += len(found)
+    assert sizes[np.inf][0] > sizes[3.0][0] > sizes[0.0][0]
+    assert sizes[np.inf][1] == 20 * len(WORDS) > sizes[3.0][1] > sizes[0.0][1]
+    with pytest.raises(InputError, match=r"threshold of -1\.0 nats keeps no prefix"):
+        search(threshold=-1.0)
 
 
 def test_blank_is_the_last_label() -> None:

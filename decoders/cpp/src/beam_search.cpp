@@ -65,7 +65,7 @@ class Search {
         leaving.back().log_prob += own[blank_] - norms[row];
         leaving.back().rank = rank(active[row].node, leaving.back().log_prob);
       }
-      left = best(merged(std::move(left), std::move(leaving)));
+      left = close(best(merged(std::move(left), std::move(leaving))));
       if (symbols == options_.max_symbols) break;
       active = grown(active, logits, norms, after, left);
       if (active.empty()) break;
@@ -112,10 +112,8 @@ class Search {
   // The best prefixes one letter longer, only those that may still come before the worst of `left`.
   Prefixes grown(const Prefixes& active, const std::vector<float>& logits, const std::vector<double>& norms,
                  const std::shared_ptr<const States>& after, const Prefixes& left) const {
-    double worst = kNever;
-    if (int(left.size()) >= options_.beam) {
-      worst = std::min_element(left.begin(), left.end(), [](auto& a, auto& b) { return a.rank < b.rank; })->rank;
-    }
+    const double worst =
+        int(left.size()) >= options_.beam ? left.back().rank : left.front().rank - options_.threshold;
     Prefixes longer;
     for (size_t row = 0; row < active.size(); ++row) {
       const int node = active[row].node;
@@ -133,6 +131,12 @@ class Search {
   Prefixes best(Prefixes prefixes) const {
     std::stable_sort(prefixes.begin(), prefixes.end(), [](auto& a, auto& b) { return a.rank > b.rank; });
     if (int(prefixes.size()) > options_.beam) prefixes.resize(options_.beam, prefixes.front());
+    return prefixes;
+  }
+
+  // Those of ranked prefixes that lie within the threshold of the first.
+  Prefixes close(Prefixes prefixes) const {
+    while (prefixes.size() > 1 && prefixes.back().rank < prefixes.front().rank - options_.threshold) prefixes.pop_back();
     return prefixes;
   }
 

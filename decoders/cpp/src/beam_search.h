@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct SearchOptions {
   int max_symbols = 10;
   double prior_weight = 0.5;
   double length_power = 0.0;
+  // Nats that the rank of a prefix kept may lie below the best one's.
+  double threshold = std::numeric_limits<double>::infinity();
 };
 
 // A word, its log probability under the model, and the score that it is ranked by.

@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "error.h"
@@ -102,7 +103,7 @@ SwipeDecoder::SwipeDecoder(const std::string& folder, const std::string& variant
     width_ = meta.at("dims").at("H");
     const json& decoding = meta.at("decoding");
     options_ = {decoding.at("beam"), decoding.at("max_symbols"), decoding.at("prior_weight"),
-                decoding.at("length_power")};
+                decoding.at("length_power"), decoding.value("threshold", std::numeric_limits<double>::infinity())};
     encoder = graph_file(meta, folder, "encoder", variant);
     step = graph_file(meta, folder, "rnnt_step", "fp32.pte");
     if (meta.at("lexicon").is_null()) {

@@ -29,8 +29,10 @@ export interface Stepped {
 export type Step = (count: number, frames: Float32Array, labels: BigInt64Array, h: Float32Array, c: Float32Array) => Promise<Stepped>;
 
 export interface SearchOptions {
-  /** Prefixes kept. */
+  /** Prefixes kept at most. */
   readonly beam: number;
+  /** Nats that the rank of a prefix kept may lie below the best one's. */
+  readonly threshold: number;
   /** Labels at most in one frame. */
   readonly maxSymbols: number;
   /** Of the words' log prior, which guides the search as soon as a prefix excludes likelier words. */
@@ -224,17 +226,20 @@ export class BeamSearch {
       total = distinct;
     }
     sort(order, total, (a, b) => leaving.rank[b]! - leaving.rank[a]!);
-    left.count = Math.min(total, this.options.beam);
+    const { beam, threshold } = this.options;
+    const worst = leaving.rank[order[0]!]! - threshold;
+    left.count = Math.min(total, beam);
+    while (left.count > 1 && leaving.rank[order[left.count - 1]!]! < worst) left.count--;
     for (let place = 0; place < left.count; place++) left.copy(place, leaving, order[place]!);
   }
 
   /** Let `active` be the best prefixes one letter longer, only those that may still come before the worst of `left`. */
   private grow({ logits, h, c }: Stepped): void {
     const { active, grown, left, lexicon, norms } = this;
-    const { beam } = this.options;
+    const { beam, threshold } = this.options;
     const V = this.shape.blank + 1;
     const states: States = { h, c, size: active.count };
-    const worst = left.count >= beam ? left.rank[left.count - 1]! : -Infinity;
+    const worst = left.count >= beam ? left.rank[left.count - 1]! : left.rank[0]! - threshold;
     grown.count = 0;
     for (let at = 0; at < active.count; at++) {
       lexicon.children(active.node[at]!, (label, node) => {

@@ -39,7 +39,14 @@ export interface RuntimeMeta {
   // Of swipe models.
   readonly featurizer?: { readonly version: number; readonly kinematics: number };
   readonly layout?: LayoutMeta;
-  readonly decoding?: { readonly beam: number; readonly prior_weight: number; readonly length_power: number; readonly max_symbols: number };
+  readonly decoding?: {
+    readonly beam: number;
+    /** Packages made before there was a threshold have none. */
+    readonly threshold?: number;
+    readonly prior_weight: number;
+    readonly length_power: number;
+    readonly max_symbols: number;
+  };
   readonly lexicon?: { readonly words: string; readonly trie: string; readonly bigrams?: string } | null;
   // Of speech models.
   readonly sample_rate?: number;
@@ -189,8 +196,8 @@ function checkMeta(content: string, task: RuntimeMeta["task"], name: string): Ru
     if (featurizer?.version !== FEATURIZER_VERSION || featurizer.kinematics !== KINEMATICS) {
       fail(`asks for version ${featurizer?.version} of the featurizer, and this library has version ${FEATURIZER_VERSION}; use the library's version that belongs to the package.`);
     }
-    const settings = [decoding?.beam, decoding?.max_symbols, decoding?.prior_weight, decoding?.length_power];
-    if (!layout || !settings.every(Number.isFinite)) fail(`${META} has no keyboard layout or no settings of the search; package the model again.`);
+    const settings = [decoding?.beam, decoding?.threshold ?? 0, decoding?.max_symbols, decoding?.prior_weight, decoding?.length_power];
+    if (!layout || !settings.every((setting) => Number.isFinite(setting) && setting! >= 0)) fail(`${META} has no keyboard layout or no settings of the search; package the model again.`);
   } else if (!(meta.sample_rate! > 0) || !(meta.window_stride! > 0)) {
     fail(`${META} has no sample rate or window stride; package the model again.`);
   }

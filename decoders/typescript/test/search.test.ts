@@ -9,7 +9,7 @@ const WORDS = ["a", "ab", "abc", "b", "ba", "cab", "cc", "bac"];
 const [BLANK, D, L, H, T] = [3, 4, 2, 5, 5];
 const V = BLANK + 1;
 const SHAPE = { blank: BLANK, D, L, H };
-const WIDE = { beam: 1000, maxSymbols: 10, priorWeight: 0, lengthPower: 0 };
+const WIDE = { beam: 1000, threshold: Infinity, maxSymbols: 10, priorWeight: 0, lengthPower: 0 };
 
 /** A step whose logits depend on the frame and, through the states of both layers, on all labels before. */
 function randomModel(seed: number) {
@@ -101,6 +101,8 @@ for (let seed = 1; seed <= 6; seed++) {
     assert.ok(found.length);
     assert.equal(Math.max(...model.batches), 4);
     assert.ok(model.batches.length < 5 * T);
+    const near = new BeamSearch(Lexicon.fromWords(WORDS, LABELS), SHAPE, { ...WIDE, threshold: 2 });
+    assert.ok((await near.decode(model.frames, model.step, 8)).length < WORDS.length);
     for (const { word, logProb: claimed } of found) assert.ok(claimed <= (await logProb(model, word)) + 1e-4);
   });
 }

@@ -83,7 +83,7 @@ export function swipeMeta(): Record<string, unknown> {
     subsampling_factor: 2,
     featurizer: { version: 1, frame_seconds: 0.025, kinematics: 12, proximity_width: 0.8 },
     layout: QWERTY,
-    decoding: { beam: 16, prior_weight: 0.5, length_power: 0, max_symbols: 10 },
+    decoding: { beam: 16, threshold: 10, prior_weight: 0.5, length_power: 0, max_symbols: 10 },
     lexicon: null,
     graphs: {},
   };

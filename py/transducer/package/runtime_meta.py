@@ -1,7 +1,7 @@
 """runtime_meta.json: all that a decoder needs to know of a model, on the device where it runs.
 
 Example:
-    meta = describe(facts, tokens, {"beam": 16, "prior_weight": 0.5, "length_power": 0.0})
+    meta = describe(facts, tokens, {"beam": 16, "threshold": 10.0, "prior_weight": 0.5, "length_power": 0.0})
     meta["graphs"] = describe_graphs([Path("out/demo-swipe/onnx/encoder.onnx")], root=Path("out/demo-swipe"))
 """
 
@@ -27,7 +27,7 @@ def describe(facts: Mapping[str, Any], tokens: Sequence[str], decoding: Mapping[
 
     Args:
         tokens: in order of their ids, the blank last.
-        decoding: what a swipe model is decoded with by default: beam, prior_weight, length_power.
+        decoding: what a swipe model is decoded with by default: beam, threshold, prior_weight, length_power.
 
     Raises: InputError for a swipe model of another frame length than the featurizer's.
     """

@@ -10,6 +10,7 @@ its node in the trie, so prefixes found along several paths are merged by adding
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from transducer.core.cli import InputError
 from transducer.core.contracts import Floats
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon
 from transducer.swipe.steps import Integers, Step
@@ -56,7 +58,8 @@ class BeamSearch:
     Args:
         blank: the blank's id, which is the last label: V = blank + 1.
         state_shape: layers L and width H of the predictor's LSTM.
-        beam: prefixes kept.
+        beam: prefixes kept at most.
+        threshold: nats that the rank of a prefix kept may lie below the best one's.
         max_symbols: labels at most in one frame.
         prior_weight: of the words' log prior, which guides the search as soon as a prefix excludes likelier words.
         length_power: the log probability of a word is divided by its letters to this power.
@@ -68,14 +71,17 @@ class BeamSearch:
         blank: int,
         state_shape: tuple[int, int],
         beam: int = 16,
+        threshold: float = math.inf,
         max_symbols: int = 10,
         prior_weight: float = 0.0,
         length_power: float = 0.0,
     ) -> None:
         if lexicon.children.shape[1] != blank:
             raise ValueError(f"blank is {blank}, which is not the last of {lexicon.children.shape[1] + 1} labels")
+        if threshold < 0:
+            raise InputError(f"A threshold of {threshold} nats keeps no prefix; give BEAM_THRESHOLD=0 or more.")
         self.lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
-        self._beam, self._max_symbols = beam, max_symbols
+        self._beam, self._threshold, self._max_symbols = beam, threshold, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
 
     def decode(
@@ -158,7 +164,9 @@ class BeamSearch:
         """Return the best prefixes, and the rank that another must exceed to be one of them."""
         ranks = self._rank(beams)
         best = np.argsort(-ranks, kind="stable")[: self._beam]
-        return beams[best], float(ranks[best[-1]]) if len(best) == self._beam else -np.inf
+        worst = float(ranks[best[0]] - self._threshold)
+        best = best[~(ranks[best] < worst)]
+        return beams[best], float(ranks[best[-1]]) if len(best) == self._beam else worst
 
 
 def _merged(first: _Beams, second: _Beams) -> _Beams:

@@ -38,6 +38,7 @@ def search_arguments(args: argparse.ArgumentParser) -> None:
     )
     args.add_argument("--layout", type=Path, help="the keyboard swiped on, JSON, where that is not the model's own")
     args.add_argument("--beam", type=int, default=16)
+    args.add_argument("--beam-threshold", type=float, default=10.0, help="nats below the best that are kept")
     args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
     args.add_argument("--length-power", type=float, default=0.0, help="of the length that log probabilities are over")
 
@@ -49,6 +50,7 @@ def search_of(options: argparse.Namespace, labels: Sequence[str], dims: Mapping[
         blank=len(labels),
         state_shape=(dims["L"], dims["H"]),
         beam=options.beam,
+        threshold=options.beam_threshold,
         prior_weight=options.prior_weight,
         length_power=options.length_power,
     )
@@ -138,6 +140,7 @@ def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequen
         "lexicon": {"file": " ".join(Path(text).name for text in options.lexicon), "words": len(search.lexicon.words)},
         "not_in_lexicon": sum(trace.word not in known for trace in traces),
         "beam": options.beam,
+        "threshold": options.beam_threshold,
         "prior_weight": options.prior_weight,
         "length_power": options.length_power,
     }

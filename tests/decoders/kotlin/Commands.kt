@@ -65,7 +65,8 @@ private fun open(command: Command) {
     val model = if (command["runtime"] == "executorch") ExecuTorchModel.open(files, variant) else OnnxRuntimeModel.open(files, variant)
     val asked = command["search"] as Command?
     val search = asked?.let {
-        SearchOptions(it.int("beam"), it.int("max_symbols"), it["prior_weight"] as Double, it["length_power"] as Double)
+        val (prior, length, threshold) = listOf("prior_weight", "length_power", "threshold").map { name -> it[name] as Double }
+        SearchOptions(it.int("beam"), it.int("max_symbols"), prior, length, threshold)
     }
     decoder = SwipeDecoder(files.meta, lexicon, model, search ?: files.meta.search, keyboard(command), bigrams(command))
 }

@@ -17,16 +17,18 @@ public fun interface FrameListener {
 /**
  * How to search.
  *
- * @property beam prefixes kept.
+ * @property beam prefixes kept at most.
  * @property maxSymbols labels at most in one frame.
  * @property priorWeight of the words' log prior, which guides the search as soon as a prefix excludes likelier words.
  * @property lengthPower the log probability of a word is divided by its letters to this power.
+ * @property threshold nats that the rank of a prefix kept may lie below the best one's.
  */
 public data class SearchOptions(
     public val beam: Int = 16,
     public val maxSymbols: Int = 10,
     public val priorWeight: Double = 0.5,
     public val lengthPower: Double = 0.0,
+    public val threshold: Double = Double.POSITIVE_INFINITY,
 )
 
 /**
@@ -87,10 +89,10 @@ public class BeamSearch(
             val output = step(frame, active)
             val labels = output.logits.size / active.size
             val norms = DoubleArray(active.size) { logSumExp(output.logits, it * labels, labels) }
-            left = best(merged(left, active.mapIndexed { row, one ->
+            left = close(best(merged(left, active.mapIndexed { row, one ->
                 val logProb = one.logProb + (output.logits[row * labels + blank] - norms[row])
                 Prefix(one.node, one.label, one.states, one.row, logProb, rank(one.node, logProb))
-            }))
+            })))
             if (symbols == options.maxSymbols) break
             active = grown(active, output, norms, left)
             if (active.isEmpty()) break
@@ -124,7 +126,7 @@ public class BeamSearch(
 
     /** Return the best prefixes one letter longer, only those that may still come before the worst of `left`. */
     private fun grown(active: List<Prefix>, output: StepOutput, norms: DoubleArray, left: List<Prefix>): List<Prefix> {
-        val worst = if (left.size >= options.beam) left.minOf { it.rank } else Double.NEGATIVE_INFINITY
+        val worst = if (left.size >= options.beam) left.last().rank else left.first().rank - options.threshold
         val states = States(output.h, output.c, active.size)
         val longer = ArrayList<Prefix>()
         active.forEachIndexed { row, one ->
@@ -142,6 +144,10 @@ public class BeamSearch(
 
     /** Of equals the one that came first. */
     private fun best(prefixes: List<Prefix>): List<Prefix> = prefixes.sortedByDescending { it.rank }.take(options.beam)
+
+    /** Return those of ranked prefixes that lie within the threshold of the first. */
+    private fun close(prefixes: List<Prefix>): List<Prefix> =
+        prefixes.dropLastWhile { it.rank < prefixes.first().rank - options.threshold }
 
     /** Return the prefixes of both in order of their nodes, those in both with their probabilities added: their states are the same. */
     private fun merged(first: List<Prefix>, second: List<Prefix>): List<Prefix> {

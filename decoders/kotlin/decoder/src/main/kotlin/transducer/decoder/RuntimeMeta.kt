@@ -91,6 +91,8 @@ public class RuntimeMeta private constructor(
             content["max_symbols"].int("decoding.max_symbols"),
             content["prior_weight"].number("decoding.prior_weight"),
             content["length_power"].number("decoding.length_power"),
+            // Packages made before there was a threshold have none.
+            content["threshold"]?.number("decoding.threshold")?.also { if (it < 0) wrong("decoding.threshold") } ?: Double.POSITIVE_INFINITY,
         )
     }
 }
