@@ -54,7 +54,7 @@ class BeamSearch:
         start, zeros = self._decoder.initial_state(batch), np.zeros(batch, np.int64)
         scores, streams = np.zeros(batch), np.arange(batch)
         beams = Beams(streams, streams, streams, zeros, zeros, streams, scores, scores)
-        return BeamState(beams, Memory(start.g, start.states), zeros, streams, History(batch))
+        return BeamState(beams, Memory(streams, start.g, start.states), zeros, streams, History(batch))
 
     def decode(self, encoder_output: Floats, encoded_lengths: Integers, state: BeamState | None = None) -> BeamState:
         """Return the state after the next encoder frames of every stream.
@@ -63,7 +63,8 @@ class BeamSearch:
         """
         state = state or self.initial_state(len(encoded_lengths))
         rows = replace(state.beams, state=np.arange(len(state.beams)))
-        state = replace(state, memory=Memory(*state.memory[state.beams.state]), beams=rows)
+        memory = Memory(rows.prefix, *state.memory[state.beams.state])
+        state = replace(state, memory=memory, beams=rows)
         frames, beams = np.ascontiguousarray(encoder_output.transpose(0, 2, 1)), state.beams
         # Each stream is at a frame of its own, and all prefixes that have that frame next go on together.
         before, symbols = np.full(len(encoded_lengths), -1), np.zeros(len(encoded_lengths), np.int64)
@@ -153,19 +154,21 @@ class BeamSearch:
         labeled = (label < blank).nonzero()[0]
         if len(labeled):
             row, label = row[labeled], label[labeled]
-            grown.state[labeled] = memory.add(*self._decoder.follow(label, tuple(array[:, row] for array in after)))
+            prefixes = state.history.prefixes(beams.prefix[row], label)
+            # A prefix that another duration or frame led to before is known.
+            new = memory.unknown(prefixes)
+            if len(new):
+                states = tuple(array[:, row[new]] for array in after)
+                memory.add(prefixes[new], *self._decoder.follow(label[new], states))
+            grown.state[labeled], grown.prefix[labeled] = memory.rows(prefixes), prefixes
             at = grown.frame[labeled] + state.frames[grown.stream[labeled]]
-            columns = labeled, label, at, duration[labeled], np.exp(labels[row, label])
-            for place, *link in zip(*(column.tolist() for column in columns), strict=True):
-                self._extend(grown, place, Link(int(grown.alignment[place]), *link), state.history)
+            grown.alignment[labeled] = state.history.alignments(
+                grown.alignment[labeled], label, at, duration[labeled], np.exp(labels[row, label])
+            )
+            if self._bias:
+                pairs = zip(beams.bias[row].tolist(), label.tolist(), strict=True)
+                grown.bias[labeled] = [self._bias.follow(before, follower) for before, follower in pairs]
         return replace(grown, frame=grown.frame + advance)
-
-    def _extend(self, beams: Beams, row: int, link: Link, history: History) -> None:
-        """Put a label after a prefix, whose scores have it already."""
-        beams.alignment[row] = history.alignment(link)
-        beams.prefix[row] = history.prefix(int(beams.prefix[row]), link.label)
-        if self._bias:
-            beams.bias[row] = self._bias.follow(int(beams.bias[row]), link.label)
 
     def _candidates(self, stream: Integers, scores: Doubles, spans: Doubles) -> tuple[Integers, Integers, Integers]:
         """Return rows, labels and places of durations of the best successors of each stream, at most `beam` of each.

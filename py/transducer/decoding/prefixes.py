@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transducer.decoding.bias import Doubles, Integers
 from transducer.decoding.greedy import States
@@ -36,12 +37,17 @@ class History:
         self._prefixes: dict[tuple[int, int], int] = {}
         self._batch = batch
 
-    def prefix(self, before: int, label: int) -> int:
-        return self._prefixes.setdefault((before, label), self._batch + len(self._prefixes))
+    def prefixes(self, before: Integers, labels: Integers) -> Integers:
+        """Return the numbers of prefixes [A] with a label [A] after each."""
+        numbers = self._prefixes
+        pairs = zip(before.tolist(), labels.tolist(), strict=True)
+        return np.array([numbers.setdefault(pair, self._batch + len(numbers)) for pair in pairs], np.int64)
 
-    def alignment(self, link: Link) -> int:
-        self._links.append(link)
-        return len(self._links) - 1
+    def alignments(self, *columns: NDArray[Any]) -> Integers:
+        """Return the numbers of alignments whose last links these are, by the columns of Link."""
+        start = len(self._links)
+        self._links += map(Link, *(column.tolist() for column in columns))
+        return np.arange(start, len(self._links))
 
     def links(self, alignment: int, after: int) -> list[Link]:
         """Return an alignment's links in order of time, those after the one numbered `after`, which it goes through."""
@@ -62,18 +68,29 @@ class History:
 
 
 class Memory:
-    """What the decoder knows after prefixes: g and states of DecoderState, with rows that only grow in place of B."""
+    """What the decoder knows after prefixes [A]: g and states of DecoderState, with rows that only grow in place of B."""
 
-    def __init__(self, g: Any, states: States) -> None:
+    def __init__(self, prefixes: Integers, g: Any, states: States) -> None:
         self.g, self.states = g, states
+        self._rows = {prefix: row for row, prefix in enumerate(prefixes.tolist())}
         self._used = len(g)
 
     def __getitem__(self, rows: Integers) -> tuple[Any, States]:
         return self.g[rows], tuple(array[:, rows] for array in self.states)
 
-    def add(self, g: Any, states: States) -> Integers:
-        """Add rows and return their numbers."""
+    def rows(self, prefixes: Integers) -> Integers:
+        """Return the rows of prefixes that are known."""
+        return np.array([self._rows[prefix] for prefix in prefixes.tolist()], np.int64)
+
+    def unknown(self, prefixes: Integers) -> Integers:
+        """Return the places of prefixes that have no row yet, one for each."""
+        places = {prefix: place for place, prefix in enumerate(prefixes.tolist()) if prefix not in self._rows}
+        return np.array(list(places.values()), np.int64)
+
+    def add(self, prefixes: Integers, g: Any, states: States) -> None:
+        """Add what is known after prefixes [A]."""
         start, stop = self._used, self._used + len(g)
+        self._rows.update(zip(prefixes.tolist(), range(start, stop), strict=True))
         if stop > len(self.g):
             # Room for as many again, so that rows are seldom copied.
             self.g, self.states = self[np.arange(2 * stop) % len(self.g)]
@@ -81,7 +98,6 @@ class Memory:
         for array, added in zip(self.states, states, strict=True):
             array[:, start:stop] = added
         self._used = stop
-        return np.arange(start, stop)
 
 
 @dataclass(frozen=True)
