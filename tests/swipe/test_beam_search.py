@@ -136,6 +136,21 @@ def test_a_narrow_beam_finds_what_a_plain_search_finds(beam: int, threshold: flo
         assert {candidate.word: candidate.log_prob for candidate in found} == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize(("beam", "threshold"), [(2, np.inf), (5, 2.0), (1000, np.inf)])
+def test_swipes_that_share_steps_find_what_each_finds_alone(beam: int, threshold: float) -> None:
+    model, rng = RandomModel(5), np.random.default_rng(1)
+    swipes = [rng.normal(size=(length, SIZE)).astype(np.float32) for length in (4, 0, 7, 1, 4, 2)]
+    narrow = search(beam=beam, threshold=threshold, prior_weight=0.7)
+    alone = [narrow.decode(frames, model.step, 3) for frames in swipes]
+    calls = len(model.batches)
+    model.batches.clear()
+    for found, expected in zip(narrow.decode_all(swipes, model.step, 3), alone, strict=True):
+        assert [one.word for one in found] == [one.word for one in expected]
+        assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=1e-5)
+    assert [len(some) > 0 for some in alone] == [True, False, True, True, True, True]
+    assert len(model.batches) < calls / 2
+
+
 def test_a_threshold_saves_steps_and_keeps_the_best() -> None:
     sizes = {threshold: [0, 0] for threshold in (np.inf, 3.0, 0.0)}
     for model in map(RandomModel, range(20)):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from transducer.core.contracts import Floats
 from transducer.decoding.bias import Bias, Doubles, Integers
 from transducer.decoding.greedy import Decoder, Hypothesis
-from transducer.decoding.prefixes import Beams, BeamState, History, Link, Memory, best_of, merged
+from transducer.decoding.prefixes import Beams, BeamState, History, Link, Memory, best_of, log_softmax, merged
 
 # A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
 THRESHOLD = 5.0
@@ -137,8 +137,8 @@ class BeamSearch:
         memory, blank, durations = state.memory, self._decoder.blank, self._decoder.durations
         logits, after = self._decoder.score(frames[beams.stream, beams.frame], *memory[beams.state])
         # Beyond the blank are durations, or other blanks, which compete with the labels.
-        labels = _log_softmax(logits[:, : blank + 1] if len(durations) else logits)
-        spans = _log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
+        labels = log_softmax(logits[:, : blank + 1] if len(durations) else logits)
+        spans = log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
         scores = beams.score[:, None] + labels
         if self._bias:
             scores[:, :blank] += self._bias.gains(beams.bias)
@@ -194,8 +194,3 @@ def _hypothesis(links: list[Link]) -> Hypothesis:
         [link.duration for link in links],
         [link.confidence for link in links],
     )
-
-
-def _log_softmax(logits: Floats) -> Doubles:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from transducer.core.contracts import Floats
 from transducer.decoding.bias import Doubles, Integers
 from transducer.decoding.greedy import States
 
@@ -68,7 +69,7 @@ class History:
 
 
 class Memory:
-    """What the decoder knows after prefixes [A]: g and states of DecoderState, with rows that only grow in place of B."""
+    """What the decoder knows after prefixes: g and states of DecoderState, with rows that only grow in place of B."""
 
     def __init__(self, prefixes: Integers, g: Any, states: States) -> None:
         self.g, self.states = g, states
@@ -164,3 +165,9 @@ def merged(beams: Beams) -> Beams:
     log_prob = np.logaddexp.reduceat(beams.log_prob[order], first.nonzero()[0])
     rows = beams[order[first]]
     return replace(rows, log_prob=log_prob, score=rows.score + log_prob - rows.log_prob)
+
+
+def log_softmax(logits: Floats) -> Doubles:
+    """Return log probabilities [A, V] of logits [A, V], in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

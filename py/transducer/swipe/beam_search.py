@@ -11,20 +11,20 @@ its node in the trie, so prefixes found along several paths are merged by adding
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Floats
+from transducer.decoding.prefixes import log_softmax
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon
+from transducer.swipe.prefixes import Doubles, Prefixes, best_rows, merged
 from transducer.swipe.steps import Integers, Step
 
 # Called with the prefixes that have left a frame, the best first: trie nodes [A] and log probabilities [A].
-Watcher = Callable[[Integers, NDArray[np.float64]], None]
+Watcher = Callable[[Integers, Doubles], None]
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,6 @@ class Candidate:
     word: str
     log_prob: float
     score: float
-
-
-@dataclass
-class _Beams:
-    """A prefixes of different nodes: trie node [A], last label [A], log probability [A].
-
-    state: [A] the row of each one's states before its last label, among all that were computed in a frame.
-    """
-
-    node: Integers
-    label: Integers
-    score: NDArray[np.float64]
-    state: Integers
-
-    def __getitem__(self, rows: Any) -> "_Beams":
-        return _Beams(self.node[rows], self.label[rows], self.score[rows], self.state[rows])
 
 
 class BeamSearch:
@@ -63,6 +47,9 @@ class BeamSearch:
         max_symbols: labels at most in one frame.
         prior_weight: of the words' log prior, which guides the search as soon as a prefix excludes likelier words.
         length_power: the log probability of a word is divided by its letters to this power.
+
+    Attributes:
+        lexicon, beam: as given.
     """
 
     def __init__(
@@ -81,7 +68,7 @@ class BeamSearch:
         if threshold < 0:
             raise InputError(f"A threshold of {threshold} nats keeps no prefix; give BEAM_THRESHOLD=0 or more.")
         self.lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
-        self._beam, self._threshold, self._max_symbols = beam, threshold, max_symbols
+        self.beam, self._threshold, self._max_symbols = beam, threshold, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
 
     def decode(
@@ -101,18 +88,37 @@ class BeamSearch:
             search = copy.copy(self)
             search.lexicon = self.lexicon.lifted(gains)
             return search.decode(frames, step, count, watch)
+        return self.decode_all([frames], step, count, watch)[0]
+
+    def decode_all(
+        self, swipes: Sequence[Floats], step: Step, count: int = 5, watch: Watcher | None = None
+    ) -> list[list[Candidate]]:
+        """Return the best words of several swipes' frames, whose prefixes take each step together."""
+        lengths, every = np.array([len(frames) for frames in swipes]), np.arange(len(swipes))
+        ends = set(lengths.tolist())
+        padded = np.zeros((lengths.max(), len(swipes), max(frames.shape[1] for frames in swipes)), np.float32)
+        for swipe, frames in enumerate(swipes):
+            padded[: len(frames), swipe] = frames
         layers, width = self._state_shape
-        h = c = np.zeros((layers, 1, width), np.float32)
-        beams = _Beams(np.array([ROOT]), np.array([self._blank]), np.zeros(1), np.zeros(1, np.int64))
-        for frame in frames:
+        h = c = np.zeros((layers, len(swipes), width), np.float32)
+        root, blank = np.full(len(swipes), ROOT), np.full(len(swipes), self._blank)
+        beams = Prefixes(every, root, blank, every, np.zeros(len(swipes)))
+        ended = list[Prefixes]()
+        for number, frame in enumerate(padded):
+            if number in ends:
+                going = lengths[beams.swipe] > number
+                ended.append(beams[~going])
+                beams, h, c = beams[going], h[:, going], c[:, going]
             beams, h, c = self._through_frame(frame, beams, h, c, step)
             if watch:
                 watch(beams.node, beams.score)
-        words = self.lexicon.word[beams.node]
-        candidates = [
-            self._candidate(word, score) for word, score in zip(words, beams.score, strict=True) if word != NONE
-        ]
-        return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.word))[:count]
+        candidates: list[list[Candidate]] = [[] for _ in swipes]
+        for part in (*ended, beams):
+            words = self.lexicon.word[part.node]
+            for swipe, word, score in zip(part.swipe.tolist(), words.tolist(), part.score.tolist(), strict=True):
+                if word != NONE:
+                    candidates[swipe].append(self._candidate(word, score))
+        return [sorted(some, key=lambda candidate: (-candidate.score, candidate.word))[:count] for some in candidates]
 
     def _candidate(self, index: int, log_prob: float) -> Candidate:
         word = self.lexicon.words[index]
@@ -120,18 +126,19 @@ class BeamSearch:
         return Candidate(word, float(log_prob), float(score))
 
     def _through_frame(
-        self, frame: Floats, active: _Beams, h: Floats, c: Floats, step: Step
-    ) -> tuple[_Beams, Floats, Floats]:
-        """Return the best prefixes that have left a frame [D] and their states, from those that entered it."""
-        active.state = np.arange(len(active.node))
-        states, rows = [(h, c)], len(active.node)
-        inputs = np.repeat(frame[None], self._beam, axis=0)
-        left: _Beams | None = None
+        self, frames: Floats, active: Prefixes, h: Floats, c: Floats, step: Step
+    ) -> tuple[Prefixes, Floats, Floats]:
+        """Return the best prefixes that have left the swipes' frames [B, D], and their states, from those that came."""
+        active.state = np.arange(len(active))
+        states, rows = [(h, c)], len(active)
+        left: Prefixes | None = None
         for symbols in range(self._max_symbols + 1):
-            logits, h, c = step(inputs[: len(active.node)], active.label, *states[-1])
-            log_probs = _log_softmax(logits)
-            leaving = _Beams(active.node, active.label, active.score + log_probs[:, self._blank], active.state)
-            left, worst = self._best(leaving if left is None else _merged(left, leaving))
+            logits, h, c = step(frames[active.swipe], active.label, *states[-1])
+            log_probs = log_softmax(logits)
+            leaving = Prefixes(
+                active.swipe, active.node, active.label, active.state, active.score + log_probs[:, self._blank]
+            )
+            left, worst = self._best(leaving if left is None else merged(left, leaving, len(self.lexicon.word)))
             if symbols == self._max_symbols:
                 break
             active, parent = self._grown(active, log_probs, worst)
@@ -144,46 +151,28 @@ class BeamSearch:
         h, c = (np.concatenate(rounds, axis=1)[:, left.state] for rounds in zip(*states, strict=True))
         return left, h, c
 
-    def _grown(self, active: _Beams, log_probs: NDArray[np.float64], worst: float) -> tuple[_Beams, Integers]:
-        """Return the best prefixes one letter longer that rank above `worst`, and which prefix each comes from."""
+    def _grown(self, active: Prefixes, log_probs: Doubles, worst: Doubles) -> tuple[Prefixes, Integers]:
+        """Return the best prefixes one letter longer that rank above `worst` [B], and which prefix each comes from."""
+        least = worst[active.swipe]
+        totals = active.score[:, None] + log_probs[:, : self._blank]
         # No word ahead of a letter is likelier than the best ahead of the prefix, so few letters are looked up.
-        parent, label = np.nonzero(self._rank(active)[:, None] + log_probs[:, : self._blank] > worst)
+        places = (totals > (least - self._prior_weight * self.lexicon.ahead[active.node])[:, None]).ravel().nonzero()[0]
+        parent = places // self._blank
+        label, scores = places - parent * self._blank, totals.ravel()[places]
         nodes = self.lexicon.children[active.node[parent], label]
-        known = nodes != NONE
-        parent, label, nodes = parent[known], label[known], nodes[known].astype(np.int64)
-        scores = active.score[parent] + log_probs[parent, label]
         ranks = scores + self._prior_weight * self.lexicon.ahead[nodes]
-        best = np.argsort(-ranks, kind="stable")[: self._beam]
-        best = best[ranks[best] > worst]
-        return _Beams(nodes[best], label[best], scores[best], np.arange(len(best))), parent[best]
+        better = ((ranks > least[parent]) & (nodes != NONE)).nonzero()[0]
+        if not len(better):
+            return active[better], better
+        best = better[best_rows(active.swipe[parent[better]], ranks[better], self.beam)[0]]
+        parent = parent[best]
+        swipe, node = active.swipe[parent], nodes[best].astype(np.int64)
+        return Prefixes(swipe, node, label[best], np.arange(len(best)), scores[best]), parent
 
-    def _rank(self, beams: _Beams) -> NDArray[np.float64]:
+    def _rank(self, beams: Prefixes) -> Doubles:
         return np.asarray(beams.score + self._prior_weight * self.lexicon.ahead[beams.node])
 
-    def _best(self, beams: _Beams) -> tuple[_Beams, float]:
-        """Return the best prefixes, and the rank that another must exceed to be one of them."""
-        ranks = self._rank(beams)
-        best = np.argsort(-ranks, kind="stable")[: self._beam]
-        worst = float(ranks[best[0]] - self._threshold)
-        best = best[~(ranks[best] < worst)]
-        return beams[best], float(ranks[best[-1]]) if len(best) == self._beam else worst
-
-
-def _merged(first: _Beams, second: _Beams) -> _Beams:
-    """Return the prefixes of both, those in both with their probabilities added: their states are the same."""
-    same = first.node[:, None] == second.node
-    one, other = np.nonzero(same)
-    scores = first.score.copy()
-    scores[one] = np.logaddexp(scores[one], second.score[other])
-    new = second[~same.any(axis=0)]
-    return _Beams(
-        np.concatenate([first.node, new.node]),
-        np.concatenate([first.label, new.label]),
-        np.concatenate([scores, new.score]),
-        np.concatenate([first.state, new.state]),
-    )
-
-
-def _log_softmax(logits: Floats) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    def _best(self, beams: Prefixes) -> tuple[Prefixes, Doubles]:
+        """Return the best prefixes of each swipe, and the rank [B] that another must exceed to be one of them."""
+        rows, worst = best_rows(beams.swipe, self._rank(beams), self.beam, self._threshold)
+        return beams[rows], worst

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ from transducer.swipe.keyboard import Layout, read_layout
 from transducer.swipe.lexicon import Lexicon, read_lists
 from transducer.swipe.steps import Step, graph_step
 from transducer.swipe.traces import Trace, read_traces
+
+# What steps get at once, by their files. One in int8 has a scale for all rows of a call, on phones those of a swipe.
+ROWS = 512
+STEP_ROWS = {"rnnt_step.onnx": ROWS, "rnnt_step.pte": 64}
+# Batches of traces that are sorted by length before they are batched.
+GROUP = 8
 
 
 def search_arguments(args: argparse.ArgumentParser) -> None:
@@ -113,21 +120,35 @@ def decode_traces(
             refused.append(error)
             return np.zeros((0, 1), np.float32)
 
-    candidates = decode_all(map(frames_of, traces), open_step(step), search, len(traces))
+    rows = STEP_ROWS.get(step.name, 0)
+    candidates = decode_all(map(frames_of, traces), open_step(step), search, len(traces), rows)
     if refused:
         log.warning("%d of %d traces have no words: %s", len(refused), len(traces), refused[0])
     return candidates
 
 
-def decode_all(frames: Iterable[Floats], step: Step, search: BeamSearch, count: int) -> list[list[str]]:
-    """Return the best words of each trace's encoder frames [T_enc, D], and log the CPU time of a trace."""
+def decode_all(
+    frames: Iterable[Floats], step: Step, search: BeamSearch, count: int, rows: int = ROWS
+) -> list[list[str]]:
+    """Return the best words of each trace's encoder frames [T_enc, D], and log the CPU time of a trace.
+
+    rows: that the step may get at once, so that several traces share its calls.
+    """
     began = time.process_time()
-    candidates = [
-        [candidate.word for candidate in search.decode(encoded, step, max(DEPTHS))]
-        for encoded in progress(frames, desc="beam search", total=count, unit="trace", leave=False)
-    ]
+    together = max(1, rows // search.beam)
+    words = list[list[str]]()
+    bar = iter(progress(frames, desc="beam search", total=count, unit="trace", leave=False))
+    while group := list(islice(bar, GROUP * together)):
+        order = sorted(range(len(group)), key=lambda place: len(group[place]))
+        best: list[list[str]] = [[] for _ in group]
+        for start in range(0, len(group), together):
+            places = order[start : start + together]
+            lists = search.decode_all([group[place] for place in places], step, max(DEPTHS))
+            for place, candidates in zip(places, lists, strict=True):
+                best[place] = [candidate.word for candidate in candidates]
+        words += best
     log.info("%.2f ms of CPU time a trace", (time.process_time() - began) / count * 1000)
-    return candidates
+    return words
 
 
 def search_facts(options: argparse.Namespace, search: BeamSearch, traces: Sequence[Trace]) -> dict[str, Any]:
