@@ -31,8 +31,8 @@ export type Step = (count: number, frames: Float32Array, labels: BigInt64Array, 
 export interface SearchOptions {
   /** Prefixes kept at most. */
   readonly beam: number;
-  /** Nats that the rank of a prefix kept may lie below the best one's. */
-  readonly threshold: number;
+  /** Nats that the rank of a prefix kept may lie below the best one's; any unless given. */
+  readonly threshold?: number | undefined;
   /** Labels at most in one frame. */
   readonly maxSymbols: number;
   /** Of the words' log prior, which guides the search as soon as a prefix excludes likelier words. */
@@ -226,7 +226,7 @@ export class BeamSearch {
       total = distinct;
     }
     sort(order, total, (a, b) => leaving.rank[b]! - leaving.rank[a]!);
-    const { beam, threshold } = this.options;
+    const { beam, threshold = Infinity } = this.options;
     const worst = leaving.rank[order[0]!]! - threshold;
     left.count = Math.min(total, beam);
     while (left.count > 1 && leaving.rank[order[left.count - 1]!]! < worst) left.count--;
@@ -236,7 +236,7 @@ export class BeamSearch {
   /** Let `active` be the best prefixes one letter longer, only those that may still come before the worst of `left`. */
   private grow({ logits, h, c }: Stepped): void {
     const { active, grown, left, lexicon, norms } = this;
-    const { beam, threshold } = this.options;
+    const { beam, threshold = Infinity } = this.options;
     const V = this.shape.blank + 1;
     const states: States = { h, c, size: active.count };
     const worst = left.count >= beam ? left.rank[left.count - 1]! : left.rank[0]! - threshold;

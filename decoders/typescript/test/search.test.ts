@@ -9,7 +9,7 @@ const WORDS = ["a", "ab", "abc", "b", "ba", "cab", "cc", "bac"];
 const [BLANK, D, L, H, T] = [3, 4, 2, 5, 5];
 const V = BLANK + 1;
 const SHAPE = { blank: BLANK, D, L, H };
-const WIDE = { beam: 1000, threshold: Infinity, maxSymbols: 10, priorWeight: 0, lengthPower: 0 };
+const WIDE = { beam: 1000, maxSymbols: 10, priorWeight: 0, lengthPower: 0 };
 
 /** A step whose logits depend on the frame and, through the states of both layers, on all labels before. */
 function randomModel(seed: number) {

@@ -103,7 +103,7 @@ for (const { name, open } of RUNTIMES) {
       const lexicon = Lexicon.fromWords(words, found.characters);
       const prefixes = spellNodes(lexicon, tokens);
       const settings = decoding!;
-      const search = new BeamSearch(lexicon, shape, { beam: settings.beam, threshold: settings.threshold!, maxSymbols: settings.max_symbols, priorWeight: settings.prior_weight, lengthPower: settings.length_power });
+      const search = new BeamSearch(lexicon, shape, { beam: settings.beam, threshold: settings.threshold, maxSymbols: settings.max_symbols, priorWeight: settings.prior_weight, lengthPower: settings.length_power });
       for (const one of golden.cases) {
         let frame = 0;
         const found = await search.decode(unpack(one.encoder_frames), graphStep(step, shape), 10, (nodes, logProbs) => {
