@@ -120,7 +120,7 @@ def decode_traces(
             refused.append(error)
             return np.zeros((0, 1), np.float32)
 
-    rows = STEP_ROWS.get(step.name, 0)
+    rows = STEP_ROWS.get(step.name.removesuffix(".remote"), 0)
     candidates = decode_all(map(frames_of, traces), open_step(step), search, len(traces), rows)
     if refused:
         log.warning("%d of %d traces have no words: %s", len(refused), len(traces), refused[0])
