@@ -7,6 +7,7 @@ Example:
 A package adds what goes with its folder: which graphs it holds, with their hashes, and its lexicon.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -35,12 +36,11 @@ def main() -> int:
             "was trained with."
         )
     require_plain(facts, facts["source"]["file"], "the decoders of packages")
-    decoding = {
-        "beam": options.beam,
-        "threshold": options.beam_threshold,
-        "prior_weight": options.prior_weight,
-        "length_power": options.length_power,
-    }
+    decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
+    if not options.beam_threshold >= 0:
+        raise InputError(f"BEAM_THRESHOLD={options.beam_threshold} keeps no prefix; give 0 or more nats, or inf.")
+    if math.isfinite(options.beam_threshold):
+        decoding["threshold"] = options.beam_threshold
     write_json(options.output, describe(facts, tokens, decoding))
     return 0
 

@@ -315,6 +315,7 @@ def test_a_word_that_cannot_be_spelt_is_a_typed_error(decoder: Decoder, word: st
         ({"dims": {**META["dims"], "F": 40}}, "40 features"),
         ({"dims": {"F": 38}}, "lacks dims.D"),
         ({"layout": None}, "lacks layout"),
+        ({"decoding": {**META["decoding"], "threshold": -1.0}}, "lacks decoding.threshold or has it in another form"),
     ],
     ids=str,
 )

@@ -164,6 +164,17 @@ def test_runtime_meta_of_a_swipe_model(swipe: Path) -> None:
     assert not meta.keys() & {"graphs", "lexicon"}
 
 
+def test_a_search_without_a_threshold(swipe: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "runtime_meta.json"
+    facts = ("--meta", swipe / "meta/model_meta.json", "--tokens", swipe / "meta/tokens.txt", "--output", path)
+    assert run_worker("package/write_runtime_meta", *facts, "--beam-threshold", "inf") == 0
+    assert load(path)["decoding"] == {"beam": 16, "prior_weight": 0.5, "length_power": 0.0, "max_symbols": 10}
+    path.unlink()
+    assert run_worker("package/write_runtime_meta", *facts, "--beam-threshold", "-1") == 2
+    assert "BEAM_THRESHOLD=-1.0 keeps no prefix; give 0 or more nats" in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_runtime_meta_of_speech_models(speech: Path, built: ByKind) -> None:
     """Word pieces have no characters and an <unk>; a character model has characters."""
     meta, facts = load(speech / "meta/runtime_meta.json"), load(speech / "meta/model_meta.json")

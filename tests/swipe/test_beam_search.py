@@ -161,7 +161,7 @@ def test_a_threshold_saves_steps_and_keeps_the_best() -> None:
             size[1] += len(found)
     assert sizes[np.inf][0] > sizes[3.0][0] > sizes[0.0][0]
     assert sizes[np.inf][1] == 20 * len(WORDS) > sizes[3.0][1] > sizes[0.0][1]
-    with pytest.raises(InputError, match=r"threshold of -1\.0 nats keeps no prefix"):
+    with pytest.raises(InputError, match=r"BEAM_THRESHOLD=-1\.0 keeps no prefix"):
         search(threshold=-1.0)
 
 

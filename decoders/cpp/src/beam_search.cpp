@@ -65,7 +65,7 @@ class Search {
         leaving.back().log_prob += own[blank_] - norms[row];
         leaving.back().rank = rank(active[row].node, leaving.back().log_prob);
       }
-      left = close(best(merged(std::move(left), std::move(leaving))));
+      left = near(best(merged(std::move(left), std::move(leaving))));
       if (symbols == options_.max_symbols) break;
       active = grown(active, logits, norms, after, left);
       if (active.empty()) break;
@@ -135,7 +135,7 @@ class Search {
   }
 
   // Those of ranked prefixes that lie within the threshold of the first.
-  Prefixes close(Prefixes prefixes) const {
+  Prefixes near(Prefixes prefixes) const {
     while (prefixes.size() > 1 && prefixes.back().rank < prefixes.front().rank - options_.threshold) prefixes.pop_back();
     return prefixes;
   }

@@ -197,7 +197,7 @@ function checkMeta(content: string, task: RuntimeMeta["task"], name: string): Ru
       fail(`asks for version ${featurizer?.version} of the featurizer, and this library has version ${FEATURIZER_VERSION}; use the library's version that belongs to the package.`);
     }
     const settings = [decoding?.beam, decoding?.threshold ?? 0, decoding?.max_symbols, decoding?.prior_weight, decoding?.length_power];
-    if (!layout || !settings.every((setting) => Number.isFinite(setting) && setting! >= 0)) fail(`${META} has no keyboard layout or no settings of the search; package the model again.`);
+    if (!layout || !settings.every(Number.isFinite) || decoding!.threshold! < 0) fail(`${META} has no keyboard layout or no settings of the search; package the model again.`);
   } else if (!(meta.sample_rate! > 0) || !(meta.window_stride! > 0)) {
     fail(`${META} has no sample rate or window stride; package the model again.`);
   }

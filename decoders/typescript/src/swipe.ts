@@ -51,7 +51,7 @@ export class SwipeDecoder {
     const shape = { blank, D: dims.D, L: dims.L, H: dims.H };
     this.search = new BeamSearch(lexicon, shape, {
       beam,
-      threshold: decoding!.threshold,
+      threshold: decoding!.threshold ?? Infinity,
       maxSymbols: decoding!.max_symbols,
       priorWeight: decoding!.prior_weight,
       lengthPower: decoding!.length_power,

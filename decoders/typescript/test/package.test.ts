@@ -42,6 +42,9 @@ test("metadata that this library cannot use is a typed error", async () => {
   await assert.rejects(open({ dims: {} }), expectError("bad-package", "dimensions"));
   await assert.rejects(open({ featurizer: { version: 2, kinematics: 12 } }), expectError("bad-package", "version 2"));
   await assert.rejects(open({ layout: null }), expectError("bad-package", "layout"));
+  for (const threshold of [-1, "ten"]) {
+    await assert.rejects(open({ decoding: { beam: 16, threshold, prior_weight: 0.5, length_power: 0, max_symbols: 10 } }), expectError("bad-package", "settings of the search"));
+  }
   await assert.rejects(Package.open(memoryFiles({ [META]: "{" }), "swipe"), expectError("bad-package", "JSON"));
   await assert.rejects(SpeechDecoder.open(withMeta({}), onnxRuntime(ort)), expectError("bad-package", "speech"));
 });

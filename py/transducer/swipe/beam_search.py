@@ -65,8 +65,8 @@ class BeamSearch:
     ) -> None:
         if lexicon.children.shape[1] != blank:
             raise ValueError(f"blank is {blank}, which is not the last of {lexicon.children.shape[1] + 1} labels")
-        if threshold < 0:
-            raise InputError(f"A threshold of {threshold} nats keeps no prefix; give BEAM_THRESHOLD=0 or more.")
+        if not threshold >= 0:
+            raise InputError(f"BEAM_THRESHOLD={threshold} keeps no prefix; give 0 or more nats, or inf.")
         self.lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
         self.beam, self._threshold, self._max_symbols = beam, threshold, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power
@@ -93,7 +93,10 @@ class BeamSearch:
     def decode_all(
         self, swipes: Sequence[Floats], step: Step, count: int = 5, watch: Watcher | None = None
     ) -> list[list[Candidate]]:
-        """Return the best words of several swipes' frames, whose prefixes take each step together."""
+        """Return the best words of several swipes' frames, whose prefixes take each step together.
+
+        watch: as in decode, of one swipe.
+        """
         lengths, every = np.array([len(frames) for frames in swipes]), np.arange(len(swipes))
         ends = set(lengths.tolist())
         padded = np.zeros((lengths.max(), len(swipes), max(frames.shape[1] for frames in swipes)), np.float32)

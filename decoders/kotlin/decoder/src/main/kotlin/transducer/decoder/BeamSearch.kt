@@ -89,7 +89,7 @@ public class BeamSearch(
             val output = step(frame, active)
             val labels = output.logits.size / active.size
             val norms = DoubleArray(active.size) { logSumExp(output.logits, it * labels, labels) }
-            left = close(best(merged(left, active.mapIndexed { row, one ->
+            left = near(best(merged(left, active.mapIndexed { row, one ->
                 val logProb = one.logProb + (output.logits[row * labels + blank] - norms[row])
                 Prefix(one.node, one.label, one.states, one.row, logProb, rank(one.node, logProb))
             })))
@@ -146,7 +146,7 @@ public class BeamSearch(
     private fun best(prefixes: List<Prefix>): List<Prefix> = prefixes.sortedByDescending { it.rank }.take(options.beam)
 
     /** Return those of ranked prefixes that lie within the threshold of the first. */
-    private fun close(prefixes: List<Prefix>): List<Prefix> =
+    private fun near(prefixes: List<Prefix>): List<Prefix> =
         prefixes.dropLastWhile { it.rank < prefixes.first().rank - options.threshold }
 
     /** Return the prefixes of both in order of their nodes, those in both with their probabilities added: their states are the same. */
