@@ -15,6 +15,7 @@ from transducer.core.cli import InputError, parser, run, write_json
 from transducer.package.facts import read_facts, read_tokens
 from transducer.package.foreign import require_plain
 from transducer.package.runtime_meta import describe
+from transducer.swipe.beam_search import parse_threshold
 from transducer.swipe.vocabulary import read_vocabulary
 
 
@@ -24,7 +25,7 @@ def main() -> int:
     args.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     args.add_argument("--vocabulary", type=Path, help="the labels as training had them, one a line, to be compared")
     args.add_argument("--beam", type=int, default=16)
-    args.add_argument("--beam-threshold", type=float, default=10.0)
+    args.add_argument("--beam-threshold", type=parse_threshold, default=10.0)
     args.add_argument("--prior-weight", type=float, default=0.5)
     args.add_argument("--length-power", type=float, default=0.0)
     args.add_argument("--output", type=Path, required=True, help="meta/runtime_meta.json in the model's folder")
@@ -37,8 +38,7 @@ def main() -> int:
         )
     require_plain(facts, facts["source"]["file"], "the decoders of packages")
     decoding = {"beam": options.beam, "prior_weight": options.prior_weight, "length_power": options.length_power}
-    if not options.beam_threshold >= 0:
-        raise InputError(f"BEAM_THRESHOLD={options.beam_threshold} keeps no prefix; give 0 or more nats, or inf.")
+    # Of a search without a threshold nothing is said, as JSON has no infinity.
     if math.isfinite(options.beam_threshold):
         decoding["threshold"] = options.beam_threshold
     write_json(options.output, describe(facts, tokens, decoding))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from transducer.core.cli import InputError
-from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.beam_search import BeamSearch, parse_threshold
 from transducer.swipe.lexicon import ROOT, Lexicon, log_prior, read_words
 from transducer.swipe.steps import graph_step, module_step
 from transducer.train.losses import RNNTLoss
@@ -161,8 +161,10 @@ def test_a_threshold_saves_steps_and_keeps_the_best() -> None:
             size[1] += len(found)
     assert sizes[np.inf][0] > sizes[3.0][0] > sizes[0.0][0]
     assert sizes[np.inf][1] == 20 * len(WORDS) > sizes[3.0][1] > sizes[0.0][1]
-    with pytest.raises(InputError, match=r"BEAM_THRESHOLD=-1\.0 keeps no prefix"):
-        search(threshold=-1.0)
+    assert parse_threshold("inf") == np.inf and parse_threshold("0") == 0
+    for text in ("-1", "nan"):
+        with pytest.raises(InputError, match=f"BEAM_THRESHOLD={text} keeps no prefix"):
+            parse_threshold(text)
 
 
 def test_blank_is_the_last_label() -> None:

@@ -36,6 +36,14 @@ class Candidate:
     score: float
 
 
+def parse_threshold(text: str) -> float:
+    """Return the threshold of a search that an option gives. Raises: InputError for one that keeps no prefix."""
+    threshold = float(text)
+    if not threshold >= 0:
+        raise InputError(f"BEAM_THRESHOLD={text} keeps no prefix; give 0 or more nats, or inf.")
+    return threshold
+
+
 class BeamSearch:
     """Search settings for one model and lexicon.
 
@@ -65,8 +73,6 @@ class BeamSearch:
     ) -> None:
         if lexicon.children.shape[1] != blank:
             raise ValueError(f"blank is {blank}, which is not the last of {lexicon.children.shape[1] + 1} labels")
-        if not threshold >= 0:
-            raise InputError(f"BEAM_THRESHOLD={threshold} keeps no prefix; give 0 or more nats, or inf.")
         self.lexicon, self._blank, self._state_shape = lexicon, blank, state_shape
         self.beam, self._threshold, self._max_symbols = beam, threshold, max_symbols
         self._prior_weight, self._length_power = prior_weight, length_power

@@ -22,7 +22,7 @@ from transducer.runtime.loader import open_graph
 from transducer.runtime.pte import SizeError, open_pte
 from transducer.runtime.sessions import Runner, session_runner
 from transducer.swipe.accuracy import DEPTHS
-from transducer.swipe.beam_search import BeamSearch
+from transducer.swipe.beam_search import BeamSearch, parse_threshold
 from transducer.swipe.facts import Facts
 from transducer.swipe.features import swipe_features
 from transducer.swipe.keyboard import Layout, read_layout
@@ -33,7 +33,7 @@ from transducer.swipe.traces import Trace, read_traces
 # What steps get at once, by their files. One in int8 has a scale for all rows of a call, on phones those of a swipe.
 ROWS = 512
 STEP_ROWS = {"rnnt_step.onnx": ROWS, "rnnt_step.pte": 64}
-# Batches of traces that are sorted by length before they are batched.
+# Traces are sorted by length among those of so many batches.
 GROUP = 8
 
 
@@ -45,7 +45,7 @@ def search_arguments(args: argparse.ArgumentParser) -> None:
     )
     args.add_argument("--layout", type=Path, help="the keyboard swiped on, JSON, where that is not the model's own")
     args.add_argument("--beam", type=int, default=16)
-    args.add_argument("--beam-threshold", type=float, default=10.0, help="nats below the best that are kept")
+    args.add_argument("--beam-threshold", type=parse_threshold, default=10.0, help="nats below the best that are kept")
     args.add_argument("--prior-weight", type=float, default=0.5, help="of the words' log prior by rank")
     args.add_argument("--length-power", type=float, default=0.0, help="of the length that log probabilities are over")
 
