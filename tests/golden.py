@@ -15,9 +15,13 @@ FOLDER = Path(__file__).parents[1] / "decoders/golden"
 TOLERANCE = 1e-3
 
 
+SPEECH = ("demo-tdt", "demo-streaming")
+
+
 @cache
-def golden() -> dict[str, Any]:
-    return dict(json.loads(gzip.decompress((FOLDER / "cases.json.gz").read_bytes())))
+def golden(name: str = "cases") -> dict[str, Any]:
+    """Return the golden cases of swipes, or those of a speech model."""
+    return dict(json.loads(gzip.decompress((FOLDER / f"{name}.json.gz").read_bytes())))
 
 
 def words() -> list[str]:
@@ -39,9 +43,22 @@ def in_context() -> list[dict[str, Any]]:
     return cases
 
 
-def unpacked(array: dict[str, Any]) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = np.frombuffer(base64.b64decode(array["float32"]), "<f4")
-    return values.reshape(array["shape"])
+def unpacked(array: dict[str, Any], dtype: str = "float32") -> NDArray[np.float32]:
+    values = np.frombuffer(base64.b64decode(array[dtype]), np.dtype(dtype).newbyteorder("<"))
+    return values.astype(np.float32).reshape(array["shape"])
+
+
+def require_same_search(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Compare what a search of speech went through and found: labels and times exactly, scores by the tolerance."""
+    assert len(found["steps"]) == len(expected["steps"])
+    for one, other in zip(found["steps"], expected["steps"], strict=True):
+        assert (one["frame"], one["prefixes"]) == (other["frame"], other["prefixes"])
+        np.testing.assert_allclose(one["scores"], other["scores"], 0, TOLERANCE)
+    for one, other in zip(found["n_best"], expected["n_best"], strict=True):
+        for name in ("labels", "frames", "durations"):
+            assert one[name] == other[name]
+        for name in ("confidences", "log_prob", "score"):
+            np.testing.assert_allclose(one[name], other[name], 0, TOLERANCE)
 
 
 def require_same_words(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:

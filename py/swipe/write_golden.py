@@ -11,8 +11,6 @@ decoders/golden/README.md describes the file.
 
 import argparse
 import base64
-import gzip
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.core.cli import InputError, existing, log, parser, replacing, run
+from transducer.core.cli import log, parser, run
 from transducer.core.contracts import Floats
 from transducer.core.progress import progress
+from transducer.decoding.golden import packed, read_runtime_meta, write_golden, write_gzip
 from transducer.swipe.beam_search import BeamSearch, Candidate
 from transducer.swipe.bigrams import Bigrams
 from transducer.swipe.facts import Facts
@@ -33,7 +32,6 @@ from transducer.swipe.recognition import encoder_frames, open_encoder, open_step
 from transducer.swipe.steps import Integers, Step
 from transducer.swipe.traces import Trace, read_traces
 
-FORMAT = 1
 # Cases by the first kind that a word is of; "common" fills up to the number of cases.
 QUOTAS = {"apostrophe": 20, "rare": 40, "long": 30, "short": 30, "common": 200}
 RARE_RANK, LONG, SHORT = 15_000, 11, 2
@@ -45,7 +43,7 @@ FEWEST = 25
 
 def main() -> int:
     options = parse_args()
-    meta = read_meta(options.meta)
+    meta = read_runtime_meta(options.meta, "swipe")
     labels = "".join(meta["tokens"][:-1])
     lexicon = Lexicon(read_words(options.lexicon), labels)
     layout = Facts(meta, str(options.meta)).layout
@@ -75,8 +73,7 @@ def main() -> int:
     words = options.output.with_name("words.txt.gz")
     write_gzip(words, "".join(f"{word}\n" for word in lexicon.words))
     pairs = base64.b64encode(options.bigrams.read_bytes()).decode()
-    content = {"format": FORMAT, "meta": meta, "words": words.name, "bigrams": pairs, "cases": cases}
-    write_gzip(options.output, json.dumps(content, sort_keys=True, separators=(",", ":")))
+    write_golden(options.output, {"meta": meta, "words": words.name, "bigrams": pairs, "cases": cases})
     log.info("%d cases, %.1f MB", len(cases), options.output.stat().st_size / 1e6)
     return 0
 
@@ -92,14 +89,6 @@ def parse_args() -> argparse.Namespace:
     args.add_argument("--count", type=int, default=10, help="words in an n-best list")
     args.add_argument("--output", type=Path, required=True, help="the .json.gz file; words.txt.gz comes beside it")
     return args.parse_args()
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """Return a swipe model's runtime_meta.json but for what is of files and of the machine that made them."""
-    meta: dict[str, Any] = json.loads(existing(path, "run `make runtime-meta` first").read_text(encoding="utf-8"))
-    if meta["task"] != "swipe":
-        raise InputError(f"{path} is of no swipe model; give one of CONFIG=demo-swipe.")
-    return {key: value for key, value in meta.items() if key != "versions"} | {"graphs": {}, "lexicon": None}
 
 
 def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -166,17 +155,6 @@ class Beams:
     def __call__(self, nodes: Integers, log_probs: NDArray[np.float64]) -> None:
         spelled = [self._prefixes[node] for node in nodes]
         self.seen.append({"prefixes": spelled, "log_probs": [round(value, 6) for value in log_probs.tolist()]})
-
-
-def packed(array: Floats) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
-    return {"shape": list(array.shape), "float32": data}
-
-
-def write_gzip(path: Path, text: str) -> None:
-    """Write a gzipped file whose bytes depend on nothing but the text."""
-    with replacing(path) as tmp:
-        tmp.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
 
 
 if __name__ == "__main__":

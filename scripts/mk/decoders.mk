@@ -18,8 +18,17 @@ $(GOLDEN): $(OUT)/onnx/encoder.onnx $(OUT)/onnx/rnnt_step.onnx $(RUNTIME_META) $
 	$(call run,swipe/write_golden) --encoder $(OUT)/onnx/encoder.onnx --step $(OUT)/onnx/rnnt_step.onnx \
 	    --meta $(RUNTIME_META) --manifest $(TEST) --lexicon $(LEXICON) \
 	    --bigrams $(OUT)/golden/bigrams.bin --output $@
+else
+GOLDEN := decoders/golden/$(NAME).json.gz
 
-golden: $(GOLDEN) ## cases that every decoder must reproduce, from a swipe model (checked in)
+flags.golden = $(VALIDATION)
+
+$(GOLDEN): $(foreach graph,frontend encoder rnnt_step,$(OUT)/onnx/$(graph).onnx) $(META) $(RUNTIME_META) \
+    $(VALIDATION) $(OUT)/.flags/golden $(call worker,speech/write_golden)
+	$(call say,GOLDEN)
+	$(call run,speech/write_golden) --frontend $(OUT)/onnx/frontend.onnx --encoder $(OUT)/onnx/encoder.onnx \
+	    --step $(OUT)/onnx/rnnt_step.onnx --meta $(OUT)/meta/model_meta.json --runtime-meta $(RUNTIME_META) \
+	    --manifest $(manifest) --output $@
 endif
 
 # By the folder of a program: the compiler, and ExecuTorch's headers and libraries.
@@ -43,5 +52,6 @@ $(programs): out/cpp/%: $(CPP)/$$(notdir $$*).cpp $(CPP)/program.cpp $$(cpp_read
 
 ## Decoders in other languages
 .PHONY: golden cpp cpp-arm64
+golden: $(GOLDEN) ## cases that every decoder must reproduce, from a demo model (checked in)
 cpp: out/cpp/host/decode_swipes ## the decoder in C++ for ExecuTorch, as a program for this machine
 cpp-arm64: out/cpp/arm64/decode_swipes ## and for arm64

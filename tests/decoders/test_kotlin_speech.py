@@ -1,5 +1,6 @@
 """Speech by the Kotlin decoder, compiled by the real compiler, against Python."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from conftest import DEMO, ByKind, lowering_worker, needs, run_worker
 from decoders.kotlin_process import Decoder, compile_decoder
 from decoders.language_model import token_lm
 from decoders.packages import packaged
+from golden import golden, require_same_search, unpacked
 from transducer.speech.recognizer import Recognizer
 from transducer.speech.steering import Steering
 
@@ -87,6 +89,20 @@ def test_speech_is_heard_as_in_python(
         scores = [score for _, score in expected.alternatives]
         assert [one["score"] for one in found["alternatives"]] == pytest.approx(scores, abs=1e-3)
     assert process.do("close_speech") is None
+
+
+def test_every_golden_case_comes_out_the_same(process: Decoder, package: Path, model: Path, tmp_path: Path) -> None:
+    """The prefixes before every step and the n-best, searched greedily, with a beam, and with hotwords."""
+    meta = json.loads((model / "meta/model_meta.json").read_text())
+    content = golden("demo-tdt" if meta["durations"] else "demo-streaming")
+    assert content["meta"]["source"] == meta["source"]
+    assert process.do("open_speech", package=str(package)) is None
+    for case in content["cases"]:
+        frames = written(unpacked(case["encoder_frames"]), tmp_path)
+        for name, search in content["searches"].items():
+            found = process.do("search_speech", frames=frames, beam=search["beam"], hotwords=search["hotwords"])
+            found["n_best"] = found["n_best"][:8]
+            require_same_search(found, case["searches"][name])
 
 
 def test_the_executorch_adapter_hears_the_same(process: Decoder, package: Path, model: Path, tmp_path: Path) -> None:

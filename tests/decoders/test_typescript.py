@@ -66,6 +66,13 @@ def speech(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packaged(out, folder / "package", with_int8(out, folder, "frontend"))
 
 
+@pytest.fixture(scope="module")
+def streaming(built: ByKind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = built(str(DEMO / "demo-streaming.nemo"))
+    graphs = {f"{name}.onnx": out / f"onnx/{name}.onnx" for name in ("frontend", "encoder", "rnnt_step")}
+    return packaged(out, tmp_path_factory.mktemp("streaming") / "package", graphs)
+
+
 def npm(script: str, **environment: object) -> str:
     settings = os.environ | {name: str(value) for name, value in environment.items()}
     command = ["npm", "run", "--silent", "--ignore-scripts", script]
@@ -78,9 +85,12 @@ def test_the_librarys_own_tests() -> None:
     assert "# skipped 0" in npm("test")
 
 
-def test_golden_cases(swipe: Path) -> None:
-    """All 200 n-best lists, features and beams, in onnxruntime-web, and the n-best in onnxruntime-node."""
-    assert "# skipped 0" in npm("test:built", SWIPE_PACKAGE=swipe)
+def test_golden_cases(swipe: Path, speech: Path, streaming: Path) -> None:
+    """Swipes: all 200 n-best lists, features and beams, in onnxruntime-web, and the n-best in onnxruntime-node.
+
+    Speech: the prefixes before every step and the n-best of 60 recordings, by both demo models.
+    """
+    assert "# skipped 0" in npm("test:built", SWIPE_PACKAGE=swipe, SPEECH_PACKAGES=f"{speech}:{streaming}")
 
 
 def test_what_is_published_has_code_and_types_and_no_dependency(tmp_path: Path) -> None:

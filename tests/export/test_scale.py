@@ -35,12 +35,16 @@ def parakeet(nemo_file: ByKind, tmp_path_factory: pytest.TempPathFactory) -> tup
     out = tmp_path_factory.mktemp("parakeet")
     model = out / "planted.nemo"
     outliers.rewrite(nemo_file("parakeet-tdt-0.6b-v3"), model, "hard")
-    ours = measured(["make", f"PYTHON={sys.executable}", "-j2", "onnx", f"MODEL={model}", f"OUT={out}"])
+    # By the names of files, which are made without the checks that `make onnx` makes; NeMo makes none.
+    files = [out / f"onnx/{graph}.onnx" for graph in ("encoder", "predictor", "joint")]
+    build = ["make", f"PYTHON={sys.executable}", "-j2", f"MODEL={model}", f"OUT={out}"]
+    ours = measured([*build, *files])
     (nemo_folder := out / "nemo").mkdir()
     nemo = measured([sys.executable, "-c", NEMO_EXPORT, str(model), str(nemo_folder / "model.onnx")])
     figures = {"seconds": ours[0], "GB": ours[1], "NeMo seconds": nemo[0], "NeMo GB": nemo[1]}
     figures |= {"NeMo files": len(list(nemo_folder.iterdir()))}
     print(json.dumps(figures))
+    measured([*build, "onnx"])
     return out, figures
 
 

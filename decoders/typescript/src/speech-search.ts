@@ -16,6 +16,8 @@ export interface SpeechSearchOptions {
   readonly bias?: Bias | undefined;
   /** Nats behind the best at which a prefix is dropped. */
   readonly threshold?: number;
+  /** Called before every step with the frame, and the labels and scores of the prefixes that go on, the best first. */
+  readonly watch?: (frame: number, prefixes: number[][], scores: number[]) => void;
 }
 
 /** The labels of a hypothesis, their log probability over all alignments found, and the score it is ranked by. */
@@ -46,7 +48,7 @@ interface Row {
 /** Return the hypotheses of encoder frames [T, D], the best first. */
 export async function speechSearch(frames: Float32Array, step: Step, shape: GreedyShape, options: SpeechSearchOptions): Promise<Hypothesis[]> {
   const { blank, D, L, H, maxSymbols } = shape;
-  const { beam, bias, threshold = THRESHOLD } = options;
+  const { beam, bias, threshold = THRESHOLD, watch } = options;
   const spans = shape.durations.length ? shape.durations : [0];
   const numbers = new Map<number, number>();
   const length = frames.length / D;
@@ -63,6 +65,7 @@ export async function speechSearch(frames: Float32Array, step: Step, shape: Gree
     const due = merged(rows.filter(({ frame }) => frame === now));
     const every = best([...due, ...waiting], beam);
     const going = every.filter((row) => row.frame === now && row.score >= every[0]!.score - threshold);
+    if (going.length) watch?.(now, going.map(({ link }) => labelsOf(link).map(({ id }) => id)), going.map(({ score }) => score));
     rows = going.length ? [...waiting, ...(await grown(now, going, symbols === maxSymbols - 1))] : waiting;
   }
   const ended = merged(rows.map((row) => ({ ...row, frame: length })));

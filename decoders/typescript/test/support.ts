@@ -28,6 +28,22 @@ export function points(list: readonly (readonly number[])[]): Point[] {
   return list.map(([x, y, t]) => ({ x: x!, y: y!, t: t! }));
 }
 
+/** A float32 array of a golden case. */
+export interface Packed {
+  shape: [number, number];
+  float32: string;
+}
+
+export function unpack({ float32 }: Packed): Float32Array {
+  return new Float32Array(new Uint8Array(Buffer.from(float32, "base64")).buffer);
+}
+
+/** How far numbers are from what they should be, at most. */
+export function difference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  assert.equal(found.length, expected.length);
+  return Array.from(found).reduce((most, value, at) => Math.max(most, Math.abs(value - expected[at]!)), 0);
+}
+
 /** Numbers that are the same in every run. */
 export function randomNumbers(seed: number): () => number {
   let state = seed * 2654435761 + 1;

@@ -10,6 +10,7 @@ The search goes frame by frame. A prefix is a sequence of labels; alignments of 
 frame are merged by adding their probabilities. A duration takes a prefix straight to the frame that it ends in.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from transducer.core.contracts import Floats
 from transducer.decoding.bias import Bias, Doubles, Integers
 from transducer.decoding.greedy import Decoder, Hypothesis
-from transducer.decoding.prefixes import Beams, BeamState, History, Link, Memory, best_of, log_softmax, merged
+from transducer.decoding.prefixes import Beams, BeamState, History, Memory, best_of, log_softmax, merged
 
 # A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
 THRESHOLD = 5.0
@@ -31,6 +32,10 @@ class Alternative(NamedTuple):
     hypothesis: Hypothesis
     log_prob: float
     score: float
+
+
+# Gets the rows that go on at a frame, by stream and score, and the state whose history has their labels.
+Watcher = Callable[[Beams, BeamState], None]
 
 
 class BeamSearch:
@@ -56,10 +61,17 @@ class BeamSearch:
         beams = Beams(streams, streams, streams, zeros, zeros, streams, scores, scores)
         return BeamState(beams, Memory(streams, start.g, start.states), zeros, streams, History(batch))
 
-    def decode(self, encoder_output: Floats, encoded_lengths: Integers, state: BeamState | None = None) -> BeamState:
+    def decode(
+        self,
+        encoder_output: Floats,
+        encoded_lengths: Integers,
+        state: BeamState | None = None,
+        watch: Watcher | None = None,
+    ) -> BeamState:
         """Return the state after the next encoder frames of every stream.
 
         Args: those of Decoder.decode. What was decoded so far is what `alternatives` says of the state.
+            watch: called before every step.
         """
         state = state or self.initial_state(len(encoded_lengths))
         rows = replace(state.beams, state=np.arange(len(state.beams)))
@@ -76,6 +88,8 @@ class BeamSearch:
                 break
             symbols, before = np.where(now == before, symbols + 1, 0), now
             waiting, going = beams[~due], self._kept(merged(beams[due]), beams[~due])
+            if watch and len(going):
+                watch(going, state)
             beams = waiting + self._grown(frames, going, state, symbols == self._decoder.max_symbols - 1)
         beams = replace(beams, frame=beams.frame - encoded_lengths[beams.stream])
         return replace(state, beams=beams, frames=state.frames + encoded_lengths)
@@ -96,7 +110,7 @@ class BeamSearch:
             np.int64,
         )
         pairs = zip(settled.tolist(), state.settled.tolist(), strict=True)
-        hypotheses = [_hypothesis(state.history.links(link, last)) for link, last in pairs]
+        hypotheses = [state.history.hypothesis(link, last) for link, last in pairs]
         return hypotheses, replace(state, settled=settled)
 
     def alternatives(self, state: BeamState, ended: NDArray[np.bool_] | None = None) -> list[list[Alternative]]:
@@ -113,9 +127,8 @@ class BeamSearch:
         by_stream: list[list[Alternative]] = [[] for _ in state.frames]
         for row in np.argsort(-scores, kind="stable").tolist():
             stream = int(beams.stream[row])
-            links = state.history.links(int(beams.alignment[row]), int(state.settled[stream]))
-            alternative = Alternative(_hypothesis(links), float(beams.log_prob[row]), float(scores[row]))
-            by_stream[stream].append(alternative)
+            hypothesis = state.history.hypothesis(int(beams.alignment[row]), int(state.settled[stream]))
+            by_stream[stream].append(Alternative(hypothesis, float(beams.log_prob[row]), float(scores[row])))
         return by_stream
 
     def _kept(self, due: Beams, waiting: Beams) -> Beams:
@@ -185,12 +198,3 @@ class BeamSearch:
         row, label, total = row[pair], label[pair], totals[pair, span]
         ranking = best_of(stream[row], total, self.beam)
         return row[ranking], label[ranking], span[ranking]
-
-
-def _hypothesis(links: list[Link]) -> Hypothesis:
-    return Hypothesis(
-        [link.frame for link in links],
-        [link.label for link in links],
-        [link.duration for link in links],
-        [link.confidence for link in links],
-    )

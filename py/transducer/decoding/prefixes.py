@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transducer.core.contracts import Floats
 from transducer.decoding.bias import Doubles, Integers
-from transducer.decoding.greedy import States
+from transducer.decoding.greedy import Hypothesis, States
 
 
 class Link(NamedTuple):
@@ -50,13 +50,15 @@ class History:
         self._links += map(Link, *(column.tolist() for column in columns))
         return np.arange(start, len(self._links))
 
-    def links(self, alignment: int, after: int) -> list[Link]:
-        """Return an alignment's links in order of time, those after the one numbered `after`, which it goes through."""
+    def hypothesis(self, alignment: int, after: int) -> Hypothesis:
+        """Return an alignment's labels, those after the link numbered `after`, which it goes through."""
         links = []
         while alignment != after:
             links.append(self._links[alignment])
             alignment = links[-1].before
-        return links[::-1]
+        columns = list(zip(*reversed(links), strict=True))[1:] or [(), (), (), ()]
+        labels, frames, durations, confidences = map(list, columns)
+        return Hypothesis(frames, labels, durations, confidences)
 
     def meeting(self, alignments: Sequence[int], after: int) -> int:
         """Return the last link that alignments share, all of which go through the one numbered `after`."""

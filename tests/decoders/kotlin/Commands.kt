@@ -21,6 +21,7 @@ private lateinit var files: SwipePackage
 private lateinit var lexicon: Lexicon
 private lateinit var decoder: SwipeDecoder
 private lateinit var speech: SpeechDecoder
+private lateinit var speechModel: SpeechModel
 
 fun main() {
     while (true) {
@@ -51,6 +52,7 @@ private fun carryOut(command: Command): Any? = when (val name = command["do"]) {
     "close" -> decoder.close()
     "open_speech" -> openSpeech(command)
     "transcribe" -> transcribe(command)
+    "search_speech" -> searchSpeech(command)
     "close_speech" -> speech.close()
     else -> error("no command $name")
 }
@@ -78,16 +80,46 @@ private fun openSpeech(command: Command) {
     val found = SpeechPackage(File(command.text("package")))
     val variant = command["variant"] as String?
     val model = if (command["runtime"] == "executorch") ExecuTorchSpeechModel.open(found, variant) else OnnxRuntimeSpeechModel.open(found, variant)
+    speechModel = model
     speech = SpeechDecoder(found.meta, model)
 }
 
-/** Transcribe a file of float32 samples, little-endian. */
+/** Numbers of a file of float32 values, little-endian. */
+private fun floats(path: String): FloatArray {
+    val values = ByteBuffer.wrap(File(path).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
+    return FloatArray(values.remaining()).also(values::get)
+}
+
+private fun hotwords(command: Command): Map<String, Double> =
+    (command["hotwords"] as Map<*, *>?).orEmpty().entries.associate { (phrase, weight) -> phrase as String to weight.toString().toDouble() }
+
+/** Search encoder frames [T, D], as a file has them. */
+private fun searchSpeech(command: Command): Any {
+    val meta = speech.meta
+    val spelt = Vocabulary(meta.tokens.dropLast(1), meta.tokenizer).spelt
+    val phrases = hotwords(command)
+    val values = floats(command.text("frames"))
+    val width = meta.dims.getValue("D")
+    val steps = ArrayList<Any>()
+    val search = SpeechSearch(meta, speechModel, command.int("beam"), if (phrases.isEmpty()) null else Phrases(phrases, spelt))
+    val found = search.decode(Matrix(values, values.size / width, width)) { frame, prefixes, scores ->
+        steps += mapOf("frame" to frame, "prefixes" to prefixes, "scores" to scores)
+    }
+    return mapOf("steps" to steps, "n_best" to found.map { mapOf(
+        "labels" to it.labels.map { label -> label.id },
+        "frames" to it.labels.map { label -> label.frame },
+        "durations" to it.labels.map { label -> label.duration },
+        "confidences" to it.labels.map { label -> label.confidence },
+        "log_prob" to it.logProb,
+        "score" to it.score,
+    ) })
+}
+
+/** Transcribe a file of samples. */
 private fun transcribe(command: Command): Any {
-    val samples = ByteBuffer.wrap(File(command.text("samples")).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
-    val hotwords = (command["hotwords"] as Map<*, *>?).orEmpty().entries.associate { (phrase, weight) -> phrase as String to weight.toString().toDouble() }
     val languageModel = command["languageModel"]?.let { speech.languageModel(File(it as String).readText()) }
     val scripts = (command["scripts"] as List<*>?).orEmpty().map { it as String }
-    val found = speech.transcribe(FloatArray(samples.remaining()).also(samples::get), (command["beam"] as Double?)?.toInt(), hotwords, languageModel, scripts)
+    val found = speech.transcribe(floats(command.text("samples")), (command["beam"] as Double?)?.toInt(), hotwords(command), languageModel, scripts)
     return mapOf(
         "text" to found.text,
         "tokens" to found.tokens.map { it.id },

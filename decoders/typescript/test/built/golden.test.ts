@@ -3,13 +3,8 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { BeamSearch, encode, graphStep, Lexicon, Package, placeKeys, SwipeDecoder, swipeFeatures, type Candidate, type RuntimeMeta } from "../../src/index.js";
 import { filesIn } from "../../src/node.js";
-import { expectError, points, repositoryFile, repositoryJson } from "../support.js";
+import { difference, expectError, points, repositoryFile, repositoryJson, unpack, type Packed } from "../support.js";
 import { environment, RUNTIMES } from "./runtimes.js";
-
-interface Packed {
-  shape: [number, number];
-  float32: string;
-}
 
 interface Golden {
   meta: RuntimeMeta;
@@ -29,15 +24,6 @@ const TOLERANCE = 1e-3;
 const golden = repositoryJson<Golden>("decoders/golden/cases.json.gz");
 const words = repositoryFile(`decoders/golden/${golden.words}`).toString().split("\n").filter(Boolean);
 const files = filesIn(environment("SWIPE_PACKAGE"));
-
-function unpack({ float32 }: Packed): Float32Array {
-  return new Float32Array(new Uint8Array(Buffer.from(float32, "base64")).buffer);
-}
-
-function difference(found: Float32Array, expected: Float32Array): number {
-  assert.equal(found.length, expected.length);
-  return found.reduce((most, value, at) => Math.max(most, Math.abs(value - expected[at]!)), 0);
-}
 
 function same(found: readonly Candidate[], expected: Golden["cases"][0]["n_best"]): void {
   assert.deepEqual(found.map(({ word }) => word), expected.map(({ word }) => word));

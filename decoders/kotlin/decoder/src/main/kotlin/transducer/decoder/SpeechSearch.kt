@@ -47,8 +47,12 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
     /** Numbers of prefixes by the number before and the label. */
     private val numbers = HashMap<Pair<Int, Int>, Int>()
 
-    /** Return the hypotheses of encoder frames [T, D], the best first. */
-    public fun decode(frames: Matrix): List<Hypothesis> {
+    /**
+     * Return the hypotheses of encoder frames [T, D], the best first.
+     *
+     * @param watch called before every step with the frame, and the labels and scores of the prefixes that go on.
+     */
+    public fun decode(frames: Matrix, watch: ((Int, List<List<Int>>, List<Double>) -> Unit)? = null): List<Hypothesis> {
         numbers.clear()
         val zeros = States(FloatArray(layers * width), FloatArray(layers * width), 1)
         var prefixes = listOf(Prefix(0, null, 0, blank, zeros, 0, 0, 0.0, 0.0))
@@ -62,6 +66,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
             val (due, waiting) = prefixes.partition { it.frame == now }
             val every = (merged(due) + waiting).sortedByDescending { it.score }.take(beam)
             val going = every.filter { it.frame == now && it.score >= every[0].score - THRESHOLD }
+            if (going.isNotEmpty()) watch?.invoke(now, going.map { row -> labels(row.link).map { it.id } }, going.map { it.score })
             prefixes = if (going.isEmpty()) waiting else waiting + grown(frames, now, going, symbols == meta.maxSymbols - 1)
         }
         return merged(prefixes.map { it.copy(frame = frames.rows) })
