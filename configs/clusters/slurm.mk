@@ -20,5 +20,14 @@ LAUNCH.checkpoint  = $(cpu) --cpus-per-task=1 --mem=4G
 LAUNCH.pte         = $(cpu) --cpus-per-task=2 --mem=16G
 LAUNCH.quantize    = $(cpu) --cpus-per-task=2 --mem=12G
 LAUNCH.trt         = $(gpu) --cpus-per-task=4 --mem=24G
-LAUNCH.speech/train = $(gpu) --cpus-per-task=8 --mem=32G
+
+# Speech is trained on so many nodes at once, by as many tasks on each, of these GPUs, cores and this memory.
+TRAIN_NODES  ?= 1
+TRAIN_TASKS  ?= 1
+TRAIN_GPUS   ?= 1
+TRAIN_CORES  ?= 8
+TRAIN_MEMORY ?= 32G
+LAUNCH.speech/train = srun --quiet --kill-on-bad-exit=1 --nodes=$(TRAIN_NODES) --ntasks-per-node=$(TRAIN_TASKS) \
+    $(if $(GPU_PARTITION),--partition=$(GPU_PARTITION)) $(if $(TRAIN_GPUS),--gpus-per-task=$(TRAIN_GPUS)) \
+    --cpus-per-task=$(TRAIN_CORES) --mem=$(TRAIN_MEMORY)
 LAUNCH.swipe/train  = $(gpu) --cpus-per-task=8 --mem=32G

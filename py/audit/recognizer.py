@@ -17,15 +17,14 @@ import soundfile
 from kaldialign import edit_distance
 
 from transducer.audit.cases import Clip, sample, sample_arguments
-from transducer.audit.listening import Heard, listen
+from transducer.audit.listeners import Graphs
+from transducer.audit.listening import Heard, Hearing, hearings, listen, results, total_of
 from transducer.audit.outcome import Outcome, bounds_of
 from transducer.core.checks import Check
 from transducer.core.cli import InputError, existing, log, parser, replacing, run
-from transducer.speech.audio import Wave
+from transducer.core.shards import read_shards
 from transducer.speech.command_line import encoder_of, graph_arguments, open_recognizer
-from transducer.speech.live import LiveRecognizer
-from transducer.speech.manifest import read_manifest
-from transducer.speech.recognizer import Recognizer
+from transducer.speech.meta import read_meta
 
 # Recordings beyond this are not kept as examples.
 EXAMPLE_SECONDS = 60
@@ -33,17 +32,19 @@ EXAMPLE_SECONDS = 60
 
 def main() -> int:
     options = parse_args()
-    recognizer = open_recognizer(options)
-    clips = sample(read_manifest(options.manifest), options.clips, recognizer.sample_rate)
+    rate = int(read_meta(options.model)["sample_rate"])
+    clips = sample(options.manifest, options.clips, rate)
+    tests = hearings(clips, rate, options.minutes, options.stream)
     reference = read_reference(options.reference, clips, options.minutes)
     changed_by_pytorch = dict(reference.accuracy or {})
     examples = options.output.with_suffix("").with_suffix("")
     shutil.rmtree(examples, ignore_errors=True)
     figures, worst = {}, {}
-    for test, result in listen(clips, recognizer.sample_rate, options.minutes, Listener(recognizer)):
+    texts = read_shards(options.heard, total_of(tests)) if options.heard else listen_by_graphs(options, tests)
+    for test, result in results(tests, texts):
         outcome, pytorch = result.outcome, changed_by_pytorch.get(test)
         figures[test] = outcome.summary() | {"pytorch": pytorch}
-        if example := keep_worst(result, reference.facts["texts"].get(test), recognizer.sample_rate, examples, test):
+        if example := keep_worst(result, reference.facts["texts"].get(test), rate, examples, test):
             worst[test] = example
         log.info("%s", line(test, outcome, pytorch))
     bounds = bounds_of(options.max_changed, list(figures))
@@ -66,24 +67,8 @@ def main() -> int:
     return 0
 
 
-class Listener:
-    """A built recogniser, offline or of streams."""
-
-    def __init__(self, recognizer: Recognizer) -> None:
-        self._recognizer = recognizer
-
-    def hear(self, waves: Sequence[Wave]) -> list[str | None]:
-        return [transcript.text for transcript in self._recognizer.transcribe(waves)]
-
-    def hear_alone(self, waves: Sequence[Wave]) -> list[str | None]:
-        return [self._recognizer.transcribe([wave])[0].text for wave in waves]
-
-    def hear_pieces(self, wave: Wave, ends: Sequence[int]) -> str | None:
-        if not isinstance(self._recognizer, LiveRecognizer):
-            return None
-        parts = (wave[start:end] for start, end in zip([0, *ends], ends, strict=False))
-        *_, last = self._recognizer.listen(parts)
-        return last.transcript.text
+def listen_by_graphs(options: argparse.Namespace, tests: Sequence[Hearing]) -> list[str | None]:
+    return listen(Graphs(open_recognizer(options)), tests)
 
 
 def read_reference(path: Path, clips: Sequence[Clip], minutes: Sequence[float]) -> Check:
@@ -101,14 +86,15 @@ def keep_worst(
     rows = [
         (edit_distance(expected.split(), (text or "").split())["total"], number)
         for number, (expected, text) in enumerate(zip(result.expected, result.texts, strict=True))
-        if len(result.cases[number].wave) <= EXAMPLE_SECONDS * rate
     ]
-    edits, number = max(rows, default=(0, 0))
-    if not edits:
+    changed = ((number, result.cases[number].make()) for edits, number in sorted(rows, reverse=True) if edits)
+    short = ((number, wave) for number, wave in changed if len(wave) <= EXAMPLE_SECONDS * rate)
+    number, wave = next(short, (0, None))
+    if wave is None:
         return None
     path = folder / f"{test}.wav"
     with replacing(path) as tmp:
-        soundfile.write(tmp, result.cases[number].wave, rate, format="WAV", subtype="PCM_16")
+        soundfile.write(tmp, wave, rate, format="WAV", subtype="PCM_16")
     case = {"file": f"{folder.name}/{path.name}", "change": result.cases[number].change}
     return case | {
         "expected": result.expected[number],
@@ -132,6 +118,7 @@ def parse_args() -> argparse.Namespace:
     args.add_argument(
         "--max-changed", nargs="+", default=["2"], metavar="POINTS", help="more than PyTorch; TEST=POINTS for one"
     )
+    args.add_argument("--heard", type=Path, nargs="+", help="all parts of what hear_shard.py heard")
     args.add_argument("--output", type=Path, required=True, help="the .check.json; examples go to a folder beside it")
     return args.parse_args()
 

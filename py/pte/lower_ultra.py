@@ -9,8 +9,10 @@ static or dynamic activations. The choice is that of the fewest bytes for the er
 """
 
 import sys
+from pathlib import Path
 
 from transducer.core.cli import CheckError, log, run
+from transducer.core.shards import read_shards
 from transducer.pte.forms import FORMS
 from transducer.pte.parts import load_requested, lowering_parser
 from transducer.pte.quantization import (
@@ -19,28 +21,27 @@ from transducer.pte.quantization import (
     quantization_arguments,
     write_quantized,
 )
-from transducer.pte.sensitivity import Sensitivity, smallest
-
-# Utterances that sensitivity is measured on, evenly chosen from those of calibration.
-MEASURED = 12
+from transducer.pte.sensitivity import Sensitivity, errors_alone, measured_on, smallest
 
 
 def main() -> int:
     args = lowering_parser(__doc__)
     quantization_arguments(args)
     args.add_argument("--max-relative-rms", type=float, default=0.05, help="error of the encoder's output that passes")
+    args.add_argument("--measured", type=Path, nargs="+", help="all parts of what measure_shard.py measured")
     options = args.parse_args()
     part = load_requested(options)
     utterances = calibration_utterances(options)
     layers = linear_layers(part.module, options.exclude)
-    sensitivity = Sensitivity(part.module, layers, utterances[:: -(-len(utterances) // MEASURED)])
+    sensitivity = Sensitivity(part.module, layers, measured_on(utterances))
     wholes = {
         form: round(sensitivity.error(dict.fromkeys(layers, form)), 5)
         for form in FORMS
         if all(FORMS[form].fits(layer) for layer in layers.values())
     }
     log.info("error with all layers in one form: %s", wholes)
-    plan, error = smallest(sensitivity, options.max_relative_rms)
+    errors = read_shards(options.measured, len(layers)) if options.measured else errors_alone(sensitivity, list(layers))
+    plan, error = smallest(sensitivity, errors, options.max_relative_rms)
     if error > options.max_relative_rms:
         raise CheckError(
             f"{options.output.name}: with every layer in the form that it minds least the output is {error:.2%} off, "

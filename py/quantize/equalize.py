@@ -11,9 +11,12 @@ How large channels are is found on the manifest's speech or swipes; without one,
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from transducer.core.cli import InputError, log, parser, run
+from transducer.core.shards import read_shards
 from transducer.quantize.calibration import channel_maxima
-from transducer.quantize.equalization import equalize, find_pairs
+from transducer.quantize.equalization import Floats, equalize, find_pairs
 from transducer.quantize.inputs import calibration_arguments, calibration_inputs
 from transducer.quantize.source import EQUALIZED, Source
 
@@ -21,6 +24,7 @@ from transducer.quantize.source import EQUALIZED, Source
 def main() -> int:
     args = parser(__doc__)
     calibration_arguments(args, required=False)
+    args.add_argument("--observed", type=Path, nargs="+", help="all parts of what observe_shard.py observed")
     args.add_argument("--output", type=Path, required=True)
     options = args.parse_args()
     graph = Source(options.input)
@@ -28,8 +32,11 @@ def main() -> int:
         raise InputError(f"{options.input} is equalized already; give the fp32 graph.")
     graph.own_vectors()
     pairs = find_pairs(graph)
-    maxima = {}
-    if pairs and options.manifest:
+    maxima: dict[str, Floats] = {}
+    if pairs and options.observed:
+        parts = read_shards(options.observed, len(options.observed))
+        maxima = {pair.tensor: np.max([part[pair.tensor] for part in parts], axis=0) for pair in pairs}
+    elif pairs and options.manifest:
         maxima = channel_maxima(options.input, [pair.tensor for pair in pairs], calibration_inputs(options))
     elif pairs:
         log.warning("%s: no calibration data, so channels are equalized by their weights alone", options.input)

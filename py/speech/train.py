@@ -31,7 +31,10 @@ def main() -> int:
     args = parse_args(__doc__)
     sources = [Source.parse(text) for text in args.train_manifest]
     config = load_config(args.config, args.steps)
-    claim(args.work, {**config, "sources": args.train_manifest})
+    # Of several processes that train together, the first alone writes; each makes the same tokenizer for itself.
+    rank = int(os.environ.get("SLURM_PROCID", 0))
+    if not rank:
+        claim(args.work, {**config, "sources": args.train_manifest})
 
     import lightning.pytorch as pl
     import torch
@@ -45,17 +48,19 @@ def main() -> int:
     logging.setLevel(logging.ERROR)
     pl.seed_everything(config.seed, verbose=False)
     torch.set_num_threads(torch.get_num_threads() if args.threads is None else args.threads)
-    tokenizer = args.work / "tokenizer"
+    tokenizer = args.work / f"tokenizer{rank or ''}"
     if "from" in config.tokenizer:
         take_tokenizer(Path(config.tokenizer["from"]), tokenizer)
     else:
         train_tokenizer(sources, config, tokenizer)
     trainers = [build_trainer(config, steps, args.work / f"cycle{n}") for n, steps in enumerate(config.cycles)]
+    ranks = trainers[0].global_rank, trainers[0].world_size
     model = build_model(config, tokenizer, trainers[0])
     fold = standardise_input(model.encoder.pre_encode.conv[0], **config.input) if "input" in config else None
     if not torch.cuda.is_available():
         convolve_channels_last(model.encoder.pre_encode.conv)
-    log.info("%s: %.2f M parameters", args.config, sum(p.numel() for p in model.parameters()) / 1e6)
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    log.info("%s: %.2f M parameters, process %d of %d", args.config, parameters, ranks[0] + 1, ranks[1])
 
     rate, encode = config.model.sample_rate, partial(spell, model.tokenizer)
     augmentation = Augmentation(config.augmentation, rate, config.seed)
@@ -66,10 +71,12 @@ def main() -> int:
     workers = min(len(os.sched_getaffinity(0)), 12) if torch.cuda.is_available() else 0
 
     def loader(start: int, stop: int) -> DataLoader[Any]:
-        batches = LengthBatches(corpus.samples, corpus.weights, config.batch_size, config.seed, start, stop)
+        batches = LengthBatches(corpus.samples, corpus.weights, config.batch_size, config.seed, start, stop, *ranks)
         return DataLoader(corpus, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
     fit(model, trainers, config.cycles, loader, validation)
+    if rank:
+        return 0
     if fold:
         fold()
     save(model, args.output)

@@ -15,16 +15,31 @@ audit_options      = --clips $(AUDIT_CLIPS) --minutes $(AUDIT_MINUTES)
 no_prompt = $(if $(PROMPT),$(error PROMPT is '$(PROMPT)', but an audit hears a model with its default prompt: leave \
               it out))
 AUDITED := $(OUT)/checks/audit.$(reference).check.json
-$(AUDITED): $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(cached),$(META)) $(call worker,audit/checkpoint)
+audited_inputs := $(CHECKPOINT) $(measured_on) $(OUT)/.flags/audit $(if $(cached),$(META))
+$(AUDITED): $(audited_inputs) $(call shards_of,audit.$(reference)) $(call worker,audit/checkpoint)
 	$(call say,AUDIT)
-	$(call run,audit/checkpoint) $(no_prompt)$(reference_options) $(audit_options) --output $@
+	$(call run,audit/checkpoint) $(no_prompt)$(reference_options) $(audit_options) \
+	    $(call sharded,audit.$(reference)) --output $@
+
+# With SHARDS, in parts, as evaluations are.
+$(call shards_of,audit.$(reference)): $(OUT)/shards/audit.%.json: $(audited_inputs) \
+    $(call worker,audit/hear_shard_by_nemo)
+	$(call say,SHARD)
+	$(call run,audit/hear_shard_by_nemo) $(no_prompt)$(reference_options) $(audit_options) $(shard) --output $@
 
 audits := $(MIXES:%=$(OUT)/checks/audit.%.check.json)
 $(audits): $(OUT)/checks/audit.%.check.json: $$(call mixed,$$(call names,$$*)) $(META) $(AUDITED) \
-    $(OUT)/.flags/accuracy $(OUT)/.flags/audit-bounds $(call worker,audit/recognizer)
+    $(OUT)/.flags/accuracy $(OUT)/.flags/audit-bounds $$(call shards_of,audit.$$*) $(call worker,audit/recognizer)
 	$(call say,AUDIT)
 	$(call run,audit/recognizer) $(call decode_options,$(call mixed,$(call names,$*))) $(audit_options) \
-	    --reference $(AUDITED) --max-changed $(AUDIT_MAX_CHANGED) --output $@
+	    --reference $(AUDITED) --max-changed $(AUDIT_MAX_CHANGED) $(call sharded,audit.$*) --output $@
+
+$(foreach mix,$(MIXES),$(call shards_of,audit.$(mix))): $(OUT)/shards/audit.%.json: \
+    $$(call mixed,$$(call names,$$(basename $$*))) $(META) $(measured_on) $(OUT)/.flags/accuracy \
+    $(OUT)/.flags/audit $(call worker,audit/hear_shard)
+	$(call say,SHARD)
+	$(call run,audit/hear_shard) $(call decode_options,$(call mixed,$(call names,$(basename $*)))) \
+	    $(audit_options) $(shard) --output $@
 
 .PHONY: audit
 audit: $(asked:%=$(OUT)/checks/audit.%.check.json) ## what changes transcripts but should not (ENCODER=, STREAM=1)

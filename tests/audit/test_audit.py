@@ -14,10 +14,10 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper
 
-from audit.checkpoint import NeMo
 from conftest import DEMO, ByKind, run_worker
 from transducer.audit.cases import Clip, audit_tests, sample
-from transducer.audit.listening import listen
+from transducer.audit.listeners import NeMo
+from transducer.audit.listening import hearings, listen, results
 from transducer.audit.outcome import Outcome, bounds_of
 from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.checks import Check
@@ -135,13 +135,14 @@ class Parrot:
 
     hear_alone = hear
 
-    def hear_pieces(self, wave: Wave, ends: Sequence[int]) -> str | None:
-        return None
+    def hear_pieces(self, wave: Wave, ends: Sequence[int]) -> str:
+        return f"{len(ends)} pieces"
 
 
 def test_each_test_hears_each_clip_once_and_counts_what_changed() -> None:
     clips = [Clip(f"{n}.wav", np.full(RATE * (n + 1) // 10, 0.1, np.float32)) for n in range(30)]
-    found = dict(listen(clips, RATE, [0.1], Parrot()))
+    tests = hearings(clips, RATE, [0.1])
+    found = dict(results(tests, listen(Parrot(), tests)))
     assert {len(found[test].cases) for test in ("gain", "codec", "alone")} == {30}
     assert found["gain"].outcome.changed == found["polarity"].outcome.changed == 0
     assert found["leading_silence"].outcome.changed == 30
@@ -152,10 +153,8 @@ def test_each_test_hears_each_clip_once_and_counts_what_changed() -> None:
 
 def test_the_sample_is_spread_over_the_manifest() -> None:
     utterances = read_manifest(MANIFEST)
-    names = [clip.name for clip in sample(utterances, 5, RATE)]
+    names = [clip.name for clip in sample(MANIFEST, 5, RATE)]
     assert [names[0], names[-1]] == [utterances[0]["audio_filepath"].name, utterances[-1]["audio_filepath"].name]
-    assert json.dumps(
-        [case.change for _, cases in audit_tests(sample(utterances, 5, RATE), RATE, [1]) for case in cases]
-    )
+    assert json.dumps([case.change for _, cases in audit_tests(sample(MANIFEST, 5, RATE), RATE, [1]) for case in cases])
     with pytest.raises(InputError, match="AUDIT_CLIPS is 0"):
-        sample(utterances, 0, RATE)
+        sample(MANIFEST, 0, RATE)

@@ -6,6 +6,7 @@ Example:
 
 import gzip
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,69 @@ def test_swipes_in_parts_give_the_check_of_the_whole(built: ByKind, tmp_path: Pa
     assert many.read_bytes() == one.read_bytes()
 
 
+def test_audits_in_parts_give_the_check_of_the_whole(built: ByKind, manifest: Path, tmp_path: Path) -> None:
+    model = built(str(DEMO / "demo-tdt.nemo"))
+    sizes = ("--manifest", manifest, "--clips", 7, "--minutes", 0.3)
+    by_nemo = ("--checkpoint", model / "checkpoint", *sizes)
+    whole, merged = tmp_path / "whole.check.json", tmp_path / "merged.check.json"
+    assert run_worker("audit/checkpoint", *by_nemo, "--output", whole) == 0
+    heard = parts("audit/hear_shard_by_nemo", tmp_path, *by_nemo)
+    assert run_worker("audit/checkpoint", *by_nemo, "--heard", *heard, "--output", merged) == 0
+    assert merged.read_bytes() == whole.read_bytes()
+
+    graphs = ("--model", model, *sizes)
+    judged = (*graphs, "--reference", whole, "--max-changed", 100)
+    one, many = tmp_path / "one/audit.check.json", tmp_path / "many/audit.check.json"
+    assert run_worker("audit/recognizer", *judged, "--output", one) == 0
+    heard = parts("audit/hear_shard", tmp_path, *graphs)
+    assert run_worker("audit/recognizer", *judged, "--heard", *heard, "--output", many) == 0
+    examples = sorted(path.name for path in (one.parent / "audit").iterdir())
+    assert many.read_bytes() == one.read_bytes() and examples
+    for name in examples:
+        assert (many.parent / "audit" / name).read_bytes() == (one.parent / "audit" / name).read_bytes()
+
+
+def test_an_audit_with_fewer_recordings_than_parts_is_refused(
+    built: ByKind, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, output = built(str(DEMO / "demo-tdt.nemo")), tmp_path / "part.json"
+    sizes = ("--manifest", manifest, "--clips", 1, "--minutes", 0.01)
+    assert run_worker("audit/hear_shard", "--model", model, *sizes, "--shard", "1/999", "--output", output) == 2
+    assert "recordings, too few for 999 shards; set SHARDS to less" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_channels_observed_in_parts_give_the_graph_of_the_whole(built: ByKind, manifest: Path, tmp_path: Path) -> None:
+    onnx = built(str(DEMO / "demo-tdt.nemo")) / "onnx"
+    data = ("--frontend", onnx / "frontend.onnx", "--manifest", manifest, "--batches", 4, "--batch-size", 2)
+    graph = ("--graph", "encoder", "--input", onnx / "encoder.onnx", *data)
+    whole, merged = tmp_path / "whole.onnx", tmp_path / "merged.onnx"
+    assert run_worker("quantize/equalize", *graph, "--output", whole) == 0
+    observed = parts("quantize/observe_shard", tmp_path, *graph)
+    assert run_worker("quantize/equalize", *graph, "--observed", *observed, "--output", merged) == 0
+    assert merged.read_bytes() == whole.read_bytes()
+    # What another part has seen would matter.
+    few = [*observed[:2], observed[1].with_name("none.json")]
+    content = json.loads(observed[2].read_text())
+    few[2].write_text(
+        json.dumps(content | {"items": [{name: [0.0] * len(values) for name, values in content["items"][0].items()}]})
+    )
+    assert run_worker("quantize/equalize", *graph, "--observed", *few, "--output", merged) == 0
+    assert merged.read_bytes() != whole.read_bytes()
+
+
+@pytest.mark.slow
+def test_layers_measured_in_parts_give_the_file_of_the_whole(built: ByKind, manifest: Path, tmp_path: Path) -> None:
+    out = built(str(DEMO / "demo-tdt.nemo"))
+    data = ("--frontend", out / "onnx/frontend.onnx", "--manifest", manifest, "--batches", 2, "--batch-size", 2)
+    encoder = ("--checkpoint", out / "checkpoint", "--max-frames", 600, *data)
+    whole, merged = tmp_path / "whole.pte", tmp_path / "merged.pte"
+    assert run_worker("pte/lower_ultra", *encoder, "--output", whole) == 0
+    measured = parts("pte/measure_shard", tmp_path, *encoder)
+    assert run_worker("pte/lower_ultra", *encoder, "--measured", *measured, "--output", merged) == 0
+    assert merged.read_bytes() == whole.read_bytes()
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/0"])
 def test_a_part_that_is_none(text: str) -> None:
     with pytest.raises(InputError, match="give NUMBER/COUNT"):
@@ -103,8 +167,9 @@ def test_shards_that_are_no_number(shards: str) -> None:
     assert done.returncode == 2 and f"SHARDS is '{shards}': give a whole number from 1" in done.stderr
 
 
-def test_a_part_is_made_again_alone() -> None:
-    done = make("-n", "evaluate", "SHARDS=4")
+@pytest.mark.parametrize("goal", ["evaluate", "audit"])
+def test_a_part_is_made_again_alone(goal: str) -> None:
+    done = make("-n", goal, "SHARDS=4")
     assert [done.stdout.count(f"--shard {number}/4 ") for number in (1, 2, 3, 4)] == [2, 2, 2, 2]
 
 

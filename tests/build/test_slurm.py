@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from conftest import ROOT, few_utterances, make
+from conftest import ROOT, few_utterances, make, run_worker
 
 pytestmark = [
     pytest.mark.slow,
@@ -159,3 +160,27 @@ def test_a_controller_that_is_started_again(cluster: Cluster, manifest: Path, tm
         done = make(*on_slurm, env=cluster.environment)
         assert done.returncode == 0, output + done.stderr
     assert (tmp_path / "out/onnx/predictor.onnx").exists()
+
+
+def test_speech_is_trained_on_two_nodes(cluster: Cluster, manifest: Path, tmp_path: Path) -> None:
+    """Two processes, a node each, that share their gradients: each hears other batches, and one model comes of it."""
+    slurm = ("CLUSTER=slurm", "TRAIN_NODES=2", "TRAIN_GPUS=", "TRAIN_CORES=1", "TRAIN_MEMORY=4G")
+    environment = cluster.environment | {"MASTER_ADDR": "127.0.0.1"}  # these nodes have names that nobody resolves
+    trained = {}
+    for name, where in (("one", ()), ("two", slurm), ("again", slurm)):
+        out = tmp_path / name
+        data = (f"OUT={out}", f"TRAIN_MANIFEST={manifest}", f"VALIDATION={manifest}", "STEPS=20", "V=1")
+        done = make("train", *data, *where, env=environment)
+        assert done.returncode == 0, done.stderr
+        for process in (1, 2) if where else (1,):
+            assert f"process {process} of {2 if where else 1}" in done.stderr + done.stdout
+        assert (
+            run_worker(
+                "checkpoint/unpack", "--model", out / "train/demo-tdt.nemo", "--output", out / "new/manifest.json"
+            )
+            == 0
+        )
+        trained[name] = torch.load(out / "new/model_weights.ckpt", map_location="cpu", weights_only=True)
+    weight = "joint.pred.weight"
+    assert not torch.equal(trained["one"][weight], trained["two"][weight])
+    assert all(torch.equal(trained["two"][key], trained["again"][key]) for key in trained["two"])

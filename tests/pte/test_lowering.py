@@ -23,7 +23,7 @@ from transducer.pte.forms import FORMS, INT8
 from transducer.pte.lowering import XNNPACK, lower, quantize, write_pte
 from transducer.pte.parts import Part, load_part
 from transducer.pte.quantization import Utterance, linear_layers, quantizer_of
-from transducer.pte.sensitivity import Sensitivity, smallest
+from transducer.pte.sensitivity import Sensitivity, errors_alone, smallest
 from transducer.runtime.pte import open_pte
 from transducer.runtime.sessions import open_session
 
@@ -183,7 +183,8 @@ def test_the_smallest_plan_within_a_bound_is_chosen(built: ByKind) -> None:
 
     least = sum(min(FORMS[form].bytes(layer) for form in FORMS) for layer in layers.values())
     most = size(dict.fromkeys(layers, INT8))
-    found = [smallest(sensitivity, bound) for bound in (1.0, 0.02, 0.0)]
+    errors = errors_alone(sensitivity, list(layers))
+    found = [smallest(sensitivity, errors, bound) for bound in (1.0, 0.02, 0.0)]
     assert size(found[0][0]) == least
     assert least < size(found[1][0]) < most == size(found[2][0])
     assert found[0][1] > 0.02 >= found[1][1] > found[2][1] > 0

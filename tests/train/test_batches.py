@@ -45,6 +45,15 @@ def test_a_resumed_run_goes_on_with_the_same_batches(corpus: Corpus) -> None:
     assert batches(corpus, 0, 50)[31:] == batches(corpus, 31, 50)
 
 
+def test_processes_that_train_together_share_an_epoch(corpus: Corpus) -> None:
+    alone = batches(corpus, 0, 80)
+    shares = [
+        list(LengthBatches(corpus.samples, corpus.weights, batch_size=16, seed=1, start=0, stop=20, rank=rank, ranks=4))
+        for rank in range(4)
+    ]
+    assert [share[step] for step in range(20) for share in shares] == alone
+
+
 def test_utterances_come_by_weight(corpus: Corpus) -> None:
     weights = np.arange(len(corpus)) / np.arange(len(corpus)).sum()
     drawn = LengthBatches(corpus.samples, weights, batch_size=16, seed=1, start=0, stop=600)

@@ -1,14 +1,15 @@
 """The recordings of an audit, each with what should be heard in it, the same for the checkpoint and for every variant.
 
 Example:
-    clips = sample(read_manifest(path), count=240, sample_rate=16000)
+    clips = sample(path, count=240, sample_rate=16000)
     for test, cases in audit_tests(clips, 16000, minutes=[1, 5]):
-        texts = hear([case.wave for case in cases])
+        texts = hear([case.make() for case in cases])
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from transducer.audit.transformations import TRANSFORMATIONS
 from transducer.core.cli import InputError
 from transducer.speech.audio import Wave, read_audio
 from transducer.speech.augmentation import NoiseBank, melody
-from transducer.speech.manifest import Utterance, stretch
+from transducer.speech.manifest import read_manifest, stretch
 
 # Seconds between utterances of a joined recording, of the long pause, and of a recording without speech.
 GAP, PAUSE, EMPTY = 0.5, 30.0, 10.0
@@ -36,10 +37,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Case:
-    """A recording, what was done to it, and the clips whose texts should be heard in it, by their numbers."""
+    """A recording, what was done to it, and the clips whose texts should be heard in it, by their numbers.
+
+    The recording is made when it is heard: a part of an audit makes those of its own cases alone.
+    """
 
     change: str
-    wave: Wave
+    make: Callable[[], Wave]
     clips: tuple[int, ...]
 
 
@@ -50,10 +54,11 @@ def sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 30], help="of joined recordings")
 
 
-def sample(utterances: Sequence[Utterance], count: int, sample_rate: int) -> list[Clip]:
+def sample(manifest: Path, count: int, sample_rate: int) -> list[Clip]:
     """Return `count` utterances, evenly from the whole manifest, or all where it has fewer."""
     if count < 1:
         raise InputError(f"AUDIT_CLIPS is {count}; give 1 or more.")
+    utterances = read_manifest(manifest)
     places = np.unique(np.linspace(0, len(utterances) - 1, min(count, len(utterances))).round().astype(int))
     return [
         Clip(path.name, read_audio(path, sample_rate, offset, duration))
@@ -68,7 +73,7 @@ def audit_tests(clips: Sequence[Clip], sample_rate: int, minutes: Sequence[float
         yield (
             name,
             [
-                Case(label, change(clip.wave, sample_rate), (number,))
+                Case(label, partial(change, clip.wave, sample_rate), (number,))
                 for number, (clip, (label, change)) in enumerate(zip(clips, turns, strict=True))
             ],
         )
@@ -85,14 +90,13 @@ def joined(clips: Sequence[Clip], sample_rate: int, minutes: float) -> list[Case
     number = 0
     while number < len(clips):
         members: list[int] = []
-        parts: list[Wave] = []
         length = 0
         while length < minutes * 60 * sample_rate:
             members.append(number % len(clips))
-            parts += [clips[members[-1]].wave, gap]
-            length += len(parts[-2]) + len(gap)
+            length += len(clips[members[-1]].wave) + len(gap)
             number += 1
-        cases.append(Case(f"{len(members)} clips", np.concatenate(parts), tuple(members)))
+        parts = [part for member in members for part in (clips[member].wave, gap)]
+        cases.append(Case(f"{len(members)} clips", partial(np.concatenate, parts), tuple(members)))
     return cases
 
 
@@ -101,25 +105,36 @@ def paused(clips: Sequence[Clip], sample_rate: int) -> list[Case]:
     pause = np.zeros(round(PAUSE * sample_rate), np.float32)
     pairs = [(number, (number + 1) % len(clips)) for number in range(0, len(clips), 8)]
     return [
-        Case(f"{PAUSE:g} s", np.concatenate([clips[first].wave, pause, clips[second].wave]), (first, second))
+        Case(f"{PAUSE:g} s", partial(np.concatenate, [clips[first].wave, pause, clips[second].wave]), (first, second))
         for first, second in pairs
     ]
 
 
 def without_speech(sample_rate: int) -> list[Case]:
     """Return recordings of silence, noise and music."""
+    names = ["silence", *["noise", "music"] * EMPTY_CASES]
+    return [Case(name, partial(_without_speech, sample_rate, number), ()) for number, name in enumerate(names)]
+
+
+def _without_speech(sample_rate: int, number: int) -> Wave:
+    return _all_without_speech(sample_rate)[number]
+
+
+@cache
+def _all_without_speech(sample_rate: int) -> list[Wave]:
+    """Return all of them, as one random generator draws them in turn."""
     rng = np.random.default_rng(1)
     noises, samples = NoiseBank(rng), round(EMPTY * sample_rate)
-    cases = [Case("silence", np.zeros(samples, np.float32), ())]
+    waves = [np.zeros(samples, np.float32)]
     for number in range(EMPTY_CASES):
         gain = np.float32(10 ** (LEVELS[number % len(LEVELS)] / 20))
-        cases.append(Case("noise", noises.draw(samples, rng) * gain, ()))
-        cases.append(Case("music", melody(samples, sample_rate, rng) * gain, ()))
-    return cases
+        waves.append(noises.draw(samples, rng) * gain)
+        waves.append(melody(samples, sample_rate, rng) * gain)
+    return waves
 
 
-def in_company(clips: Sequence[Clip]) -> list[Wave]:
-    """Return each clip followed by a louder and longer one, to be heard in the same batch."""
+def companion(clips: Sequence[Clip]) -> Wave:
+    """Return a recording louder than all clips and longer, to be heard in one batch with each of them."""
     longest = max(clips, key=lambda clip: len(clip.wave)).wave
     loud = np.concatenate([longest, longest]) / max(float(np.abs(longest).max()), 1e-6)
-    return [wave for clip in clips for wave in (clip.wave, loud.astype(np.float32))]
+    return loud.astype(np.float32)

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transducer.core.contracts import Floats
-from transducer.decoding.bias import Bias, Doubles, Integers
+from transducer.decoding.bias import Bias, Integers
 from transducer.decoding.greedy import Decoder, Hypothesis
-from transducer.decoding.prefixes import Beams, BeamState, History, Memory, best_of, log_softmax, merged
+from transducer.decoding.prefixes import Beams, BeamState, History, Memory, merged
+from transducer.decoding.successors import Labels, best_of, log_softmax, successors
 
 # A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
 THRESHOLD = 5.0
@@ -87,7 +88,8 @@ class BeamSearch:
             if not due.any():
                 break
             symbols, before = np.where(now == before, symbols + 1, 0), now
-            waiting, going = beams[~due], self._kept(merged(beams[due]), beams[~due])
+            waiting = beams[~due]
+            going = self._kept(merged(beams[due]), waiting)
             if watch and len(going):
                 watch(going, state)
             beams = waiting + self._grown(frames, going, state, symbols == self._decoder.max_symbols - 1)
@@ -133,11 +135,11 @@ class BeamSearch:
 
     def _kept(self, due: Beams, waiting: Beams) -> Beams:
         """Return those of the due prefixes that are among the best of their stream, none of which is behind in time."""
-        every = due + waiting
-        best = np.full(every.stream.max() + 1, -np.inf)
-        np.maximum.at(best, every.stream, every.score)
-        ranking = best_of(every.stream, every.score, self.beam)
-        ranking = ranking[(ranking < len(due)) & (every.score >= best[every.stream] - self._threshold)[ranking]]
+        stream, score = np.append(due.stream, waiting.stream), np.append(due.score, waiting.score)
+        best = np.full(stream.max() + 1, -np.inf)
+        np.maximum.at(best, stream, score)
+        ranking = best_of(stream, score, self.beam)
+        ranking = ranking[(ranking < len(due)) & (score >= best[stream] - self._threshold)[ranking]]
         return due[ranking]
 
     def _grown(self, frames: Floats, beams: Beams, state: BeamState, last: NDArray[np.bool_]) -> Beams:
@@ -150,18 +152,15 @@ class BeamSearch:
         memory, blank, durations = state.memory, self._decoder.blank, self._decoder.durations
         logits, after = self._decoder.score(frames[beams.stream, beams.frame], *memory[beams.state])
         # Beyond the blank are durations, or other blanks, which compete with the labels.
-        labels = log_softmax(logits[:, : blank + 1] if len(durations) else logits)
-        spans = log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
-        scores = beams.score[:, None] + labels
-        if self._bias:
-            scores[:, :blank] += self._bias.gains(beams.bias)
-        row, label, span = self._candidates(beams.stream, scores, spans)
-        duration = durations[span] if len(durations) else np.zeros_like(span)
-        grown = replace(
-            beams[row],
-            log_prob=beams.log_prob[row] + labels[row, label] + spans[row, span],
-            score=scores[row, label] + spans[row, span],
+        labels = Labels(
+            logits[:, : blank + 1] if len(durations) else logits,
+            self._bias.gains(beams.bias) if self._bias else None,
         )
+        spans = log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
+        best = successors(beams.stream, beams.score, labels, spans, self.beam, self._threshold)
+        row, label = best.row, best.label
+        duration = durations[best.span] if len(durations) else np.zeros_like(best.span)
+        grown = replace(beams[row], log_prob=beams.log_prob[row] + best.log_prob, score=best.score)
         passed = self._decoder.big_blanks[np.maximum(label - blank, 0)]
         advance = np.maximum(duration, np.where(label >= blank, passed, last[grown.stream]))
         labeled = (label < blank).nonzero()[0]
@@ -169,32 +168,15 @@ class BeamSearch:
             row, label = row[labeled], label[labeled]
             prefixes = state.history.prefixes(beams.prefix[row], label)
             # A prefix that another duration or frame led to before is known.
-            new = memory.unknown(prefixes)
+            rows, new = memory.rows(prefixes)
             if len(new):
-                states = tuple(array[:, row[new]] for array in after)
-                memory.add(prefixes[new], *self._decoder.follow(label[new], states))
-            grown.state[labeled], grown.prefix[labeled] = memory.rows(prefixes), prefixes
+                memory.add(*self._decoder.follow(label[new], tuple(array[:, row[new]] for array in after)))
+            grown.state[labeled], grown.prefix[labeled] = rows, prefixes
             at = grown.frame[labeled] + state.frames[grown.stream[labeled]]
             grown.alignment[labeled] = state.history.alignments(
-                grown.alignment[labeled], label, at, duration[labeled], np.exp(labels[row, label])
+                grown.alignment[labeled], label, at, duration[labeled], np.exp(best.label_log_prob[labeled])
             )
             if self._bias:
                 pairs = zip(beams.bias[row].tolist(), label.tolist(), strict=True)
                 grown.bias[labeled] = [self._bias.follow(before, follower) for before, follower in pairs]
         return replace(grown, frame=grown.frame + advance)
-
-    def _candidates(self, stream: Integers, scores: Doubles, spans: Doubles) -> tuple[Integers, Integers, Integers]:
-        """Return rows, labels and places of durations of the best successors of each stream, at most `beam` of each.
-
-        stream: int64 [A], scores: of labels [A, V], spans: of durations [A, K].
-        """
-        longest = spans.max(axis=1)
-        top = np.full(stream.max() + 1, -np.inf)
-        np.maximum.at(top, stream, scores.max(axis=1) + longest)
-        least = top[stream] - self._threshold
-        row, label = ((scores >= (least - longest)[:, None]) & np.isfinite(scores)).nonzero()
-        totals = scores[row, label][:, None] + spans[row]
-        pair, span = (totals >= least[row][:, None]).nonzero()
-        row, label, total = row[pair], label[pair], totals[pair, span]
-        ranking = best_of(stream[row], total, self.beam)
-        return row[ranking], label[ranking], span[ranking]

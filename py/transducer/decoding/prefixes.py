@@ -2,29 +2,21 @@
 
 Example:
     state = BeamState(beams, states, frames, settled, History(batch=2))
-    best = beams[best_of(beams.stream, beams.score, 8)]
+    rows = merged(beams)
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.core.contracts import Floats
 from transducer.decoding.bias import Doubles, Integers
 from transducer.decoding.greedy import Hypothesis, States
 
-
-class Link(NamedTuple):
-    """The last label of an alignment, with what Hypothesis says of it, and the number of the link before."""
-
-    before: int
-    label: int
-    frame: int
-    duration: int
-    confidence: float
+# The last label of an alignment: the number of the link before, the label, and its frame, duration and confidence.
+Link = tuple[int, int, int, int, float]
 
 
 class History:
@@ -34,7 +26,7 @@ class History:
     """
 
     def __init__(self, batch: int) -> None:
-        self._links = [Link(-1, -1, -1, 0, 0.0)] * batch
+        self._links: list[Link] = [(-1, -1, -1, 0, 0.0)] * batch
         self._prefixes: dict[tuple[int, int], int] = {}
         self._batch = batch
 
@@ -47,7 +39,7 @@ class History:
     def alignments(self, *columns: NDArray[Any]) -> Integers:
         """Return the numbers of alignments whose last links these are, by the columns of Link."""
         start = len(self._links)
-        self._links += map(Link, *(column.tolist() for column in columns))
+        self._links += zip(*(column.tolist() for column in columns), strict=True)
         return np.arange(start, len(self._links))
 
     def hypothesis(self, alignment: int, after: int) -> Hypothesis:
@@ -55,7 +47,7 @@ class History:
         links = []
         while alignment != after:
             links.append(self._links[alignment])
-            alignment = links[-1].before
+            alignment = links[-1][0]
         columns = list(zip(*reversed(links), strict=True))[1:] or [(), (), (), ()]
         labels, frames, durations, confidences = map(list, columns)
         return Hypothesis(frames, labels, durations, confidences)
@@ -66,7 +58,7 @@ class History:
         heads = set(alignments)
         while len(heads) > 1:
             latest = max(heads)
-            heads = heads - {latest} | {self._links[latest].before}
+            heads = heads - {latest} | {self._links[latest][0]}
         return heads.pop() if heads else after
 
 
@@ -81,19 +73,20 @@ class Memory:
     def __getitem__(self, rows: Integers) -> tuple[Any, States]:
         return self.g[rows], tuple(array[:, rows] for array in self.states)
 
-    def rows(self, prefixes: Integers) -> Integers:
-        """Return the rows of prefixes that are known."""
-        return np.array([self._rows[prefix] for prefix in prefixes.tolist()], np.int64)
+    def rows(self, prefixes: Integers) -> tuple[Integers, Integers]:
+        """Return the rows of prefixes [A], and the places of those that are new, one for each; `add` is to follow."""
+        rows: list[int] = []
+        new: list[int] = []
+        for place, prefix in enumerate(prefixes.tolist()):
+            row = self._rows.setdefault(prefix, self._used + len(new))
+            if row == self._used + len(new):
+                new.append(place)
+            rows.append(row)
+        return np.array(rows, np.int64), np.array(new, np.int64)
 
-    def unknown(self, prefixes: Integers) -> Integers:
-        """Return the places of prefixes that have no row yet, one for each."""
-        places = {prefix: place for place, prefix in enumerate(prefixes.tolist()) if prefix not in self._rows}
-        return np.array(list(places.values()), np.int64)
-
-    def add(self, prefixes: Integers, g: Any, states: States) -> None:
-        """Add what is known after prefixes [A]."""
+    def add(self, g: Any, states: States) -> None:
+        """Add what is known after the new prefixes."""
         start, stop = self._used, self._used + len(g)
-        self._rows.update(zip(prefixes.tolist(), range(start, stop), strict=True))
         if stop > len(self.g):
             # Room for as many again, so that rows are seldom copied.
             self.g, self.states = self[np.arange(2 * stop) % len(self.g)]
@@ -148,14 +141,6 @@ class BeamState:
     history: History
 
 
-def best_of(stream: Integers, score: Doubles, count: int) -> Integers:
-    """Return the rows with the `count` best scores of each stream, by stream and score; the earlier of equals first."""
-    order = np.lexsort((-score, stream))
-    ordered = stream[order]
-    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return order[place < count]
-
-
 def merged(beams: Beams) -> Beams:
     """Return prefixes with the alignments at the same frame added up; the likeliest of these stays known."""
     order = np.lexsort((-beams.log_prob, beams.frame, beams.prefix))
@@ -167,9 +152,3 @@ def merged(beams: Beams) -> Beams:
     log_prob = np.logaddexp.reduceat(beams.log_prob[order], first.nonzero()[0])
     rows = beams[order[first]]
     return replace(rows, log_prob=log_prob, score=rows.score + log_prob - rows.log_prob)
-
-
-def log_softmax(logits: Floats) -> Doubles:
-    """Return log probabilities [A, V] of logits [A, V], in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -129,7 +129,9 @@ def any_length() -> AbstractContextManager[None]:
     return torch.backends.mkldnn.flags(enabled=False)
 
 
-def lowering_parser(doc: str | None) -> argparse.ArgumentParser:
+def lowering_parser(
+    doc: str | None, output: str = "the .pte file; its manifest (.json) goes beside it"
+) -> argparse.ArgumentParser:
     """Return the command line that all lowering workers share."""
     args = parser(doc)
     args.add_argument("--graph", choices=LOWERED, default="encoder")
@@ -141,7 +143,7 @@ def lowering_parser(doc: str | None) -> argparse.ArgumentParser:
         default=3001,
         help="feature frames that an encoder takes at most, and a frontend gives",
     )
-    args.add_argument("--output", type=Path, required=True, help="the .pte file; its manifest (.json) goes beside it")
+    args.add_argument("--output", type=Path, required=True, help=output)
     return args
 
 

@@ -2,7 +2,7 @@
 
 Example:
     sensitivity = Sensitivity(part.module, layers, utterances)
-    plan = smallest(sensitivity, max_error=0.05)
+    plan, error = smallest(sensitivity, errors_alone(sensitivity, list(layers)), max_error=0.05)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,10 @@ from transducer.core.progress import progress
 from transducer.pte.forms import FORMS
 
 Plan = dict[str, str]
+# Features [1,F,T] and their length [1].
+Utterance = tuple[Tensor, Tensor]
+# Utterances that sensitivity is measured on.
+MEASURED = 12
 
 
 class Sensitivity:
@@ -25,12 +29,10 @@ class Sensitivity:
     Args:
         module: the encoder in fp32.
         layers: its linear layers by name, those that may be quantized.
-        utterances: what it is measured on: features [1,F,T] and their length [1].
+        utterances: what it is measured on.
     """
 
-    def __init__(
-        self, module: nn.Module, layers: Mapping[str, nn.Linear], utterances: Sequence[tuple[Tensor, Tensor]]
-    ) -> None:
+    def __init__(self, module: nn.Module, layers: Mapping[str, nn.Linear], utterances: Sequence[Utterance]) -> None:
         self.module, self.layers, self.utterances = module, layers, utterances
         # The least and largest value of each layer's input and output.
         self.ranges: dict[str, list[tuple[float, float]]] = {}
@@ -55,7 +57,7 @@ class Sensitivity:
         """Return the forms that a layer can have."""
         return [form for form in FORMS if FORMS[form].fits(self.layers[name])]
 
-    def _run(self, utterance: tuple[Tensor, Tensor]) -> Tensor:
+    def _run(self, utterance: Utterance) -> Tensor:
         with torch.inference_mode():
             return self.module(*utterance)[0]
 
@@ -102,16 +104,30 @@ def in_steps(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return ((x - low) / scale).round().clamp(0, 255) * scale + low
 
 
-def smallest(sensitivity: Sensitivity, max_error: float) -> tuple[Plan, float]:
+def measured_on(utterances: Sequence[Utterance]) -> Sequence[Utterance]:
+    """Return those of the utterances of calibration that sensitivity is measured on, evenly chosen."""
+    return utterances[:: -(-len(utterances) // MEASURED)]
+
+
+def errors_alone(sensitivity: Sensitivity, names: Sequence[str]) -> list[dict[str, float]]:
+    """Return the error with each of these layers alone in each form that it can have."""
+    return [
+        {form: sensitivity.error({name: form}) for form in sensitivity.forms(name)}
+        for name in progress(names, desc="sensitivity", unit="layer", leave=False)
+    ]
+
+
+def smallest(sensitivity: Sensitivity, errors: Sequence[Mapping[str, float]], max_error: float) -> tuple[Plan, float]:
     """Return the smallest plan whose error is within a bound, and its error; the most exact where none is.
+
+    errors: of every layer alone in each of its forms.
 
     A layer's harm in a form is the square of the error with that layer alone in it. At a price for a byte each layer
     has the form whose harm and price are least together; the price is the highest whose plan is within the bound.
     """
     layers = sensitivity.layers
     harms = {
-        name: {form: sensitivity.error({name: form}) ** 2 for form in sensitivity.forms(name)}
-        for name in progress(layers, desc="sensitivity", unit="layer", leave=False)
+        name: {form: error**2 for form, error in alone.items()} for name, alone in zip(layers, errors, strict=True)
     }
     sizes = {name: {form: FORMS[form].bytes(layers[name]) for form in harm} for name, harm in harms.items()}
     # Prices at which a layer goes from one form to a smaller one.

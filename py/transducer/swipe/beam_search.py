@@ -18,7 +18,7 @@ import numpy as np
 
 from transducer.core.cli import InputError
 from transducer.core.contracts import Floats
-from transducer.decoding.prefixes import log_softmax
+from transducer.decoding.successors import log_softmax
 from transducer.swipe.lexicon import NONE, ROOT, Lexicon
 from transducer.swipe.prefixes import Doubles, Prefixes, best_rows, merged
 from transducer.swipe.steps import Integers, Step

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transducer.decoding.prefixes import best_of
+from transducer.decoding.successors import best_of
 from transducer.swipe.steps import Integers
 
 Doubles = NDArray[np.float64]

@@ -22,6 +22,8 @@ class LengthBatches(Sampler[list[tuple[int, int, int]]]):
         length: of the recording of an index, as it is augmented: padding to the longest of utterances that were sorted
             before silence and companions were drawn took two thirds of a step.
         weights: probability of each utterance; the sum is 1.
+        rank, ranks: which of several processes that train together this is, from 0, and how many they are. Each has
+            batches of its own, so that a step of all is one of `ranks` times the size.
     """
 
     def __init__(
@@ -32,22 +34,26 @@ class LengthBatches(Sampler[list[tuple[int, int, int]]]):
         seed: int,
         start: int,
         stop: int,
+        rank: int = 0,
+        ranks: int = 1,
     ):
         self._length = length
         self._weights = weights
         self._batch_size = min(batch_size, len(weights))
         self._seed = seed
         self._start, self._stop = start, stop
+        self._rank, self._ranks = rank, ranks
 
     def __len__(self) -> int:
         return self._stop
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         per_epoch = len(self._weights) // self._batch_size
+        current = -1
         for step in range(self._start, self._stop):
-            epoch, position = divmod(step, per_epoch)
-            if position == 0 or step == self._start:
-                batches = self._epoch(epoch)
+            epoch, position = divmod(step * self._ranks + self._rank, per_epoch)
+            if epoch != current:
+                current, batches = epoch, self._epoch(epoch)
             yield batches[position]
 
     def _epoch(self, epoch: int) -> list[list[tuple[int, int, int]]]:

@@ -6,6 +6,7 @@ Example:
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,14 +72,17 @@ def claim(work: Path, config: Any) -> None:
 
 
 def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
-    """Return a Lightning trainer that keeps the last checkpoint and the one of the lowest WER."""
+    """Return a Lightning trainer that keeps the last checkpoint and the one of the lowest WER.
+
+    Started by `srun` as several tasks, it is one of as many processes that train together.
+    """
     import lightning.pytorch as pl
     from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
     from lightning.pytorch.loggers import TensorBoardLogger
 
     class Progress(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.global_step % LOG_EVERY == 0:
+            if trainer.is_global_zero and trainer.global_step % LOG_EVERY == 0:
                 loss = float(trainer.callback_metrics["train_loss"])
                 log.info("step %d: loss %.3f, %s", trainer.global_step, loss, self._speed(trainer.global_step))
 
@@ -97,10 +101,13 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
 
     last = ModelCheckpoint(work, "last", every_n_train_steps=config.checkpoint_every, enable_version_counter=False)
     best = ModelCheckpoint(work, "best", monitor="val_wer", enable_version_counter=False)
+    nodes, tasks = (int(os.environ.get(name, 1)) for name in ("SLURM_NNODES", "SLURM_NTASKS"))
     return pl.Trainer(
         max_steps=steps,
         default_root_dir=work,
-        devices=1,
+        num_nodes=nodes,
+        devices=tasks // nodes,
+        strategy="ddp" if tasks > 1 else "auto",
         precision="bf16-mixed" if computes_in_bf16() else "32-true",
         logger=TensorBoardLogger(work, name="", version=""),
         callbacks=[last, best, Progress(), TQDMProgressBar(refresh_rate=20)],
