@@ -24,6 +24,7 @@ from transducer.core.cli import InputError, log, parser, run
 from transducer.core.progress import progress
 from transducer.speech.audio import CutError, Stretch, Wave, read_audio, require_whole
 from transducer.speech.command_line import graph_arguments, open_recognizer
+from transducer.speech.hearing import hear_files
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.partial import Partial
 from transducer.speech.pipes import read_pipe
@@ -71,7 +72,7 @@ def transcribe_files(recognizer: Recognizer, options: argparse.Namespace) -> int
     paths = list(map(Path, options.audio))
     failures = 0
     with progress(total=round(sum(map(duration, paths))), unit="s", desc="transcribe", file=sys.stderr) as bar:
-        for path, result in zip(paths, recognizer.transcribe_files(map(Stretch, paths), bar.update), strict=True):
+        for path, result in zip(paths, hear_files(recognizer, map(Stretch, paths), bar.update), strict=True):
             if isinstance(result, InputError):
                 failures += 1
                 print(f"error: {result}", file=sys.stderr)

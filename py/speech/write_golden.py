@@ -21,7 +21,7 @@ import numpy as np
 from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.contracts import Arrays, Floats
 from transducer.core.progress import progress
-from transducer.decoding.beam_search import THRESHOLD, BeamSearch
+from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.golden import packed, read_runtime_meta, write_golden
 from transducer.decoding.greedy import Hypothesis, StepDecoder
 from transducer.decoding.phrases import Phrases
@@ -72,7 +72,7 @@ def main() -> int:
         case["searches"] = {name: searched(search, frames, vocabulary) for name, search in searches.items()}
         case["encoder_frames"] = packed(frames)
     settings = {
-        name: {"beam": search.beam, "threshold": THRESHOLD, "hotwords": hotwords if name == "hotwords" else {}}
+        name: {"beam": search.beam, "threshold": search.threshold, "hotwords": hotwords if name == "hotwords" else {}}
         for name, search in searches.items()
     }
     audio = {"manifest": str(options.manifest), "cases": cases}

@@ -229,7 +229,7 @@ def test_a_script_lock_keeps_a_model_of_two_scripts_to_one() -> None:
         tokens = {token for found in alternatives for one in found for token in one.hypothesis.tokens}
         assert tokens == allowed
     both = BeamSearch(model, 4, ScriptLock(["Latin", "Cyrillic"], spelt))
-    free = BeamSearch(model, 4)
+    free = BeamSearch(model, 4, threshold=both.threshold)
     pairs = zip(*(search.alternatives(search.decode(frames, lengths)) for search in (both, free)), strict=True)
     for locked, plain_found in pairs:
         assert [one.hypothesis.tokens for one in locked] == [one.hypothesis.tokens for one in plain_found]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import DEMO, ByKind, lowering_worker, measured, run_worker
+from transducer.speech.hearing import hear_files
 from transducer.speech.manifest import read_lines, stretch
 from transducer.speech.recognizer import Recognizer
 
@@ -39,7 +40,7 @@ def test_speech_gives_the_transcripts_of_the_onnx_path(built: ByKind) -> None:
         segment_seconds=cut,
     )
     onnx = Recognizer(out, segment_seconds=cut)
-    found, expected = (list(each.transcribe_files(map(stretch, utterances))) for each in (pte, onnx))
+    found, expected = (list(hear_files(each, map(stretch, utterances))) for each in (pte, onnx))
     same = sum(one.text == other.text for one, other in zip(found, expected, strict=True))  # type: ignore[union-attr]
     assert same >= 0.99 * len(utterances)
     assert any(other.text for other in expected)  # type: ignore[union-attr]

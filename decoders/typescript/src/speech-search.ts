@@ -6,15 +6,15 @@ import type { Step, Stepped } from "./beam-search.js";
 import type { Bias } from "./bias.js";
 import type { GreedyShape, Label } from "./greedy.js";
 
-/** Nats behind the best at which a prefix is dropped. */
-const THRESHOLD = 5;
+/** Nats behind the best at which a prefix is dropped, also where something steers, which may bring back what is behind. */
+const [THRESHOLD, STEERED_THRESHOLD] = [2.5, 5];
 
 export interface SpeechSearchOptions {
   /** Prefixes kept. */
   readonly beam: number;
   /** What steers it beside the model. */
   readonly bias?: Bias | undefined;
-  /** Nats behind the best at which a prefix is dropped. */
+  /** Nats behind the best at which a prefix is dropped: 2.5, or 5 with a bias, unless given. */
   readonly threshold?: number;
   /** Called before every step with the frame, and the labels and scores of the prefixes that go on, the best first. */
   readonly watch?: (frame: number, prefixes: number[][], scores: number[]) => void;
@@ -48,7 +48,7 @@ interface Row {
 /** Return the hypotheses of encoder frames [T, D], the best first. */
 export async function speechSearch(frames: Float32Array, step: Step, shape: GreedyShape, options: SpeechSearchOptions): Promise<Hypothesis[]> {
   const { blank, D, L, H, maxSymbols } = shape;
-  const { beam, bias, threshold = THRESHOLD, watch } = options;
+  const { beam, bias, threshold = bias ? STEERED_THRESHOLD : THRESHOLD, watch } = options;
   const spans = shape.durations.length ? shape.durations : [0];
   const numbers = new Map<number, number>();
   const length = frames.length / D;

@@ -23,8 +23,9 @@ from transducer.decoding.greedy import Decoder, Hypothesis
 from transducer.decoding.prefixes import Beams, BeamState, History, Memory, merged
 from transducer.decoding.successors import Labels, best_of, log_softmax, successors
 
-# A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped.
-THRESHOLD = 5.0
+# A prefix that is so many nats behind the best of its stream, though not ahead in time, is dropped. What steers a
+# search may bring back one that is further behind.
+THRESHOLD, STEERED_THRESHOLD = 2.5, 5.0
 
 
 class Alternative(NamedTuple):
@@ -45,15 +46,18 @@ class BeamSearch:
     Args:
         beam: prefixes kept of a stream at each frame; with 1 and no bias the search is the greedy one.
         bias: steers it; None leaves the model's own scores.
-        threshold: nats behind the best of its stream at which a prefix is dropped.
+        threshold: nats behind the best of its stream at which a prefix is dropped; None is THRESHOLD, or
+            STEERED_THRESHOLD with a bias.
 
     Attributes:
-        beam: as given.
+        beam, threshold: as given.
     """
 
-    def __init__(self, decoder: Decoder, beam: int = 8, bias: Bias | None = None, threshold: float = THRESHOLD) -> None:
-        self._decoder, self._bias, self._threshold = decoder, bias, threshold
-        self.beam = beam
+    def __init__(
+        self, decoder: Decoder, beam: int = 8, bias: Bias | None = None, threshold: float | None = None
+    ) -> None:
+        self._decoder, self._bias, self.beam = decoder, bias, beam
+        self.threshold = (STEERED_THRESHOLD if bias else THRESHOLD) if threshold is None else threshold
 
     def initial_state(self, batch: int) -> BeamState:
         """Return the state of `batch` new streams."""
@@ -139,7 +143,7 @@ class BeamSearch:
         best = np.full(stream.max() + 1, -np.inf)
         np.maximum.at(best, stream, score)
         ranking = best_of(stream, score, self.beam)
-        ranking = ranking[(ranking < len(due)) & (score >= best[stream] - self._threshold)[ranking]]
+        ranking = ranking[(ranking < len(due)) & (score >= best[stream] - self.threshold)[ranking]]
         return due[ranking]
 
     def _grown(self, frames: Floats, beams: Beams, state: BeamState, last: NDArray[np.bool_]) -> Beams:
@@ -150,14 +154,15 @@ class BeamSearch:
         if not len(beams):
             return beams
         memory, blank, durations = state.memory, self._decoder.blank, self._decoder.durations
-        logits, after = self._decoder.score(frames[beams.stream, beams.frame], *memory[beams.state])
+        before = memory.states_of(beams.state) if self._decoder.scores_by_states else ()
+        logits, after = self._decoder.score(frames[beams.stream, beams.frame], memory.g[beams.state], before)
         # Beyond the blank are durations, or other blanks, which compete with the labels.
         labels = Labels(
             logits[:, : blank + 1] if len(durations) else logits,
             self._bias.gains(beams.bias) if self._bias else None,
         )
         spans = log_softmax(logits[:, blank + 1 :]) if len(durations) else np.zeros((len(beams), 1))
-        best = successors(beams.stream, beams.score, labels, spans, self.beam, self._threshold)
+        best = successors(beams.stream, beams.score, labels, spans, self.beam, self.threshold)
         row, label = best.row, best.label
         duration = durations[best.span] if len(durations) else np.zeros_like(best.span)
         grown = replace(beams[row], log_prob=beams.log_prob[row] + best.log_prob, score=best.score)
@@ -170,7 +175,9 @@ class BeamSearch:
             # A prefix that another duration or frame led to before is known.
             rows, new = memory.rows(prefixes)
             if len(new):
-                memory.add(*self._decoder.follow(label[new], tuple(array[:, row[new]] for array in after)))
+                parent = row[new]
+                states = tuple(array[:, parent] for array in after) or memory.states_of(beams.state[parent])
+                memory.add(*self._decoder.follow(label[new], states))
             grown.state[labeled], grown.prefix[labeled] = rows, prefixes
             at = grown.frame[labeled] + state.frames[grown.stream[labeled]]
             grown.alignment[labeled] = state.history.alignments(

@@ -2,11 +2,10 @@
 
 Example:
     decoder = Decoder(meta, open_graph(Path("predictor.onnx"), 1), open_graph(Path("joint.onnx"), 1))
-    hypotheses, state = decoder.decode(encoder_output, encoded_lengths)
-    more, state = decoder.decode(next_encoder_output, next_lengths, state)  # the same streams go on
+    hypotheses, state = decoder.decode(encoder_output, encoded_lengths, state)  # None for the first chunk
 
-The search is NeMo's greedy_batch (arXiv 2406.06220 with the loops merged): every stream is at a frame of its
-own, and one joint call serves all streams that have not ended.
+The search is NeMo's greedy_batch (arXiv 2406.06220 with the loops merged): every stream is at a frame of its own, and
+one joint call serves all streams that have not ended.
 """
 
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ class DecoderState:
 class Hypothesis:
     """The labels of one stream, each with its encoder frame, duration in frames, and probability among the labels.
 
-    Frames count from the stream's beginning, over all its chunks. Without a duration head, durations are 0.
+    Frames count from the stream's beginning. Without a duration head, durations are 0.
     """
 
     frames: list[int]
@@ -62,15 +61,17 @@ class Decoder:
 
     Args:
         meta: the content of model_meta.json.
-        predictor, joint: sessions of any variant with float32 inputs and outputs. Open them with one thread:
-            these graphs are too small to share, and waking other threads takes longer than the work.
+        predictor, joint: sessions of any variant with float32 inputs and outputs, best opened with one thread.
 
     Attributes:
         blank: the blank's id, the last of the labels.
         durations: of TDT, in encoder frames, int64 [K]; none for others.
         big_blanks: frames that each blank passes over, int64; 1 first, then those of a multi-blank model.
         max_symbols: labels at most on one frame.
+        scores_by_states: whether `score` computes with the states and returns those after; else `follow` alone does.
     """
+
+    scores_by_states = False
 
     def __init__(self, meta: Mapping[str, Any], predictor: Session, joint: Session) -> None:
         self._read_meta(meta)
@@ -136,8 +137,7 @@ class Decoder:
             repeats[rows] = np.where(advance == 0, repeats[rows] % self.max_symbols + 1, 0)
             advance += repeats[rows] == self.max_symbols
             time[rows] += advance
-        now_at = DecoderState(g, states, time - encoded_lengths, state.frames + encoded_lengths)
-        return hypotheses(steps, batch), now_at
+        return hypotheses(steps, batch), DecoderState(g, states, time - encoded_lengths, state.frames + encoded_lengths)
 
     def score(self, frames: Floats, g: Any, states: States) -> tuple[Floats, States]:
         """Return the logits [B, V+K] of frames [B, D] after g, and the states that the next label starts from."""
@@ -162,6 +162,8 @@ class Decoder:
 
 class StepDecoder(Decoder):
     """The same search with the fused graph rnnt_step; a state's `g` is the last label [B, 1], to be read next."""
+
+    scores_by_states = True
 
     def __init__(self, meta: Mapping[str, Any], step: Session) -> None:
         self._read_meta(meta)

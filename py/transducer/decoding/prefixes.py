@@ -48,8 +48,10 @@ class History:
         while alignment != after:
             links.append(self._links[alignment])
             alignment = links[-1][0]
-        columns = list(zip(*reversed(links), strict=True))[1:] or [(), (), (), ()]
-        labels, frames, durations, confidences = map(list, columns)
+        links.reverse()
+        _, labels, frames, durations, confidences = (
+            map(list, zip(*links, strict=True)) if links else ([] for _ in range(5))
+        )
         return Hypothesis(frames, labels, durations, confidences)
 
     def meeting(self, alignments: Sequence[int], after: int) -> int:
@@ -67,29 +69,34 @@ class Memory:
 
     def __init__(self, prefixes: Integers, g: Any, states: States) -> None:
         self.g, self.states = g, states
-        self._rows = {prefix: row for row, prefix in enumerate(prefixes.tolist())}
+        # Of each prefix by its number, -1 for one that is not known.
+        self._rows = np.full(int(prefixes.max(initial=0)) + 1, -1)
+        self._rows[prefixes] = np.arange(len(prefixes))
         self._used = len(g)
 
     def __getitem__(self, rows: Integers) -> tuple[Any, States]:
-        return self.g[rows], tuple(array[:, rows] for array in self.states)
+        return self.g[rows], self.states_of(rows)
+
+    def states_of(self, rows: Integers) -> States:
+        """Return the states alone."""
+        return tuple(array[:, rows] for array in self.states)
 
     def rows(self, prefixes: Integers) -> tuple[Integers, Integers]:
         """Return the rows of prefixes [A], and the places of those that are new, one for each; `add` is to follow."""
-        rows: list[int] = []
-        new: list[int] = []
-        for place, prefix in enumerate(prefixes.tolist()):
-            row = self._rows.setdefault(prefix, self._used + len(new))
-            if row == self._used + len(new):
-                new.append(place)
-            rows.append(row)
-        return np.array(rows, np.int64), np.array(new, np.int64)
+        most = int(prefixes.max())
+        if most >= len(self._rows):
+            self._rows = np.append(self._rows, np.full(most, -1))
+        unknown = (self._rows[prefixes] < 0).nonzero()[0]
+        new = unknown[np.unique(prefixes[unknown], return_index=True)[1]]
+        self._rows[prefixes[new]] = self._used + np.arange(len(new))
+        return self._rows[prefixes], new
 
     def add(self, g: Any, states: States) -> None:
         """Add what is known after the new prefixes."""
         start, stop = self._used, self._used + len(g)
         if stop > len(self.g):
-            # Room for as many again, so that rows are seldom copied.
-            self.g, self.states = self[np.arange(2 * stop) % len(self.g)]
+            # Room for three times as many more, so that rows are seldom copied.
+            self.g, self.states = self[np.arange(4 * stop) % len(self.g)]
         self.g[start:stop] = g
         for array, added in zip(self.states, states, strict=True):
             array[:, start:stop] = added

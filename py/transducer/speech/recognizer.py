@@ -5,9 +5,10 @@ Example:
     [transcript] = recognizer.transcribe([read_audio(Path("a.wav"), recognizer.sample_rate)])
 """
 
+import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,9 @@ from transducer.decoding.beam_search import Alternative
 from transducer.decoding.greedy import Hypothesis, Integers
 from transducer.runtime.loader import open_graph
 from transducer.speech.alternatives import Heard, likeliest
-from transducer.speech.audio import Stretch, Wave, has_signal, read_audio
+from transducer.speech.audio import Wave, has_signal
 from transducer.speech.decoders import open_decoder
-from transducer.speech.grouping import BATCH_ROWS, GROUP_SECONDS, batches, length
+from transducer.speech.grouping import BATCH_ROWS, SEARCH_ROWS, batches, groups, joined, length
 from transducer.speech.long_audio import Piece, cut, join
 from transducer.speech.meta import read_meta
 from transducer.speech.steering import Steering, repeated
@@ -81,11 +82,13 @@ class Recognizer:
         self._conditions = steering.conditions(meta)
         # A TensorRT engine takes the batches that it was built for, in which each prefix of a beam is a row.
         beam = self._search.beam if self._search else 1
-        most = limit or BATCH_ROWS * beam
+        most = limit or SEARCH_ROWS * beam
         if most < beam:
             raise InputError(
                 f"{step or joint} takes {most} rows, fewer than the beam of {beam}; give a beam of {most} at most."
             )
+        # A beam search takes the recordings of several batches; the greedy one is quick as it is.
+        self._search_rows = most // beam if self._search else 1
         self._rows = min(getattr(self._encoder, "max_rows", BATCH_ROWS), most // beam)
 
     def transcribe(
@@ -103,11 +106,18 @@ class Recognizer:
         ]
         places = [(row, column) for row, cuts in enumerate(pieces) for column in range(len(cuts))]
         results: dict[tuple[int, int], list[Heard]] = {}
-        for batch in batches(places, lambda place: length(pieces[place[0]][place[1]]) / self.sample_rate, self._rows):
-            batch_cuts = [pieces[row][column] for row, column in batch]
-            parts = [waves[row][piece.start : piece.stop] for (row, _), piece in zip(batch, batch_cuts, strict=True)]
-            results |= dict(zip(batch, self._hear(*self.features(parts)), strict=True))
-            progress(sum(map(length, batch_cuts)) / self.sample_rate)
+
+        def seconds(place: tuple[int, int]) -> float:
+            return length(pieces[place[0]][place[1]]) / self.sample_rate
+
+        for group in groups(batches(places, seconds, self._rows), seconds, self._search_rows):
+            encoded = []
+            for batch in group:
+                cuts = [(waves[row], pieces[row][column]) for row, column in batch]
+                parts = [wave[piece.start : piece.stop] for wave, piece in cuts]
+                encoded.append(self._encode(*self.features(parts)))
+                progress(sum(map(len, parts)) / self.sample_rate)
+            results |= dict(zip(itertools.chain(*group), self._hear(*joined(encoded)), strict=True))
         return [
             self._transcript(cuts, likeliest([results[row, column] for column in range(len(cuts))], ALTERNATIVES))
             for row, cuts in enumerate(pieces)
@@ -124,34 +134,6 @@ class Recognizer:
             texts.setdefault(transcript.text, score)
         return replace(candidates[0][0], alternatives=tuple(texts.items()))
 
-    def transcribe_files(
-        self, stretches: Iterable[Stretch], progress: Callable[[float], object] = lambda seconds: None
-    ) -> Iterator[Transcript | InputError]:
-        """Read and transcribe audio files, or parts of them, of any length and number, some minutes at a time.
-
-        Yields, for each in order, its transcript, or what is wrong with it.
-        """
-        waiting: list[Wave | InputError] = []
-        for path, offset, duration in stretches:
-            try:
-                waiting.append(read_audio(path, self.sample_rate, offset, duration))
-            except InputError as error:
-                waiting.append(error)
-            if (
-                sum(len(wave) for wave in waiting if not isinstance(wave, InputError))
-                > GROUP_SECONDS * self.sample_rate
-            ):
-                yield from self._transcribe_waiting(waiting, progress)
-                waiting = []
-        yield from self._transcribe_waiting(waiting, progress)
-
-    def _transcribe_waiting(
-        self, waiting: list[Wave | InputError], progress: Callable[[float], object]
-    ) -> Iterator[Transcript | InputError]:
-        waves = [wave for wave in waiting if not isinstance(wave, InputError)]
-        transcripts = iter(self.transcribe(waves, progress))
-        return (result if isinstance(result, InputError) else next(transcripts) for result in waiting)
-
     def features(self, waves: Sequence[Wave]) -> tuple[Floats, Integers]:
         """Run the frontend on waveforms [samples] of any lengths: features [B, F, T] and lengths [B]."""
         lengths = np.array([len(wave) for wave in waves], dtype=np.int64)
@@ -164,20 +146,23 @@ class Recognizer:
 
     def recognize(self, features: Floats, lengths: Integers) -> list[Hypothesis]:
         """Run the encoder and decoder on features, float32 [B, F, T] and int64 [B]."""
-        return [alternatives[0].hypothesis for alternatives in self._recognize(features, lengths)]
+        return [alternatives[0].hypothesis for alternatives in self._alternatives(*self._encode(features, lengths))]
 
-    def _hear(self, features: Floats, lengths: Integers) -> list[list[Heard]]:
-        """Return the tokens of the best hypotheses in each row of features, with their scores."""
+    def _hear(self, encoded: Floats, frames: Integers) -> list[list[Heard]]:
+        """Return the tokens of the best hypotheses in each row of encoder frames, with their scores."""
         return [
             [(self.tokens(hypothesis), score) for hypothesis, _, score in alternatives[:ALTERNATIVES]]
-            for alternatives in self._recognize(features, lengths)
+            for alternatives in self._alternatives(encoded, frames)
         ]
 
-    def _recognize(self, features: Floats, lengths: Integers) -> list[list[Alternative]]:
+    def _encode(self, features: Floats, lengths: Integers) -> tuple[Floats, Integers]:
         first, second, *_ = (value.name for value in self._encoder.get_inputs())
         with self._timed("encoder"):
             inputs: Arrays = {first: features, second: lengths, **repeated(self._conditions, len(lengths))}
             encoded, frames = self._encoder.run(None, inputs)
+        return encoded, frames
+
+    def _alternatives(self, encoded: Floats, frames: Integers) -> list[list[Alternative]]:
         with self._timed("decoder"):
             if not self._search:
                 return [[Alternative(hypothesis, 0.0, 0.0)] for hypothesis in self._decoder.decode(encoded, frames)[0]]

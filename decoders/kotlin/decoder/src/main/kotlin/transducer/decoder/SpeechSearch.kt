@@ -21,6 +21,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
     private val blank = meta.blankId
     private val layers = meta.dims.getValue("L")
     private val width = meta.dims.getValue("H")
+    private val threshold = if (bias == null) THRESHOLD else STEERED_THRESHOLD
     private val spans = meta.durations.ifEmpty { listOf(0) }
 
     /** States [layers, batch, width] of several prefixes. */
@@ -65,7 +66,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
             before = now
             val (due, waiting) = prefixes.partition { it.frame == now }
             val every = (merged(due) + waiting).sortedByDescending { it.score }.take(beam)
-            val going = every.filter { it.frame == now && it.score >= every[0].score - THRESHOLD }
+            val going = every.filter { it.frame == now && it.score >= every[0].score - threshold }
             if (going.isNotEmpty()) watch?.invoke(now, going.map { row -> labels(row.link).map { it.id } }, going.map { it.score })
             prefixes = if (going.isEmpty()) waiting else waiting + grown(frames, now, going, symbols == meta.maxSymbols - 1)
         }
@@ -87,7 +88,7 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
         val gains = prefixes.map { bias?.gains(it.bias) }
         fun score(row: Int, label: Int) = prefixes[row].score + labels[row][label] + (if (label == blank) 0.0 else gains[row]?.get(label) ?: 0.0)
         val longest = durations.map { it.max() }
-        val least = (0 until count).maxOf { row -> (0..blank).maxOf { score(row, it) } + longest[row] } - THRESHOLD
+        val least = (0 until count).maxOf { row -> (0..blank).maxOf { score(row, it) } + longest[row] } - threshold
         val arcs = ArrayList<Arc>()
         for (row in 0 until count) {
             for (label in 0..blank) {
@@ -151,7 +152,8 @@ public class SpeechSearch(private val meta: SpeechMeta, private val model: StepM
     }
 
     private companion object {
-        /** Nats behind the best at which a prefix is dropped. */
-        const val THRESHOLD = 5.0
+        /** Nats behind the best at which a prefix is dropped, also where something steers, which may bring it back. */
+        const val THRESHOLD = 2.5
+        const val STEERED_THRESHOLD = 5.0
     }
 }
