@@ -17,6 +17,7 @@ from transducer.core.error_rates import rate, word_errors
 from transducer.runtime.loader import open_graph
 from transducer.speech.audio import Wave, read_audio
 from transducer.speech.corpus import spoken_sentence
+from transducer.speech.grouping import groups, joined
 from transducer.speech.live import LiveRecognizer
 from transducer.speech.manifest import read_manifest
 from transducer.speech.recognizer import Recognizer
@@ -272,3 +273,25 @@ def test_json_has_alternatives(demo: Path, capsys: pytest.CaptureFixture[str]) -
     assert content["alternatives"][0]["text"] == content["text"]
     assert run_worker("speech/transcribe", "--model", demo, "--json", audio) == 0
     assert "alternatives" not in json.loads(capsys.readouterr().out)
+
+
+def test_batches_are_searched_in_groups_within_their_bounds() -> None:
+    lengths = dict(zip([(number, 0) for number in range(10)], [100.0, 90, 80, 70, 60, 10, 10, 10, 10, 10], strict=True))
+    batches = [[place] for place in lengths]
+    found = list(groups(batches, lengths.__getitem__, rows=6))
+    assert [batch for group in found for batch in group] == batches
+    assert [len(group) for group in found] == [6, 4]
+    assert [len(group) for group in groups(batches, lambda place: 40 * lengths[place] / 10, rows=9)] == [2, 3, 5]
+    assert [len(group) for group in groups(batches, lengths.__getitem__, rows=1)] == [1] * 10
+
+
+def test_joined_batches_keep_their_frames() -> None:
+    random = np.random.default_rng(1)
+    encoded = [
+        (random.normal(size=(rows, 4, frames)).astype(np.float32), np.full(rows, frames))
+        for rows, frames in ((2, 9), (3, 5))
+    ]
+    frames, lengths = joined(encoded)
+    assert frames.shape == (5, 4, 9) and lengths.tolist() == [9, 9, 5, 5, 5]
+    assert np.array_equal(frames[:2], encoded[0][0]) and np.array_equal(frames[2:, :, :5], encoded[1][0])
+    assert not frames[2:, :, 5:].any()
