@@ -17,11 +17,12 @@ from onnx import TensorProto, helper
 from conftest import DEMO, ByKind, run_worker
 from transducer.audit.cases import Clip, audit_tests, sample
 from transducer.audit.listeners import NeMo
-from transducer.audit.listening import hearings, listen, results
+from transducer.audit.listening import hearings, listen, results, total_of
 from transducer.audit.outcome import Outcome, bounds_of
 from transducer.checkpoint.nemo_model import restore_model
 from transducer.core.checks import Check
 from transducer.core.cli import InputError
+from transducer.core.shards import Shard
 from transducer.report.audits import audits
 from transducer.speech.audio import Wave
 from transducer.speech.manifest import read_manifest
@@ -149,6 +150,17 @@ def test_each_test_hears_each_clip_once_and_counts_what_changed() -> None:
     assert found["no_speech"].outcome == Outcome(41, 40, 40, 40, 0)
     joined = [clip for case in found["joined_0.1_minutes"].cases for clip in case.clips]
     assert set(joined) == set(range(30))
+
+
+def test_parts_of_an_audit_hear_what_the_whole_does() -> None:
+    clips = [Clip(f"{n}.wav", np.full(RATE * (n + 1) // 10, 0.1, np.float32)) for n in range(12)]
+    tests = hearings(clips, RATE, [0.1], streams=True)
+    whole = listen(Parrot(), tests)
+    merged: list[str | None] = [None] * len(whole)
+    for number in range(1, 8):
+        merged[number - 1 :: 7] = listen(Parrot(), tests, Shard(number, 7))
+    assert merged == whole and len(whole) == total_of(tests)
+    assert set(dict(results(tests, whole))["chunk_phase"].texts) != {"1 pieces"}
 
 
 def test_the_sample_is_spread_over_the_manifest() -> None:
