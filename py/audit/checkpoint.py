@@ -29,13 +29,13 @@ def main() -> int:
     clips = sample(options.manifest, options.clips, rate)
     tests = hearings(clips, rate, options.minutes)
     texts = read_shards(options.heard, total_of(tests)) if options.heard else listen(open_nemo(options), tests)
-    heard = dict(results(tests, texts))
+    outcomes = dict(results(tests, texts))
     facts = {
         "clips": [clip.name for clip in clips],
         "minutes": options.minutes,
-        "texts": {test: list(result.texts) for test, result in heard.items()},
+        "texts": {test: list(result.texts) for test, result in outcomes.items()},
     }
-    figures = {test: result.outcome.summary() for test, result in heard.items()}
+    figures = {test: result.outcome.summary() for test, result in outcomes.items()}
     check = Check(source["source"], source["sha256"], {}, options.manifest.name, accuracy=figures, facts=facts)
     check.judged(source["source"]).write(options.output)
     return 0

@@ -3,7 +3,7 @@
 Example:
     tests = hearings(clips, 16000, minutes=[1, 5])
     texts = listen(listener, tests)
-    outcomes = {test: heard.outcome for test, heard in results(tests, texts)}
+    outcomes = {test: result.outcome for test, result in results(tests, texts)}
 """
 
 from collections.abc import Iterator, Sequence
@@ -119,12 +119,12 @@ def results(tests: Sequence[Hearing], texts: Sequence[str | None]) -> Iterator[t
     places = iter(texts)
     plain: list[str] = []
     for hearing in tests:
-        heard = [next(places) for _ in hearing.cases]
+        here = [next(places) for _ in hearing.cases]
         if hearing.test == PLAIN:
-            plain = [text or "" for text in heard]
+            plain = [text or "" for text in here]
             continue
         expected = [" ".join(filter(None, (plain[clip] for clip in case.clips))) for case in hearing.cases]
-        yield hearing.test, Heard(hearing.cases, expected, heard)
+        yield hearing.test, Heard(hearing.cases, expected, here)
 
 
 def pieces(waves: Sequence[Wave], sample_rate: int) -> Iterator[list[int]]:
