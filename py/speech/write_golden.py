@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from transducer.core.cli import InputError, existing, log, parser, run
 from transducer.core.contracts import Arrays, Floats
 from transducer.core.progress import progress
-from transducer.decoding.beam_search import BeamSearch
+from transducer.decoding.beam_search import Alternative, BeamSearch, Watcher
 from transducer.decoding.golden import packed, read_runtime_meta, write_golden
 from transducer.decoding.greedy import Hypothesis, StepDecoder
 from transducer.decoding.phrases import Phrases
@@ -112,36 +113,38 @@ def encode(frontend: Session, encoder: Session, wave: Floats, conditions: Arrays
     return features[0, :, : lengths[0]], np.ascontiguousarray(encoded[0, :, : encoded_lengths[0]].T)
 
 
-def searched(search: BeamSearch, frames: Floats, vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return what a search keeps before each of its steps, and what it ends with, of encoder frames [T, D]."""
-    steps: list[dict[str, Any]] = []
+def watching(steps: list[dict[str, Any]]) -> Watcher:
+    """Return what notes the prefixes of a single stream that go on, before every step of its search."""
 
     def watch(rows: Beams, state: BeamState) -> None:
         prefixes = [state.history.hypothesis(alignment, 0).tokens for alignment in rows.alignment.tolist()]
         scores = [round(score, 6) for score in rows.score.tolist()]
-        steps.append({"frame": int(rows.frame[0]), "prefixes": prefixes, "scores": scores})
+        steps.append({"frame": int(rows.frame[0] + state.frames[0]), "prefixes": prefixes, "scores": scores})
 
-    state = search.decode(frames.T[None], np.array([len(frames)]), watch=watch)
-    n_best = [
-        listed(alternative.hypothesis)
-        | {
-            "text": text_of(vocabulary, alternative.hypothesis),
-            "log_prob": round(alternative.log_prob, 6),
-            "score": round(alternative.score, 6),
+    return watch
+
+
+def listed(alternatives: Sequence[Alternative], vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """Return the best of a stream's alternatives."""
+    return [
+        {
+            "labels": hypothesis.tokens,
+            "frames": hypothesis.frames,
+            "durations": hypothesis.durations,
+            "confidences": [round(confidence, 6) for confidence in hypothesis.confidences],
+            "text": text_of(vocabulary, hypothesis),
+            "log_prob": round(log_prob, 6),
+            "score": round(score, 6),
         }
-        for alternative in search.alternatives(state)[0][:TEXTS]
+        for hypothesis, log_prob, score in alternatives[:TEXTS]
     ]
-    return {"steps": steps, "n_best": n_best}
 
 
-def listed(hypothesis: Hypothesis) -> dict[str, Any]:
-    confidences = [round(confidence, 6) for confidence in hypothesis.confidences]
-    return {
-        "labels": hypothesis.tokens,
-        "frames": hypothesis.frames,
-        "durations": hypothesis.durations,
-        "confidences": confidences,
-    }
+def searched(search: BeamSearch, frames: Floats, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what a search keeps before each of its steps, and what it ends with, of encoder frames [T, D]."""
+    steps: list[dict[str, Any]] = []
+    state = search.decode(frames.T[None], np.array([len(frames)]), watch=watching(steps))
+    return {"steps": steps, "n_best": listed(search.alternatives(state)[0], vocabulary)}
 
 
 def text_of(vocabulary: Vocabulary, hypothesis: Hypothesis) -> str:

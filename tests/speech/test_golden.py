@@ -1,5 +1,6 @@
 """The golden cases of speech: what they cover, and that the reference makes them, whole and in pieces."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from conftest import DEMO, ByKind, run_worker
 from golden import FOLDER, SPEECH, TOLERANCE, golden, require_same_search, unpacked
+from speech.write_golden import listed, watching
 from transducer.core.cli import sha256_of
 from transducer.decoding.beam_search import BeamSearch
 from transducer.decoding.greedy import StepDecoder
@@ -78,32 +80,17 @@ def test_frames_that_come_in_pieces_are_searched_alike(built: ByKind, name: str,
 def searched(content: Any, decoder: StepDecoder, name: str, case: Any, sizes: list[int]) -> dict[str, Any]:
     """Return what a search goes through and finds in a case, whose frames come in pieces of these sizes in turn."""
     search, meta = content["searches"][name], content["meta"]
-    spelt = Vocabulary(meta["tokens"][: meta["blank_id"]], meta["tokenizer"]).spelt
-    bias = Phrases(search["hotwords"], spelt) if search["hotwords"] else None
+    vocabulary = Vocabulary(meta["tokens"][: meta["blank_id"]], meta["tokenizer"])
+    bias = Phrases(search["hotwords"], vocabulary.spelt) if search["hotwords"] else None
     beam = BeamSearch(decoder, search["beam"], bias, search["threshold"])
-    frames, state, steps = unpacked(case["encoder_frames"]), beam.initial_state(1), []
-    start, turn = 0, 0
-    while start < len(frames):
-        piece = frames[start : start + sizes[turn % len(sizes)]]
-
-        def watch(rows: Any, now: Any, start: int = start) -> None:
-            prefixes = [now.history.hypothesis(alignment, 0).tokens for alignment in rows.alignment.tolist()]
-            steps.append({"frame": start + int(rows.frame[0]), "prefixes": prefixes, "scores": rows.score.tolist()})
-
-        state = beam.decode(piece.T[None], np.array([len(piece)]), state, watch)
-        start, turn = start + len(piece), turn + 1
-    n_best = [
-        {
-            "labels": hypothesis.tokens,
-            "frames": hypothesis.frames,
-            "durations": hypothesis.durations,
-            "confidences": hypothesis.confidences,
-            "log_prob": log_prob,
-            "score": score,
-        }
-        for hypothesis, log_prob, score in beam.alternatives(state)[0][:8]
-    ]
-    return {"steps": steps, "n_best": n_best}
+    frames, state, steps = unpacked(case["encoder_frames"]), beam.initial_state(1), list[dict[str, Any]]()
+    ends = itertools.accumulate(itertools.cycle(sizes), initial=0)
+    for start, end in itertools.pairwise(ends):
+        piece = frames[start:end]
+        if not len(piece):
+            break
+        state = beam.decode(piece.T[None], np.array([len(piece)]), state, watching(steps))
+    return {"steps": steps, "n_best": listed(beam.alternatives(state)[0], vocabulary)}
 
 
 def test_streams_hear_what_files_do(streaming: ByKind) -> None:

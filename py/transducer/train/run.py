@@ -101,7 +101,8 @@ def build_trainer(config: Any, steps: int, work: Path) -> "pl.Trainer":
 
     last = ModelCheckpoint(work, "last", every_n_train_steps=config.checkpoint_every, enable_version_counter=False)
     best = ModelCheckpoint(work, "best", monitor="val_wer", enable_version_counter=False)
-    nodes, tasks = (int(os.environ.get(name, 1)) for name in ("SLURM_NNODES", "SLURM_NTASKS"))
+    # Of the step, not of the allocation around it, in which make may have been started without srun.
+    nodes, tasks = (int(os.environ.get(name, 1)) for name in ("SLURM_STEP_NUM_NODES", "SLURM_STEP_NUM_TASKS"))
     return pl.Trainer(
         max_steps=steps,
         default_root_dir=work,
